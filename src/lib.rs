@@ -1,1 +1,4 @@
 //! Smooth Operator.
+
+pub mod object;
+pub mod watch;

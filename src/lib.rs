@@ -1,4 +1,5 @@
 //! Smooth Operator.
 
+pub mod backoff;
 pub mod object;
 pub mod watch;

@@ -2,4 +2,5 @@
 
 pub mod backoff;
 pub mod object;
+pub mod telemetry;
 pub mod watch;

@@ -4,3 +4,4 @@ pub mod backoff;
 pub mod object;
 pub mod telemetry;
 pub mod watch;
+pub mod workqueue;

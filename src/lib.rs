@@ -7,3 +7,4 @@ pub mod informer;
 pub mod object;
 pub mod telemetry;
 pub mod watch;
+pub mod workqueue;

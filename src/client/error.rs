@@ -153,7 +153,7 @@ mod tests {
             r#"add to the operator's ClusterRole: {apiGroups: ["apps"], resources: ["deployments"], verbs: ["list"]}"#
         );
         let key = ObjectKey::new("prod", "web");
-        let status = refused(Request::apply_status(&DEPLOYMENTS, &key, &()).unwrap(), 403);
+        let status = refused(Request::apply_status(&DEPLOYMENTS, &key, &serde_json::json!({})), 403);
         assert!(status.mend().unwrap().contains(r#"resources: ["deployments/status"], verbs: ["patch"]"#));
         assert_eq!(refused(Request::get(&DEPLOYMENTS, &key), 404).mend(), None);
     }

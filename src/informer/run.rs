@@ -340,11 +340,8 @@ fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
 
 /// What is wrong, and the mend.
 fn explain(error: &Error, resource: Resource) -> String {
-    match error.mend() {
-        Some(mend) => format!("{error}; {mend}"),
-        None if error.code() == 404 => {
-            format!("the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it")
-        }
-        None => format!("{error}; trying again"),
+    match error.code() {
+        404 => format!("the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"),
+        _ => format!("{error}; trying again"),
     }
 }

@@ -120,6 +120,14 @@ impl Status {
         Self::about(422, "Invalid", message, details)
     }
 
+    /// 422: a Scale breaks a rule.
+    pub fn invalid_scale(name: &str, causes: Vec<Cause>) -> Self {
+        let message = format!("Scale.autoscaling \"{name}\" is invalid: {}", aggregate(&causes));
+        let details =
+            Details { name: name.into(), group: "autoscaling".into(), kind: "Scale".into(), causes, ..Details::default() };
+        Self::about(422, "Invalid", message, details)
+    }
+
     /// 400: the request can't be understood.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::failure(400, "BadRequest", message)

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use history::History;
-pub use history::{Event, EventKind};
+pub use history::{Event, EventKind, line};
 pub use object::{Draft, Object};
 
 /// The number of a write; what clients see as resourceVersion.

@@ -93,7 +93,8 @@ impl Cluster {
             if !Arc::ptr_eq(&target.resource, &target.stored) {
                 continue;
             }
-            for object in self.store().list(&target.stored.table(), Some(namespace)).objects {
+            let objects = self.store().list(&target.stored.table(), Some(namespace)).objects;
+            for object in objects {
                 found.push((Target { key: object.key.clone(), ..target.clone() }, object));
             }
         }

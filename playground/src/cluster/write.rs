@@ -127,10 +127,11 @@ impl Cluster {
         let context = self.context(&target, None, options);
         let (object, warnings) = admit::create(&context, object)?;
         let exists = || Status::already_exists(&target.resource, &target.key.name);
-        let object = match self.store().get(&target.stored.table(), &target.key) {
-            Some(_) => return Err(exists()),
-            None => self.put(&target, None, object, options.dry_run).map_err(|Refused::Changed| exists())?,
-        };
+        let taken = self.store().get(&target.stored.table(), &target.key).is_some();
+        if taken {
+            return Err(exists());
+        }
+        let object = self.put(&target, None, object, options.dry_run).map_err(|Refused::Changed| exists())?;
         Ok(Written { object, created: true, warnings })
     }
 
@@ -145,7 +146,8 @@ impl Cluster {
         let mut object = admit::decoded(&target.resource, object)?;
         target.check_identity(&object)?;
         target.to_stored(&mut object);
-        if self.store().get(&target.stored.table(), &target.key).is_none()
+        let absent = self.store().get(&target.stored.table(), &target.key).is_none();
+        if absent
             && target.resource.traits.create_on_update
             && subresource.is_none()
             && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)

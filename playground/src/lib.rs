@@ -1,1 +1,4 @@
 //! A Kubernetes API server small enough to embed.
+
+pub mod builtin;
+pub mod selector;

@@ -1,0 +1,120 @@
+//! What the API server knows about its own kinds: defaults and validation.
+//!
+//! A client that reads back what it wrote must see what Kubernetes would show it:
+//! the defaults filled in, Go's zero values gone, quantities in their canonical
+//! form. An operator that compares "what I want" with "what is there" lives or dies
+//! by these details, so they follow the recorded exchanges of a real server.
+//!
+//! ```text
+//! decode (400) -> prune zero values -> default -> validate (422) -> allocate
+//! ```
+//!
+//! The order matters: validation sees defaulted objects, and an address is only
+//! allocated for an object that will be accepted.
+//!
+//! Not promised: every rule of Kubernetes. A kind without a module of its own gets
+//! the checks of its metadata only, and unknown fields are not removed here.
+
+mod autoscaling;
+mod container;
+mod decode;
+mod event;
+mod field;
+mod lease;
+mod meta;
+mod names;
+mod namespace;
+mod pod;
+mod probe;
+mod quantity;
+mod secret;
+mod service;
+mod volume;
+mod webhook;
+mod workload;
+mod zero;
+
+#[cfg(test)]
+mod fixtures_test;
+
+use serde_json::Value;
+
+pub use meta::validate as validate_metadata;
+pub use service::ClusterIps;
+
+use field::Causes;
+
+/// One reason why an object is refused: an element of `Status.details.causes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// A machine-readable word such as `FieldValueInvalid`.
+    pub reason: String,
+    /// The path of the field, as in `spec.template.spec.containers[0].image`.
+    pub field: String,
+    /// What is wrong, without the field's path in front.
+    pub message: String,
+}
+
+/// Why an object can't be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The bytes are JSON, but not this kind: HTTP 400, reason `BadRequest`.
+    ///
+    /// The text is what follows `X in version "v1" cannot be handled as a X: `.
+    Malformed(String),
+    /// The object is of its kind and breaks its rules: HTTP 422, reason `Invalid`.
+    ///
+    /// Never empty. Kubernetes repeats a cause as often as it found it, and the
+    /// `message` of its Status names each only once.
+    Invalid(Vec<Cause>),
+}
+
+/// Fills in `new` what Kubernetes would fill in, and refuses what it would refuse.
+///
+/// `resource` is the plural with its group (`deployments.apps`, `services`), `old`
+/// the stored object that `new` replaces (`None` when it is made). Metadata that the
+/// storage owns (uid, resourceVersion, generation, times) is not touched.
+///
+/// A Service gets its address from `ips`; when the object isn't stored after all (a
+/// dry run, a conflict), give it back with [`ClusterIps::release`].
+pub fn prepare(resource: &str, new: &mut Value, old: Option<&Value>, ips: &mut ClusterIps) -> Result<(), Refusal> {
+    decode::check(resource, new).map_err(Refusal::Malformed)?;
+    zero::prune(resource, new);
+    default(resource, new, old);
+    let mut causes = Causes::default();
+    validate(resource, new, old, &mut causes);
+    if resource == "services" && causes.is_empty() {
+        service::allocate(new, old, ips, &mut causes);
+    }
+    causes.into_result().map_err(Refusal::Invalid)
+}
+
+fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
+    match resource {
+        "deployments.apps" => workload::default_deployment(new),
+        "replicasets.apps" => workload::default_replica_set(new),
+        "pods" => pod::default_pod(new),
+        "services" => service::default(new, old),
+        "secrets" => secret::default(new),
+        "namespaces" => namespace::default(new),
+        "events.events.k8s.io" | "events" => event::default(resource, new),
+        "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
+        "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),
+        _ => {}
+    }
+}
+
+fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Causes) {
+    meta::validate_into(resource, new, old, causes);
+    match resource {
+        "deployments.apps" => workload::validate_deployment(new, old, causes),
+        "replicasets.apps" => workload::validate_replica_set(new, old, causes),
+        "pods" => pod::validate_pod(new, old, causes),
+        "services" => service::validate(new, causes),
+        "secrets" | "configmaps" => secret::validate(resource, new, old, causes),
+        "leases.coordination.k8s.io" => lease::validate(new, causes),
+        "events.events.k8s.io" => event::validate(new, old, causes),
+        "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
+        _ => {}
+    }
+}

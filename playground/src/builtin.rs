@@ -12,22 +12,24 @@
 //! The order matters: validation sees defaulted objects, and an address is only
 //! allocated for an object that will be accepted.
 //!
-//! Not promised: every rule of Kubernetes. A kind without a module of its own gets
-//! the checks of its metadata only, and unknown fields are not removed here.
+//! Not here: `metadata`, whose rules are the same for custom resources and stand with the writes; the one exception is
+//! a Service's name, which becomes a host name. Not promised: every rule of Kubernetes. A kind without a module of its
+//! own is stored as it comes, but for its zero values, and unknown fields are not removed.
 
 mod autoscaling;
 mod container;
 mod decode;
 mod event;
 mod field;
+mod labels;
 mod lease;
-mod meta;
 mod names;
 mod namespace;
 mod pod;
 mod probe;
 mod quantity;
 mod secret;
+pub mod selector;
 mod service;
 mod volume;
 mod webhook;
@@ -39,7 +41,6 @@ mod fixtures_test;
 
 use serde_json::Value;
 
-pub use meta::validate as validate_metadata;
 pub use service::ClusterIps;
 
 use field::Causes;
@@ -75,8 +76,8 @@ pub enum Refusal {
 /// the stored object that `new` replaces (`None` when it is made). Metadata that the
 /// storage owns (uid, resourceVersion, generation, times) is not touched.
 ///
-/// A Service gets its address from `ips`; when the object isn't stored after all (a
-/// dry run, a conflict), give it back with [`ClusterIps::release`].
+/// A Service gets its address from `ips`, where it is booked for the Service's name: to
+/// prepare the same Service again (a retry, a dry run before) gives the same address.
 pub fn prepare(resource: &str, new: &mut Value, old: Option<&Value>, ips: &mut ClusterIps) -> Result<(), Refusal> {
     decode::check(resource, new).map_err(Refusal::Malformed)?;
     zero::prune(resource, new);
@@ -105,7 +106,6 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
 }
 
 fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Causes) {
-    meta::validate_into(resource, new, old, causes);
     match resource {
         "deployments.apps" => workload::validate_deployment(new, old, causes),
         "replicasets.apps" => workload::validate_replica_set(new, old, causes),

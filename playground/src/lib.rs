@@ -1,4 +1,3 @@
 //! A Kubernetes API server small enough to embed.
 
 pub mod builtin;
-pub mod selector;

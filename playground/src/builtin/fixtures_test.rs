@@ -129,15 +129,6 @@ fn a_selector_can_neither_change_nor_miss_its_template() {
 }
 
 #[test]
-fn only_one_owner_can_be_the_controller() {
-    let name = "deployments/two-controllers.json";
-    let old = fixture("deployments/apply-create.json")["response"]["body"].clone();
-    let mut object = old.clone();
-    object["metadata"]["ownerReferences"] = sent(&fixture(name))["metadata"]["ownerReferences"].clone();
-    assert_refused_as_recorded("deployments.apps", name, &object, Some(&old));
-}
-
-#[test]
 fn a_lease_must_last() {
     let name = "leases/invalid.json";
     let old = fixture("leases/create.json")["response"]["body"].clone();

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::field::{Causes, child, default, entries, int, list, list_mut, text};
-use super::{container, meta, names, volume};
+use super::{container, labels, names, volume};
 
 /// Fills in the spec of a template or pod.
 pub(super) fn default_spec(spec: &mut Value) {
@@ -125,7 +125,7 @@ pub(super) fn validate_spec(spec: &Value, path: &str, causes: &mut Causes) {
     one_of(spec, path, "restartPolicy", &["Always", "OnFailure", "Never"], causes);
     let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     one_of(spec, path, "dnsPolicy", &policies, causes);
-    meta::validate_labels(spec, "nodeSelector", &format!("{path}.nodeSelector"), causes);
+    labels::validate(spec, "nodeSelector", &format!("{path}.nodeSelector"), causes);
     let account = text(spec, "serviceAccountName");
     if !account.is_empty() {
         let field = format!("{path}.serviceAccountName");

@@ -1,74 +1,102 @@
 //! Services, and the addresses they are given.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
 use super::container::validate_protocol;
 use super::field::{Causes, child, default as fill, int, list, list_mut, text};
-use super::{meta, names};
+use super::{labels, names};
 
 /// The cluster addresses in use, out of 10.96.0.0/16.
 ///
-/// Addresses are handed out in ascending order and not at random as Kubernetes does:
-/// a test that replays sees the same ones. `10.96.0.1` is the API server's own.
+/// An address is booked for a Service's namespace and name, not for one attempt to write
+/// it: dry runs and retries leak nothing. Addresses are handed out in ascending order and
+/// not at random as Kubernetes does: a test that replays sees the same ones.
 #[derive(Debug, Clone)]
 pub struct ClusterIps {
-    /// Every address in `taken` lies in the range.
-    taken: BTreeSet<u32>,
-    /// Where the search begins: the address after the last one handed out.
+    /// Whose address it is. Every address lies in the range; the API server has the first.
+    booked: BTreeMap<u32, String>,
+    /// The inverse of `booked`.
+    of: BTreeMap<String, u32>,
+    /// Where the search begins: after the address handed out last.
     next: u32,
 }
 
 const BASE: u32 = 0x0a60_0000;
 const SIZE: u32 = 1 << 16;
+const FIRST: u32 = BASE + 2;
 
 impl Default for ClusterIps {
     fn default() -> Self {
-        Self { taken: BTreeSet::from([BASE + 1]), next: BASE + 2 }
+        let mut ips = Self { booked: BTreeMap::new(), of: BTreeMap::new(), next: FIRST };
+        ips.book(BASE + 1, "default/kubernetes");
+        ips
     }
 }
 
 impl ClusterIps {
-    /// Takes a free address; `None` if all 65,000 are in use.
-    fn allocate(&mut self) -> Option<Ipv4Addr> {
+    fn book(&mut self, address: u32, owner: &str) {
+        self.booked.insert(address, owner.to_owned());
+        self.of.insert(owner.to_owned(), address);
+    }
+
+    /// The address of a Service, a free one if it has none yet; `None` if all 65,000 are in use.
+    fn allocate(&mut self, owner: &str) -> Option<Ipv4Addr> {
+        if let Some(address) = self.of.get(owner) {
+            return Some(Ipv4Addr::from(*address));
+        }
         for _ in 0..SIZE {
             let candidate = self.next;
-            self.next = if candidate + 2 < BASE + SIZE { candidate + 1 } else { BASE + 2 };
-            if self.taken.insert(candidate) {
+            self.next = if candidate + 2 < BASE + SIZE { candidate + 1 } else { FIRST };
+            if !self.booked.contains_key(&candidate) {
+                self.book(candidate, owner);
                 return Some(Ipv4Addr::from(candidate));
             }
         }
         None
     }
 
-    /// Takes the address that somebody asked for.
-    fn claim(&mut self, address: &str) -> Result<(), String> {
+    /// Takes the address that a Service asked for.
+    fn claim(&mut self, address: &str, owner: &str) -> Result<(), String> {
         let Ok(address) = address.parse::<Ipv4Addr>() else {
             return Err("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned());
         };
         let number = u32::from(address);
         if !(BASE..BASE + SIZE).contains(&number) {
-            return Err("failed to allocate IP ".to_owned()
-                + &format!(
-                    "{address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
-                ));
+            return Err(format!(
+                "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+            ));
         }
-        if self.taken.insert(number) {
-            Ok(())
-        } else {
-            Err(format!("failed to allocate IP {address}: provided IP is already allocated"))
+        match self.booked.get(&number) {
+            Some(other) if other != owner => {
+                Err(format!("failed to allocate IP {address}: provided IP is already allocated"))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.release_of(owner);
+                self.book(number, owner);
+                Ok(())
+            }
         }
     }
 
-    /// Gives back the address of a Service that is gone, or that was never stored.
+    /// Gives back the address of a Service that is gone.
     pub fn release(&mut self, service: &Value) {
-        let address = service.pointer("/spec/clusterIP").and_then(Value::as_str);
-        if let Some(Ok(address)) = address.map(str::parse::<Ipv4Addr>) {
-            self.taken.remove(&u32::from(address));
+        self.release_of(&owner(service));
+    }
+
+    fn release_of(&mut self, owner: &str) {
+        if let Some(address) = self.of.remove(owner) {
+            self.booked.remove(&address);
         }
     }
+}
+
+fn owner(service: &Value) -> String {
+    let metadata = &service["metadata"];
+    format!("{}/{}", text(metadata, "namespace"), text(metadata, "name"))
 }
 
 /// Fills in a Service. What was allocated once stays, even if an update leaves it out.
@@ -119,6 +147,8 @@ fn keep_allocated(spec: &mut Value, old: &Value) {
 
 /// Checks a Service.
 pub(super) fn validate(service: &Value, causes: &mut Causes) {
+    let name = text(&service["metadata"], "name");
+    causes.complaints("metadata.name", name, &names::dns_label_1035(name));
     let spec = &service["spec"];
     let kind = text(spec, "type");
     let ports = list(spec, "ports");
@@ -131,7 +161,7 @@ pub(super) fn validate(service: &Value, causes: &mut Causes) {
         let path = format!("spec.ports[{index}]");
         validate_port(port, ports.len() > 1, &mut names, &path, causes);
     }
-    meta::validate_labels(spec, "selector", "spec.selector", causes);
+    labels::validate(spec, "selector", "spec.selector", causes);
     let affinities = ["ClientIP", "None"];
     let affinity = text(spec, "sessionAffinity");
     if !affinities.contains(&affinity) {
@@ -201,6 +231,7 @@ fn validate_distinct(ports: &[Value], causes: &mut Causes) {
 
 /// Gives a valid Service its addresses, or takes note of those it brought along.
 pub(super) fn allocate(service: &mut Value, old: Option<&Value>, ips: &mut ClusterIps, causes: &mut Causes) {
+    let owner = owner(service);
     let spec = &mut service["spec"];
     if text(spec, "type") == "ExternalName" {
         return;
@@ -214,12 +245,12 @@ pub(super) fn allocate(service: &mut Value, old: Option<&Value>, ips: &mut Clust
             return;
         }
         (Some(_), _) | (None, "None") => {}
-        (None, "") => match ips.allocate() {
+        (None, "") => match ips.allocate(&owner) {
             Some(address) => spec["clusterIP"] = address.to_string().into(),
             None => causes.invalid_text("spec.clusterIPs", "", "range is full"),
         },
         (None, wanted) => {
-            if let Err(detail) = ips.claim(wanted) {
+            if let Err(detail) = ips.claim(wanted, &owner) {
                 causes.invalid("spec.clusterIPs", &json!([wanted]), &detail);
             }
         }
@@ -251,18 +282,25 @@ mod tests {
     #[test]
     fn an_address_is_used_once_until_it_is_given_back() {
         let mut ips = ClusterIps::default();
-        let first = ips.allocate().unwrap().to_string();
+        let first = ips.allocate("n/a").unwrap().to_string();
         assert_eq!(first, "10.96.0.2");
-        assert!(ips.claim(&first).unwrap_err().ends_with("already allocated"));
-        ips.release(&json!({"spec": {"clusterIP": first}}));
-        assert_eq!(ips.claim(&first), Ok(()));
-        assert!(ips.claim("10.97.0.1").unwrap_err().contains("valid range"));
+        assert!(ips.claim(&first, "n/b").unwrap_err().ends_with("already allocated"));
+        ips.release(&json!({"metadata": {"namespace": "n", "name": "a"}}));
+        assert_eq!(ips.claim(&first, "n/b"), Ok(()));
+        assert!(ips.claim("10.97.0.1", "n/b").unwrap_err().contains("valid range"));
+    }
+
+    #[test]
+    fn a_second_attempt_gets_the_same_address() {
+        let mut ips = ClusterIps::default();
+        assert_eq!(ips.allocate("n/a"), ips.allocate("n/a"));
+        assert_ne!(ips.allocate("n/a"), ips.allocate("n/b"));
     }
 
     #[test]
     fn the_range_ends_and_says_so() {
         let mut ips = ClusterIps::default();
-        let count = std::iter::from_fn(|| ips.allocate()).count();
+        let count = (0..).map_while(|n: u32| ips.allocate(&n.to_string())).count();
         assert_eq!(count, 65_533);
     }
 }

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::field::{Causes, child, default, entries, int, list, struct_json, text};
-use super::{meta, pod};
-use crate::selector;
+use super::{labels, pod, selector};
 
 const SELECTOR_ORDER: [&str; 2] = ["matchLabels", "matchExpressions"];
 
@@ -89,7 +88,7 @@ fn validate_selector(spec: &Value, kind: &str, causes: &mut Causes) {
     let Some(selector) = spec.get("selector") else {
         return causes.required(path, "");
     };
-    meta::validate_labels(selector, "matchLabels", "spec.selector.matchLabels", causes);
+    labels::validate(selector, "matchLabels", "spec.selector.matchLabels", causes);
     for (index, expression) in list(selector, "matchExpressions").iter().enumerate() {
         validate_expression(expression, index, causes);
     }
@@ -132,7 +131,7 @@ fn validate_template(spec: &Value, causes: &mut Causes) {
         causes.invalid(&field, labels, detail);
     }
     let metadata = template.get("metadata").unwrap_or(&Value::Null);
-    meta::validate_labels(metadata, "labels", "spec.template.labels", causes);
+    labels::validate(metadata, "labels", "spec.template.labels", causes);
     pod::validate_spec(&template["spec"], "spec.template.spec", causes);
     let policy = text(&template["spec"], "restartPolicy");
     if policy != "Always" {

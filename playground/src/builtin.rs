@@ -43,18 +43,8 @@ use serde_json::Value;
 
 pub use service::ClusterIps;
 
+use crate::schema::Cause;
 use field::Causes;
-
-/// One reason why an object is refused: an element of `Status.details.causes`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// A machine-readable word such as `FieldValueInvalid`.
-    pub reason: String,
-    /// The path of the field, as in `spec.template.spec.containers[0].image`.
-    pub field: String,
-    /// What is wrong, without the field's path in front.
-    pub message: String,
-}
 
 /// Why an object can't be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,3 +1,12 @@
 //! A Kubernetes API server small enough to embed.
-
 pub mod builtin;
+pub mod cluster;
+pub mod fields;
+pub mod patch;
+pub mod resources;
+pub mod schema;
+pub mod selector;
+pub mod status;
+pub mod storage;
+
+pub use cluster::Cluster;

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Cause;
+use crate::schema::Cause;
 
 /// The causes found so far, in the order Kubernetes reports them.
 #[derive(Debug, Default)]

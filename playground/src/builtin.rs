@@ -39,6 +39,8 @@ mod zero;
 #[cfg(test)]
 mod fixtures_test;
 
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::Value;
 
 pub use service::ClusterIps;
@@ -68,14 +70,15 @@ pub enum Refusal {
 ///
 /// A Service gets its address from `ips`, where it is booked for the Service's name: to
 /// prepare the same Service again (a retry, a dry run before) gives the same address.
-pub fn prepare(resource: &str, new: &mut Value, old: Option<&Value>, ips: &mut ClusterIps) -> Result<(), Refusal> {
+pub fn prepare(resource: &str, new: &mut Value, old: Option<&Value>, ips: &Mutex<ClusterIps>) -> Result<(), Refusal> {
     decode::check(resource, new).map_err(Refusal::Malformed)?;
     zero::prune(resource, new);
     default(resource, new, old);
     let mut causes = Causes::default();
     validate(resource, new, old, &mut causes);
     if resource == "services" && causes.is_empty() {
-        service::allocate(new, old, ips, &mut causes);
+        let mut ips = ips.lock().unwrap_or_else(PoisonError::into_inner);
+        service::allocate(new, old, &mut ips, &mut causes);
     }
     causes.into_result().map_err(Refusal::Invalid)
 }

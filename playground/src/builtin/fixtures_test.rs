@@ -1,10 +1,11 @@
 //! Held against what a real API server answered.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
-use super::{ClusterIps, Refusal, prepare};
+use super::{Refusal, prepare};
 
 fn fixture(name: &str) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -39,7 +40,7 @@ fn strip(object: &mut Value) {
 fn assert_stored_as_recorded(resource: &str, name: &str) {
     let exchange = fixture(name);
     let mut object = sent(&exchange);
-    prepare(resource, &mut object, None, &mut ClusterIps::default()).unwrap();
+    prepare(resource, &mut object, None, &Mutex::default()).unwrap();
     strip(&mut object);
     let mut expected = answered(&exchange);
     if resource == "services" {
@@ -54,7 +55,7 @@ fn assert_stored_as_recorded(resource: &str, name: &str) {
 fn assert_refused_as_recorded(resource: &str, name: &str, object: &Value, old: Option<&Value>) {
     let exchange = fixture(name);
     let mut object = object.clone();
-    let refusal = prepare(resource, &mut object, old, &mut ClusterIps::default()).unwrap_err();
+    let refusal = prepare(resource, &mut object, old, &Mutex::default()).unwrap_err();
     let Refusal::Invalid(causes) = refusal else {
         panic!("{refusal:?}");
     };
@@ -85,8 +86,8 @@ fn a_service_keeps_its_address_through_an_update() {
     let created = fixture("services/apply-create.json")["response"]["body"].clone();
     let exchange = fixture("services/apply-port.json");
     let mut object = sent(&exchange);
-    let mut ips = ClusterIps::default();
-    prepare("services", &mut object, Some(&created), &mut ips).unwrap();
+    let ips = Mutex::default();
+    prepare("services", &mut object, Some(&created), &ips).unwrap();
     strip(&mut object);
     assert_eq!(object, answered(&exchange));
 }
@@ -101,7 +102,7 @@ fn a_stored_object_comes_through_unchanged() {
     ] {
         let stored = fixture(name)["response"]["body"].clone();
         let mut again = stored.clone();
-        prepare(resource, &mut again, Some(&stored), &mut ClusterIps::default()).unwrap();
+        prepare(resource, &mut again, Some(&stored), &Mutex::default()).unwrap();
         assert_eq!(again, stored, "{name}");
     }
 }
@@ -114,8 +115,8 @@ fn pods_come_through_unchanged_in_every_state() {
     for line in stream.lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         let mut pod = event["object"].clone();
-        let mut ips = ClusterIps::default();
-        prepare("pods", &mut pod, Some(&event["object"]), &mut ips).unwrap();
+        let ips = Mutex::default();
+        prepare("pods", &mut pod, Some(&event["object"]), &ips).unwrap();
         assert_eq!(pod, event["object"]);
     }
 }
@@ -147,8 +148,8 @@ fn an_event_says_who_reports_it() {
 fn a_time_that_is_none_is_a_bad_request() {
     let exchange = fixture("leases/bad-time.json");
     let mut object = sent(&exchange);
-    let mut ips = ClusterIps::default();
-    let refusal = prepare("leases.coordination.k8s.io", &mut object, None, &mut ips).unwrap_err();
+    let ips = Mutex::default();
+    let refusal = prepare("leases.coordination.k8s.io", &mut object, None, &ips).unwrap_err();
     let Refusal::Malformed(message) = refusal else {
         panic!("{refusal:?}");
     };
@@ -187,8 +188,8 @@ fn nonsense_is_refused_and_never_panics() {
                 object["stringData"] = value.clone();
                 object["spec"].as_object_mut().map(|spec| spec.insert("ports".into(), value.clone()));
                 // Only that it returns matters.
-                let _ = prepare(resource, &mut object, Some(&whole), &mut ClusterIps::default());
-                let _ = prepare(resource, &mut object, None, &mut ClusterIps::default());
+                let _ = prepare(resource, &mut object, Some(&whole), &Mutex::default());
+                let _ = prepare(resource, &mut object, None, &Mutex::default());
             }
         }
     }

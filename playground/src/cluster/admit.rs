@@ -7,7 +7,7 @@
 //! The order is that of the API server: defaults are set before the fields' owners are noted (so whoever creates an
 //! object owns its defaults), except in server-side apply, which owns what was sent and nothing else.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde_json::{Map, Value};
 
@@ -210,8 +210,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     if context.stored.kind == "CustomResourceDefinition" {
         return Ok(definitions::prepare(object));
     }
-    let mut ips = context.ips.lock().unwrap_or_else(PoisonError::into_inner);
-    match builtin::prepare(&context.stored.group_resource(), object, live, &mut ips) {
+    match builtin::prepare(&context.stored.group_resource(), object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),
         Err(Refusal::Invalid(causes)) => Ok(causes),
         Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(

@@ -1,1 +1,5 @@
 //! Smooth Operator.
+
+pub mod client;
+pub mod object;
+pub mod watch;

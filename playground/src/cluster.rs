@@ -37,6 +37,7 @@ pub use requests::{RequestCount, RequestRecord};
 pub use watch::{WatchCursor, WatchEvent};
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
+use crate::builtin::ClusterIps;
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
 use crate::storage::{Key, Revision, Store};
@@ -57,6 +58,7 @@ struct Inner {
     cuts: signal::Sender<u64>,
     requests: Mutex<requests::Log>,
     random: Mutex<StdRng>,
+    ips: Mutex<ClusterIps>,
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
     started: (Timestamp, Instant),
     bookmark_interval: Duration,
@@ -75,6 +77,7 @@ impl Cluster {
             cuts: signal::Sender::new(0),
             requests: Mutex::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
             bookmark_interval,
             latest: signal::Sender::new(0),
@@ -135,8 +138,7 @@ impl Cluster {
         manager: &str,
     ) -> Result<Arc<Value>, Status> {
         let target = self.target(resource, namespace, name)?;
-        let written =
-            self.write_patch(&target, subresource, PatchKind::Merge, patch, &WriteOptions::by(manager))?;
+        let written = self.write_patch(&target, subresource, PatchKind::Merge, patch, &WriteOptions::by(manager))?;
         Ok(written.object.value())
     }
 
@@ -281,6 +283,10 @@ impl Cluster {
     /// The wall time as objects bear it: RFC 3339, whole seconds, UTC.
     pub(crate) fn timestamp(&self) -> String {
         self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    fn ips(&self) -> &Mutex<ClusterIps> {
+        &self.inner.ips
     }
 
     fn random<T>(&self, make: impl FnOnce(&mut StdRng) -> T) -> T {

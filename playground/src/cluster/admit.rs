@@ -7,12 +7,14 @@
 //! The order is that of the API server: defaults are set before the fields' owners are noted (so whoever creates an
 //! object owns its defaults), except in server-side apply, which owns what was sent and nothing else.
 
+use std::sync::Mutex;
+
 use serde_json::{Map, Value};
 
+use super::definitions;
 use super::metadata;
 use super::write::{Decision, FieldValidation, WriteOptions, apply_error};
-use super::definitions;
-use crate::builtin;
+use crate::builtin::{self, ClusterIps, Refusal};
 use crate::fields;
 use crate::resources::{Custom, Resource};
 use crate::schema::Cause;
@@ -31,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) now: String,
     /// For an object that is made.
     pub(super) uid: String,
+    /// Where Services get their addresses.
+    pub(super) ips: &'a Mutex<ClusterIps>,
 }
 
 /// Checks that a body is an object of the resource's kind and version.
@@ -84,11 +88,7 @@ pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Value,
 }
 
 /// PUT and all patches but apply. `object` is the whole new object, or holds the new status.
-pub(super) fn update(
-    context: &Context<'_>,
-    live: &Value,
-    mut object: Value,
-) -> Result<(Value, Vec<String>), Status> {
+pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> Result<(Value, Vec<String>), Status> {
     keep_managed_fields(live, &mut object);
     let warnings = prepare_change(context, live, &mut object)?;
     let mut object = track(context, Some(live), object);
@@ -182,7 +182,7 @@ fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>,
     {
         map.remove("status");
     }
-    let mut causes = default_and_validate(context, object, None);
+    let mut causes = default_and_validate(context, object, None)?;
     causes.splice(0..0, metadata::validate(context, object, None));
     refuse(context, causes)?;
     Ok(warnings)
@@ -194,23 +194,31 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
     restrict_to_subresource(context, live, object);
     let mut causes = metadata::validate(context, object, Some(live));
     if causes.is_empty() {
-        causes = default_and_validate(context, object, Some(live));
+        causes = default_and_validate(context, object, Some(live))?;
     }
     refuse(context, causes)?;
     Ok(warnings)
 }
 
-fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Vec<Cause> {
+fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Result<Vec<Cause>, Status> {
     if let Some(custom) = context.stored.custom() {
         custom.structural.default(object);
         let mut causes = custom.structural.validate(object, live);
         causes.extend(scale_causes(context.stored, object));
-        return causes;
+        return Ok(causes);
     }
     if context.stored.kind == "CustomResourceDefinition" {
-        return definitions::prepare(object);
+        return Ok(definitions::prepare(object));
     }
-    builtin::prepare(context.stored, object, live).err().unwrap_or_default()
+    match builtin::prepare(&context.stored.group_resource(), object, live, context.ips) {
+        Ok(()) => Ok(Vec::new()),
+        Err(Refusal::Invalid(causes)) => Ok(causes),
+        Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}",
+            kind = context.resource.kind,
+            version = context.resource.version,
+        ))),
+    }
 }
 
 /// A custom resource with a scale subresource has a number of replicas that is not negative.
@@ -257,11 +265,18 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
         Some("status") => {
             let status = map.remove("status");
             let managed = map["metadata"].get("managedFields").cloned();
+            let annotations = map["metadata"].get("annotations").cloned();
             *map = live.as_object().cloned().unwrap_or_default();
             map.remove("status");
             map.extend(status.map(|status| ("status".to_owned(), status)));
             if let (Some(managed), Some(metadata)) = (managed, map["metadata"].as_object_mut()) {
                 metadata.insert("managedFields".into(), managed);
+            }
+            // The revision of a rollout is an annotation, and travels with the status.
+            if context.stored.kind == "Deployment"
+                && let (Some(annotations), Some(metadata)) = (annotations, map["metadata"].as_object_mut())
+            {
+                metadata.insert("annotations".into(), annotations);
             }
         }
         _ if context.stored.traits.status => {

@@ -2,7 +2,7 @@
 //!
 //! This file acts; what an object becomes is decided by the pure functions in [`admit`](super::admit).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
@@ -236,9 +236,8 @@ impl Cluster {
         }
         self.check_namespace(target, config)?;
         if let Some(uid) = config["metadata"]["uid"].as_str() {
-            let why = format!(
-                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            );
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(Status::conflict(&target.resource, &target.key.name, &why));
         }
         let (object, warnings) = admit::apply(context, None, config)?;
@@ -349,6 +348,9 @@ impl Cluster {
         if target.stored.kind == "CustomResourceDefinition" {
             self.definition_removed(object);
         }
+        if target.stored.group_resource() == "services" {
+            self.ips().lock().unwrap_or_else(PoisonError::into_inner).release(&object.value());
+        }
         if target.stored.namespaced {
             self.finish_namespace(&target.key.namespace);
         }
@@ -356,7 +358,7 @@ impl Cluster {
     }
 
     pub(super) fn context<'a>(
-        &self,
+        &'a self,
         target: &'a Target,
         subresource: Option<&'a str>,
         options: &'a WriteOptions,
@@ -369,6 +371,7 @@ impl Cluster {
             options,
             now: self.timestamp(),
             uid: self.new_uid(),
+            ips: self.ips(),
         }
     }
 
@@ -425,8 +428,13 @@ pub(super) fn apply_error(context: &admit::Context<'_>, error: fields::ApplyErro
         fields::ApplyError::Invalid(message) => Status::failure(
             422,
             "Invalid",
-            format!("failed to create typed patch object ({}/{}; {}, Kind={}): {message}",
-                context.key.namespace, context.key.name, context.resource.api_version(), context.resource.kind),
+            format!(
+                "failed to create typed patch object ({}/{}; {}, Kind={}): {message}",
+                context.key.namespace,
+                context.key.name,
+                context.resource.api_version(),
+                context.resource.kind
+            ),
         ),
     }
 }

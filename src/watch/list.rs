@@ -1,0 +1,242 @@
+//! Items out of the body of a LIST, without ever holding the list.
+
+use serde::Deserialize;
+
+use crate::object::ResourceVersion;
+
+/// Cuts `{"kind":…,"metadata":…,"items":[{…},{…}]}` into its items as the bytes come in.
+///
+/// It does not parse. It follows strings and brackets, which is all it takes to know where an item of the
+/// top-level `items` array begins and ends; a real parser reads the item afterwards. What is not an item,
+/// the envelope, is a few hundred bytes and kept for [`finish`](Self::finish).
+///
+/// ```text
+/// depth   0 │ 1                      │ 2      │ 3 …
+///           { "metadata": {…}, "items": [ {item} , {item} ] }
+/// ```
+///
+/// The order of the envelope's fields is not the same for all kinds: built-in ones put `metadata` before
+/// `items`, custom resources after.
+///
+/// Invariant: `item` is empty unless `place` is [`Place::Item`].
+#[derive(Debug)]
+pub struct ListSplitter {
+    place: Place,
+    depth: usize,
+    string: StringState,
+    envelope: Vec<u8>,
+    item: Vec<u8>,
+    limit: usize,
+}
+
+/// Where in the body the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Envelope,
+    /// In `items`, between two of them.
+    Between,
+    Item,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StringState {
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
+}
+
+/// What a list says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListMeta {
+    /// The state that the list shows.
+    pub resource_version: ResourceVersion,
+    /// Where the next page begins, if there is one.
+    #[serde(rename = "continue", default)]
+    pub continue_token: String,
+}
+
+/// The body is no list, or not all of one.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// It ended early, or closes more than it opened.
+    #[error("the list is cut short or malformed")]
+    Malformed,
+    /// An item, or what stands around them, is larger than the bound.
+    #[error("a part of the list is longer than {limit} bytes")]
+    TooLong {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// What stands around the items can't be read.
+    #[error("the list's metadata can't be read: {0}")]
+    Envelope(#[from] serde_json::Error),
+}
+
+impl ListSplitter {
+    /// A splitter that refuses items of more than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { place: Place::Envelope, depth: 0, string: StringState::Outside, envelope: Vec::new(), item: Vec::new(), limit }
+    }
+
+    /// Takes the next chunk of the body and hands each item that it completes to `each`.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError::TooLong`] or [`ListError::Malformed`]; the list has to be given up then.
+    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), ListError> {
+        for &byte in chunk {
+            match self.place {
+                Place::Item => self.item.push(byte),
+                Place::Envelope => self.envelope.push(byte),
+                Place::Between => {}
+            }
+            if !self.follow_string(byte) {
+                self.follow_bracket(byte, &mut each)?;
+            }
+            if self.item.len().max(self.envelope.len()) > self.limit {
+                return Err(ListError::TooLong { limit: self.limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the body: what the list says of itself.
+    ///
+    /// # Errors
+    ///
+    /// The body was not a whole list.
+    pub fn finish(self) -> Result<ListMeta, ListError> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            metadata: ListMeta,
+        }
+        if self.depth != 0 || self.envelope.is_empty() {
+            return Err(ListError::Malformed);
+        }
+        let Envelope { metadata } = serde_json::from_slice(&self.envelope)?;
+        Ok(metadata)
+    }
+
+    /// Follows string literals; true where the byte belongs to one, so that no bracket in it counts.
+    fn follow_string(&mut self, byte: u8) -> bool {
+        let (next, in_string) = match (self.string, byte) {
+            (StringState::Outside, b'"') => (StringState::Inside, true),
+            (StringState::Outside, _) => (StringState::Outside, false),
+            (StringState::Inside, b'\\') => (StringState::Escaped, true),
+            (StringState::Inside, b'"') => (StringState::Outside, true),
+            (StringState::Inside | StringState::Escaped, _) => (StringState::Inside, true),
+        };
+        self.string = next;
+        in_string
+    }
+
+    fn follow_bracket(&mut self, byte: u8, each: &mut impl FnMut(&[u8])) -> Result<(), ListError> {
+        match byte {
+            b'{' | b'[' => {
+                self.depth += 1;
+                match (self.place, self.depth) {
+                    (Place::Envelope, 2) if byte == b'[' && self.opens_items() => self.place = Place::Between,
+                    (Place::Between, 3) => {
+                        self.place = Place::Item;
+                        self.item.push(byte);
+                    }
+                    _ => {}
+                }
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.checked_sub(1).ok_or(ListError::Malformed)?;
+                match (self.place, self.depth) {
+                    (Place::Item, 2) => {
+                        each(&self.item);
+                        self.item.clear();
+                        self.place = Place::Between;
+                    }
+                    (Place::Between, 1) => {
+                        self.envelope.push(byte);
+                        self.place = Place::Envelope;
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the `[` just collected is the value of the envelope's own `items`.
+    fn opens_items(&self) -> bool {
+        let before = self.envelope[..self.envelope.len() - 1].trim_ascii_end();
+        before.strip_suffix(b":").is_some_and(|key| key.trim_ascii_end().ends_with(b"\"items\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn split(body: &[u8], chunk: usize) -> Result<(Vec<Value>, ListMeta), ListError> {
+        let mut splitter = ListSplitter::new(1 << 20);
+        let mut items = Vec::new();
+        for chunk in body.chunks(chunk) {
+            splitter.push(chunk, |item| items.push(serde_json::from_slice(item).unwrap()))?;
+        }
+        Ok((items, splitter.finish()?))
+    }
+
+    #[test]
+    fn the_metadata_may_come_before_or_behind_the_items() {
+        for body in [
+            r#"{"kind":"DeploymentList","metadata":{"resourceVersion":"7","continue":"tok"},"items":[{"a":1},{"b":[{}]}]}"#,
+            r#"{"apiVersion":"v1","items" : [ {"a":1} , {"b":[{}]} ],"kind":"X","metadata":{"continue":"tok","resourceVersion":"7"}}"#,
+        ] {
+            let (items, meta) = split(body.as_bytes(), 3).unwrap();
+            assert_eq!(items, [json!({"a": 1}), json!({"b": [{}]})]);
+            assert_eq!((meta.resource_version.as_str(), meta.continue_token.as_str()), ("7", "tok"));
+        }
+    }
+
+    #[test]
+    fn brackets_and_quotes_in_strings_do_not_count() {
+        let body = br#"{"metadata":{"resourceVersion":"1"},"items":[{"s":"]}\"\\"},{"items":["{"]}]}"#;
+        let (items, _) = split(body, 1).unwrap();
+        assert_eq!(items, [json!({"s": "]}\"\\"}), json!({"items": ["{"]})]);
+    }
+
+    #[test]
+    fn an_array_of_another_name_holds_no_items() {
+        let body = br#"{"notitems":[{"a":1}],"metadata":{"resourceVersion":"1","items":[{"b":2}]},"items":[]}"#;
+        let (items, _) = split(body, 5).unwrap();
+        assert_eq!(items, [Value::Null; 0]);
+    }
+
+    #[test]
+    fn half_a_list_is_an_error() {
+        let body = br#"{"metadata":{"resourceVersion":"1"},"items":[{"a":1},{"b":2}]}"#;
+        for end in 0..body.len() {
+            assert!(split(&body[..end], 7).is_err(), "{}", String::from_utf8_lossy(&body[..end]));
+        }
+        assert!(matches!(split(b"}", 1), Err(ListError::Malformed)));
+    }
+
+    #[test]
+    fn an_item_past_the_limit_is_refused() {
+        let mut splitter = ListSplitter::new(64);
+        let body = format!(r#"{{"items":[{{"a":"{}"}}]}}"#, "x".repeat(100));
+        assert!(matches!(splitter.push(body.as_bytes(), |_| ()), Err(ListError::TooLong { limit: 64 })));
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_body_is_cut_changes_nothing(names in proptest::collection::vec("[a-z{}\\[\\]\"\\\\ä]{0,12}", 0..8), chunk in 1_usize..40) {
+            let expected: Vec<Value> = names.iter().map(|name| json!({"metadata": {"name": name}})).collect();
+            let body = json!({"metadata": {"resourceVersion": "3"}, "items": expected.clone()}).to_string();
+            let (items, _) = split(body.as_bytes(), chunk).unwrap();
+            prop_assert_eq!(items, expected);
+        }
+    }
+}

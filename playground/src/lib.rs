@@ -1,1 +1,3 @@
 //! A Kubernetes API server small enough to embed.
+
+pub mod fields;

@@ -34,6 +34,7 @@ pub use apply::{Applier, ApplyError, Conflict, apply};
 pub use managed::Operation;
 pub use path::Step;
 pub use scale::track_scale;
+pub(crate) use schema::Node;
 pub use schema::Schema;
 
 pub use set::FieldSet;

@@ -1,3 +1,4 @@
 //! A Kubernetes API server small enough to embed.
 
 pub mod fields;
+pub mod patch;

@@ -164,6 +164,11 @@ impl Node {
 }
 
 impl Keyed {
+    /// The key by which a strategic merge patch tells the items apart.
+    pub(crate) fn merge_key(&self) -> Option<&str> {
+        self.keys.first().map(|(name, _)| name.as_str())
+    }
+
     fn step_to(&self, item: &Map<String, Value>) -> Result<Step, String> {
         let mut keys = Map::new();
         for (name, default) in &self.keys {

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use requests::{RequestCount, RequestRecord};
 pub use watch::{WatchCursor, WatchEvent};
+pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
 use crate::builtin::ClusterIps;

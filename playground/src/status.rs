@@ -98,12 +98,7 @@ impl Status {
     }
 
     /// 409: server-side apply would take fields from other managers.
-    pub fn apply_conflict(causes: Vec<Cause>) -> Self {
-        let listed: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.message, cause.field)).collect();
-        let message = match listed.as_slice() {
-            [one] => format!("Apply failed with 1 conflict: {one}"),
-            many => format!("Apply failed with {} conflicts: {}", many.len(), grouped(&causes)),
-        };
+    pub fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
         Self::about(409, "Conflict", message, Details { causes, ..Details::default() })
     }
 
@@ -286,23 +281,4 @@ fn aggregate(causes: &[Cause]) -> String {
         [one] => one.clone(),
         many => format!("[{}]", many.join(", ")),
     }
-}
-
-/// Several conflicts are listed under each manager, as `structured-merge-diff` prints them.
-fn grouped(causes: &[Cause]) -> String {
-    let mut managers: Vec<(&str, Vec<&str>)> = Vec::new();
-    for cause in causes {
-        match managers.iter_mut().find(|(manager, _)| *manager == cause.message) {
-            Some((_, fields)) => fields.push(&cause.field),
-            None => managers.push((&cause.message, vec![&cause.field])),
-        }
-    }
-    let blocks: Vec<String> = managers
-        .iter()
-        .map(|(manager, fields)| match fields.as_slice() {
-            [one] => format!("{manager}: {one}"),
-            many => format!("{manager}:\n- {}", many.join("\n- ")),
-        })
-        .collect();
-    blocks.join("\n")
 }

@@ -89,10 +89,10 @@ pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Value,
 
 /// PUT and all patches but apply. `object` is the whole new object, or holds the new status.
 pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> Result<(Value, Vec<String>), Status> {
-    keep_managed_fields(live, &mut object);
     let warnings = prepare_change(context, live, &mut object)?;
     let mut object = track(context, Some(live), object);
     count_generation(context, live, &mut object);
+    fields::keep_times(live, &mut object);
     Ok((object, warnings))
 }
 
@@ -107,20 +107,15 @@ pub(super) fn apply(
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }
-    keep_subresource_apart(context, &mut config);
-    let api_version = context.stored.api_version();
-    let options = context.options;
-    let merged = fields::apply(
-        live,
-        &config,
-        &options.manager,
-        options.force,
-        &context.stored.schema,
-        &api_version,
-        context.subresource,
-        &context.now,
-    );
-    let mut object = merged.map_err(|error| apply_error(context, error))?;
+    let by = fields::Applier {
+        manager: &context.options.manager,
+        force: context.options.force,
+        api_version: &context.stored.api_version(),
+        subresource: context.subresource,
+        now: &context.now,
+    };
+    let merged = fields::apply(live, &config, by, &context.stored.schema);
+    let mut object = merged.map_err(|error| apply_error(context, &error))?;
     match live {
         None => {
             prepare_new(context, &mut object)?;
@@ -128,12 +123,13 @@ pub(super) fn apply(
         Some(live) => {
             prepare_change(context, live, &mut object)?;
             count_generation(context, live, &mut object);
+            fields::keep_times(live, &mut object);
         }
     }
     Ok((object, warnings))
 }
 
-/// Nothing, where nothing differs but times; removal, where the last finalizer of a deleted object went.
+/// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
 pub(super) fn decide(live: &Value, object: Value) -> Decision {
     let metadata = &object["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
@@ -141,7 +137,7 @@ pub(super) fn decide(live: &Value, object: Value) -> Decision {
     if metadata["deletionTimestamp"].is_string() && !held {
         return Decision::Remove(object);
     }
-    if same(live, &object) { Decision::Keep } else { Decision::Put(object) }
+    if live == &object { Decision::Keep } else { Decision::Put(object) }
 }
 
 /// A patch may carry a resourceVersion: then it is a precondition.
@@ -286,62 +282,25 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
     }
 }
 
-/// In an apply, what the subresource does not cover would be noted as owned although it was never written.
-fn keep_subresource_apart(context: &Context<'_>, config: &mut Value) {
-    let Some(map) = config.as_object_mut() else { return };
-    match context.subresource {
-        Some("status") => {
-            map.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
-            if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.retain(|name, _| matches!(name.as_str(), "name" | "namespace" | "uid"));
-            }
-        }
-        _ if context.stored.traits.status => {
-            map.remove("status");
-        }
-        _ => {}
-    }
-}
-
 fn track(context: &Context<'_>, live: Option<&Value>, object: Value) -> Value {
-    let api_version = context.stored.api_version();
-    let mut object = fields::track_update(
-        live,
-        object,
-        &context.options.manager,
-        &context.stored.schema,
-        &api_version,
-        context.subresource,
-        &context.now,
-    );
-    if context.subresource == Some("scale") {
-        drop_scale_times(&mut object);
-    }
-    object
-}
-
-/// The API server notes no time for what was written through the scale subresource.
-fn drop_scale_times(object: &mut Value) {
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        if entry["subresource"] == "scale"
-            && let Some(entry) = entry.as_object_mut()
-        {
-            entry.remove("time");
+    let by = fields::Updater {
+        manager: &context.options.manager,
+        api_version: &context.stored.api_version(),
+        subresource: context.subresource,
+        now: &context.now,
+    };
+    match (context.subresource, &context.stored.scale, live) {
+        (Some("scale"), Some(scale), Some(live)) => {
+            let path: Vec<&str> = scale.spec_replicas.iter().map(String::as_str).collect();
+            fields::track_scale(live, object, &path, by)
         }
+        _ => fields::track_update(live, object, by, &context.stored.schema),
     }
 }
 
 fn drop_managed_fields(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
-    }
-}
-
-/// What a client sends back as managedFields is never believed.
-fn keep_managed_fields(live: &Value, object: &mut Value) {
-    drop_managed_fields(object);
-    if let Some(fields) = live["metadata"].get("managedFields") {
-        object["metadata"]["managedFields"] = fields.clone();
     }
 }
 
@@ -362,21 +321,4 @@ fn count_generation(context: &Context<'_>, live: &Value, object: &mut Value) {
         let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         object["metadata"]["generation"] = generation.into();
     }
-}
-
-/// Equal but for the times in managedFields, which alone are no reason to write.
-fn same(live: &Value, object: &Value) -> bool {
-    let timeless = |value: &Value| {
-        let mut value = value.clone();
-        for entry in value["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-            if let Some(entry) = entry.as_object_mut() {
-                entry.remove("time");
-            }
-        }
-        if let Some(metadata) = value["metadata"].as_object_mut() {
-            metadata.remove("resourceVersion");
-        }
-        value
-    };
-    live == object || timeless(live) == timeless(object)
 }

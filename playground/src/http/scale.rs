@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::mutate::{self, body, options, patch_body, patch_kind};
 use super::route::Place;
 use super::{Answer, Call, response};
-use crate::cluster::PatchKind;
+use crate::cluster::{PatchKind, patch_error};
 use crate::patch;
 use crate::resources::{Resource, Scale, ScaleSelector};
 use crate::schema::Cause;
@@ -51,13 +51,12 @@ pub(super) fn scale(call: &Call<'_>, place: &Place) -> Answer {
 }
 
 fn patched(mut scale: Value, kind: PatchKind, change: &Value, resource: &Resource) -> Result<Value, Status> {
-    let unprocessable = |error: patch::Error| Status::failure(422, "Invalid", error.to_string());
     match kind {
         PatchKind::Merge | PatchKind::Strategic => {
             patch::merge(&mut scale, change);
             Ok(scale)
         }
-        PatchKind::Json => patch::json_patch(&scale, change).map_err(unprocessable),
+        PatchKind::Json => patch::json_patch(&scale, change).map_err(|error| patch_error(&error)),
         PatchKind::Apply => Err(Status::not_implemented(&format!("apply to {}/scale", resource.group_resource()))),
     }
 }

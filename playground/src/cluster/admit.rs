@@ -199,9 +199,10 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
 fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Result<Vec<Cause>, Status> {
     if let Some(custom) = context.stored.custom() {
         custom.structural.default(object);
-        let mut causes = custom.structural.validate(object, live);
-        causes.extend(scale_causes(context.stored, object));
-        return Ok(causes);
+        return Ok(match (context.subresource, live) {
+            (Some("status"), Some(live)) => custom.structural.validate_status(object, live),
+            _ => custom.structural.validate(object, live),
+        });
     }
     if context.stored.kind == "CustomResourceDefinition" {
         return Ok(definitions::prepare(object));
@@ -215,17 +216,6 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
             version = context.resource.version,
         ))),
     }
-}
-
-/// A custom resource with a scale subresource has a number of replicas that is not negative.
-fn scale_causes(resource: &Resource, object: &Value) -> Option<Cause> {
-    let path = &resource.scale.as_ref()?.spec_replicas;
-    let replicas = path.iter().fold(object, |value, part| &value[part]).as_i64()?;
-    (replicas < 0).then(|| Cause {
-        reason: "FieldValueInvalid".into(),
-        field: format!(".{}", path.join(".")),
-        message: format!("Invalid value: {replicas}: should be a non-negative integer"),
-    })
 }
 
 fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {

@@ -99,9 +99,7 @@ impl Call<'_> {
             Route::CoreVersions => self.read_only(discovery::core_versions),
             Route::Groups => self.read_only(discovery::groups),
             Route::Group(group) => self.read_only(|call| discovery::group(call, group)),
-            Route::GroupVersion { group, version } => {
-                self.read_only(|call| discovery::resources(call, group, version))
-            }
+            Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
             Route::OpenApiRoot => self.read_only(|call| Ok(openapi::root(call))),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review => review::review(self),
@@ -144,7 +142,9 @@ impl Call<'_> {
             (None | Some("status"), true, &Method::PUT) => mutate::update(self, place),
             (None | Some("status"), true, &Method::PATCH) => mutate::patch(self, place),
             (None, true, &Method::DELETE) => mutate::delete(self, place),
-            (None, false, &Method::DELETE) => mutate::delete_collection(self, place),
+            (None, false, &Method::DELETE) if place.resource.traits.delete_collection => {
+                mutate::delete_collection(self, place)
+            }
             (Some("scale"), true, _) => scale::scale(self, place),
             _ => Err(Status::method_not_allowed()),
         }

@@ -46,8 +46,7 @@ async fn main() -> ExitCode {
 
 async fn run(Arguments { options, kubeconfig }: Arguments) -> Result<(), String> {
     let listen = options.listen;
-    let playground =
-        Playground::start(options).await.map_err(|error| format!("can't listen on {listen}: {error}"))?;
+    let playground = Playground::start(options).await.map_err(|error| format!("can't listen on {listen}: {error}"))?;
     if let Some(file) = &kubeconfig {
         std::fs::write(file, playground.kubeconfig()).map_err(|error| format!("can't write {file}: {error}"))?;
     }

@@ -63,6 +63,8 @@ pub struct Traits {
     pub create_on_update: bool,
     /// PUT without a resourceVersion is refused.
     pub needs_version: bool,
+    /// A whole collection can be deleted.
+    pub delete_collection: bool,
 }
 
 /// Where the scale subresource finds its values: paths from the root, already split.

@@ -118,8 +118,13 @@ impl Status {
     /// 422: a Scale breaks a rule.
     pub fn invalid_scale(name: &str, causes: Vec<Cause>) -> Self {
         let message = schema::message("Scale.autoscaling", name, &causes);
-        let details =
-            Details { name: name.into(), group: "autoscaling".into(), kind: "Scale".into(), causes, ..Details::default() };
+        let details = Details {
+            name: name.into(),
+            group: "autoscaling".into(),
+            kind: "Scale".into(),
+            causes,
+            ..Details::default()
+        };
         Self::about(422, "Invalid", message, details)
     }
 
@@ -147,11 +152,7 @@ impl Status {
 
     /// 413: the body is longer than the server reads.
     pub fn too_large(limit: usize) -> Self {
-        Self::failure(
-            413,
-            "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {limit}"),
-        )
+        Self::failure(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }
 
     /// 415: the body has a media type that the server does not read.

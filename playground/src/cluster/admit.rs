@@ -258,8 +258,8 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
             if let (Some(managed), Some(metadata)) = (managed, map["metadata"].as_object_mut()) {
                 metadata.insert("managedFields".into(), managed);
             }
-            // The revision of a rollout is an annotation, and travels with the status.
-            if context.stored.kind == "Deployment"
+            // With a built-in kind's status travel its annotations: a rollout's revision is one.
+            if context.stored.custom().is_none()
                 && let (Some(annotations), Some(metadata)) = (annotations, map["metadata"].as_object_mut())
             {
                 metadata.insert("annotations".into(), annotations);

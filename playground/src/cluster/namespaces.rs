@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::Cluster;
 use super::delete::{DeleteOptions, Deleted};
 use super::write::{Decision, Target, WriteOptions};
-use super::Cluster;
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::{Key, Object};

@@ -55,8 +55,7 @@ const fn made(
     BuiltinColumn { name, kind: "string", description, priority, cell: Cell::Made(make) }
 }
 
-const AGE: BuiltinColumn =
-    BuiltinColumn { name: "Age", kind: "string", description: "", priority: 0, cell: Cell::Age };
+const AGE: BuiltinColumn = BuiltinColumn { name: "Age", kind: "string", description: "", priority: 0, cell: Cell::Age };
 const CONTAINERS: &str = "Names of each container in the template.";
 const IMAGES: &str = "Images referenced by each container in the template.";
 
@@ -95,12 +94,9 @@ const REPLICA_SET: &Printer = &[
     made("Desired", 0, "Replicas is the number of desired pods.", |object, _| {
         number(&object["spec"]["replicas"]).into()
     }),
-    made(
-        "Current",
-        0,
-        "Replicas is the most recently observed number of non-terminating pods.",
-        |object, _| number(&object["status"]["replicas"]).into(),
-    ),
+    made("Current", 0, "Replicas is the most recently observed number of non-terminating pods.", |object, _| {
+        number(&object["status"]["replicas"]).into()
+    }),
     made(
         "Ready",
         0,
@@ -110,9 +106,7 @@ const REPLICA_SET: &Printer = &[
     AGE,
     made("Containers", 1, CONTAINERS, |object, _| containers(object, "name")),
     made("Images", 1, IMAGES, |object, _| containers(object, "image")),
-    made("Selector", 1, "The selector of the pods.", |object, _| {
-        selector_text(&object["spec"]["selector"]).into()
-    }),
+    made("Selector", 1, "The selector of the pods.", |object, _| selector_text(&object["spec"]["selector"]).into()),
 ];
 
 const POD: &Printer = &[
@@ -200,9 +194,8 @@ const EVENT: &Printer = &[
     }),
 ];
 
-const DEFINITION: &Printer = &[made("Created At", 0, "When it was made.", |object, _| {
-    object["metadata"]["creationTimestamp"].clone()
-})];
+const DEFINITION: &Printer =
+    &[made("Created At", 0, "When it was made.", |object, _| object["metadata"]["creationTimestamp"].clone())];
 
 fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or(0)
@@ -237,7 +230,8 @@ fn ports(service: &Value) -> String {
 
 /// What kubectl shows as a pod's status: the most telling of phase, waiting reasons and deletion.
 fn pod_status(pod: &Value) -> String {
-    let mut shown = pod["status"]["reason"].as_str().or(pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned();
+    let mut shown =
+        pod["status"]["reason"].as_str().or(pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned();
     for status in list(&pod["status"]["containerStatuses"]).iter().rev() {
         let state = &status["state"];
         let reason = [&state["waiting"]["reason"], &state["terminated"]["reason"]];

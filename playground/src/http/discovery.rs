@@ -14,7 +14,16 @@ use crate::resources::Resource;
 /// The version of Kubernetes whose behaviour is played.
 const MINOR: &str = "36";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// What can be done with the resource; custom resources list it in another order.
+fn verbs(resource: &Resource) -> Vec<&'static str> {
+    let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    if resource.custom().is_some() {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    }
+    verbs.retain(|verb| *verb != "deletecollection" || resource.traits.delete_collection);
+    verbs
+}
 
 /// `/version`
 pub(super) fn version(_: &Call<'_>) -> http::Response<super::Body> {
@@ -116,7 +125,7 @@ fn entries(resource: &Resource) -> Vec<Value> {
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": VERBS,
+        "verbs": verbs(resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);
@@ -185,7 +194,7 @@ fn aggregated_entry(resource: &Resource) -> Value {
         "responseKind": own_kind,
         "scope": scope,
         "singularResource": resource.singular,
-        "verbs": VERBS,
+        "verbs": verbs(resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);

@@ -8,9 +8,7 @@ use super::query::cause;
 use super::response::{self, Body};
 use super::route::Place;
 use super::{Answer, Call, read};
-use crate::cluster::{
-    DeleteOptions, Deleted, PatchKind, Propagation, Target, WriteOptions, Written,
-};
+use crate::cluster::{DeleteOptions, Deleted, PatchKind, Propagation, Target, WriteOptions, Written};
 use crate::status::Status;
 
 /// Server-side apply's media type.
@@ -42,8 +40,7 @@ pub(super) fn update(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let options = options(call, "UpdateOptions")?;
     let object = body(call, &place.resource.kind)?;
-    let written =
-        call.cluster.write_update(&target(call, place), place.subresource.as_deref(), object, &options)?;
+    let written = call.cluster.write_update(&target(call, place), place.subresource.as_deref(), object, &options)?;
     Ok(written_response(call, place, form, &written))
 }
 
@@ -64,9 +61,7 @@ pub(super) fn delete(call: &Call<'_>, place: &Place) -> Answer {
     let options = delete_options(call)?;
     let target = target(call, place);
     match call.cluster.write_delete(&target, &options)? {
-        Deleted::Gone(object) => {
-            Ok(response::status(&Status::deleted(&place.resource, &object.key.name, &object.uid)))
-        }
+        Deleted::Gone(object) => Ok(response::status(&Status::deleted(&place.resource, &object.key.name, &object.uid))),
         Deleted::Marked(object) => Ok(response::bytes(200, read::encoded(&place.resource, &object))),
     }
 }
@@ -102,12 +97,7 @@ pub(super) fn delete_collection(call: &Call<'_>, place: &Place) -> Answer {
     ))
 }
 
-fn written_response(
-    call: &Call<'_>,
-    place: &Place,
-    form: super::negotiate::Form,
-    written: &Written,
-) -> Response<Body> {
+fn written_response(call: &Call<'_>, place: &Place, form: super::negotiate::Form, written: &Written) -> Response<Body> {
     let code = if written.created { 201 } else { 200 };
     let mut response = read::one(call, &place.resource, &written.object, form, code);
     response::warn(&mut response, &written.warnings);
@@ -157,9 +147,7 @@ pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Stat
     };
     match kind {
         PatchKind::Apply => yaml(call.body),
-        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => {
-            serde_json::from_slice(call.body).map_err(json)
-        }
+        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => serde_json::from_slice(call.body).map_err(json),
     }
 }
 

@@ -136,8 +136,7 @@ impl Query {
                 Err(forbidden("resourceVersionMatch", why))
             }
             (other, _) => {
-                let message =
-                    format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\"");
+                let message = format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\"");
                 let cause = cause("FieldValueNotSupported", "resourceVersionMatch", &message);
                 Err(Status::invalid_options("ListOptions", vec![cause]))
             }

@@ -111,11 +111,7 @@ pub(super) async fn wait_for(cluster: &Cluster, revision: Revision) -> Result<()
     if reached.is_ok() { Ok(()) } else { Err(Status::version_too_large(revision, cluster.revision())) }
 }
 
-async fn snapshot(
-    cluster: &Cluster,
-    place: &Place,
-    freshness: Freshness,
-) -> Result<Result<Snapshot, Expired>, Status> {
+async fn snapshot(cluster: &Cluster, place: &Place, freshness: Freshness) -> Result<Result<Snapshot, Expired>, Status> {
     let table = place.resource.table();
     let namespace = place.namespace.as_deref();
     match freshness {

@@ -134,7 +134,10 @@ mod tests {
             ("/api/v1/namespaces/a/status", ("namespaces", None, some("a"), some("status"))),
             ("/api/v1/namespaces/a/pods", ("pods", some("a"), None, None)),
             ("/apis/apps/v1/namespaces/a/deployments/x", ("deployments.apps", some("a"), some("x"), None)),
-            ("/apis/apps/v1/namespaces/a/deployments/x/scale", ("deployments.apps", some("a"), some("x"), some("scale"))),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/x/scale",
+                ("deployments.apps", some("a"), some("x"), some("scale")),
+            ),
         ] {
             let (resource, namespace, name, subresource) = expected;
             assert_eq!(place(path), Some((resource.to_owned(), namespace, name, subresource)), "{path}");

@@ -95,8 +95,7 @@ fn custom_columns(columns: &[Column]) -> Vec<Value> {
         definitions.push(definition("Age", "date", "", CREATED_DESCRIPTION, 0));
     }
     definitions.extend(columns.iter().map(|column| {
-        let standard =
-            || format!("Custom resource definition column (in JSONPath format): {}", column.json_path);
+        let standard = || format!("Custom resource definition column (in JSONPath format): {}", column.json_path);
         let description = if column.description.is_empty() { standard() } else { column.description.clone() };
         definition(&column.name, &column.kind, &column.format, &description, column.priority)
     }));

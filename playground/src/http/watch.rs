@@ -288,10 +288,9 @@ impl View {
 fn zero_values(object: &mut Value) {
     let template = json!({"metadata": {}, "spec": {"containers": null}});
     let (spec, status) = match object["kind"].as_str().unwrap_or_default() {
-        "Deployment" => (
-            Some(json!({"replicas": 0, "selector": null, "template": template, "strategy": {}})),
-            Some(json!({})),
-        ),
+        "Deployment" => {
+            (Some(json!({"replicas": 0, "selector": null, "template": template, "strategy": {}})), Some(json!({})))
+        }
         "ReplicaSet" => {
             (Some(json!({"replicas": 0, "selector": null, "template": template})), Some(json!({"replicas": 0})))
         }

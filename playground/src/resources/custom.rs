@@ -84,6 +84,7 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, structur
             generation: true,
             create_on_update: false,
             needs_version: true,
+            delete_collection: true,
         },
         scale: subresources["scale"].is_object().then(|| scale(&subresources["scale"])),
         schema: Arc::new(merging(&openapi, subresources["status"].is_object())),

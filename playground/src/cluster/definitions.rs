@@ -101,7 +101,9 @@ impl Cluster {
         let (group, plural) = (text(&definition["spec"]["group"]), text(&definition["spec"]["names"]["plural"]));
         self.set_registry(|registry| {
             registry.remove_custom(&group, &plural);
-            resources.into_iter().for_each(|resource| registry.insert(resource));
+            for resource in resources {
+                registry.insert(resource);
+            }
         });
         let now = self.timestamp();
         let mut status = definition["status"].clone();

@@ -10,10 +10,13 @@ use super::admit::Context;
 use super::{Cluster, admit};
 use crate::fields;
 use crate::patch;
-use crate::resources::Resource;
+use crate::resources::{Resource, Trait};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::{Draft, Key, Object, Refused};
+
+/// A longer generateName is cut, to leave room for the suffix.
+const LONGEST_PREFIX: usize = 58;
 
 /// What a request is about.
 #[derive(Debug, Clone)]
@@ -121,7 +124,7 @@ impl Cluster {
     pub fn write_create(&self, target: &Target, object: Value, options: &WriteOptions) -> Result<Written, Status> {
         let mut object = admit::decoded(&target.resource, object)?;
         let mut target = target.clone();
-        target.key.name = self.settle_name(&mut object)?;
+        target.key.name = self.settle_name(&mut object);
         target.check_identity(&object)?;
         target.to_stored(&mut object);
         self.check_namespace(&target, &object)?;
@@ -149,7 +152,7 @@ impl Cluster {
         target.to_stored(&mut object);
         let absent = self.store().get(&target.stored.table(), &target.key).is_none();
         if absent
-            && target.resource.traits.create_on_update
+            && target.resource.has(Trait::CreateOnUpdate)
             && subresource.is_none()
             && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
         {
@@ -373,18 +376,19 @@ impl Cluster {
         }
     }
 
-    fn settle_name(&self, object: &mut Value) -> Result<String, Status> {
+    fn settle_name(&self, object: &mut Value) -> String {
         let metadata = &object["metadata"];
         let name = metadata["name"].as_str().unwrap_or_default();
         if !name.is_empty() {
-            return Ok(name.to_owned());
+            return name.to_owned();
         }
         let Some(prefix) = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty()) else {
-            return Ok(String::new());
+            return String::new();
         };
-        let name = format!("{}{}", &prefix[..prefix.floor_char_boundary(58)], self.name_suffix());
+        let prefix: String = prefix.chars().take(LONGEST_PREFIX).collect();
+        let name = format!("{prefix}{}", self.name_suffix());
         object["metadata"]["name"] = name.as_str().into();
-        Ok(name)
+        name
     }
 }
 

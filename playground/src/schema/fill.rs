@@ -21,7 +21,9 @@ pub(super) fn drop_nulls(value: &mut Value, node: Option<&Node>) {
         }
         Value::Array(items) => {
             let node = node.and_then(|node| node.items.as_deref());
-            items.iter_mut().for_each(|item| drop_nulls(item, node));
+            for item in items {
+                drop_nulls(item, node);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }

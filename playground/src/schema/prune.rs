@@ -38,7 +38,7 @@ impl Walk {
                     return;
                 }
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.at(format!("[{index}]"), |walk| walk.value(item, node, is_resource(node)));
+                    self.at(&format!("[{index}]"), |walk| walk.value(item, node, is_resource(node)));
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -68,12 +68,12 @@ impl Walk {
 
     fn within<T>(&mut self, name: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let dot = if self.path.is_empty() { "" } else { "." };
-        self.at(format!("{dot}{name}"), then)
+        self.at(&format!("{dot}{name}"), then)
     }
 
-    fn at<T>(&mut self, step: String, then: impl FnOnce(&mut Self) -> T) -> T {
+    fn at<T>(&mut self, step: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let here = self.path.len();
-        self.path.push_str(&step);
+        self.path.push_str(step);
         let result = then(self);
         self.path.truncate(here);
         result

@@ -173,8 +173,8 @@ fn definitions_that_are_not_structural_are_refused() {
         ),
     ];
     for (properties, wanted) in cases {
-        let causes = texts(&Structural::from_crd_version(&spec(&properties, &json!([]))).unwrap_err());
-        assert!(causes.len() == 1 && causes[0].starts_with(&wanted), "{causes:?}\n{wanted}");
+        let told = texts(&Structural::from_crd_version(&spec(&properties, &json!([]))).unwrap_err());
+        assert!(told.len() == 1 && told[0].starts_with(&wanted), "{told:?}\n{wanted}");
     }
 }
 
@@ -221,10 +221,10 @@ fn rules_that_make_no_sense_are_refused() {
         (&properties, json!([]), "rule", "oldSelf cannot be used on the uncorrelatable portion"),
     ];
     for (properties, rules, field, wanted) in cases {
-        let causes = Structural::from_crd_version(&spec(properties, &rules)).unwrap_err();
-        assert_eq!(causes.len(), 1, "{causes:?}");
-        assert!(causes[0].field.ends_with(field), "{causes:?}");
-        assert!(causes[0].message.contains(wanted), "{causes:?}");
+        let told = Structural::from_crd_version(&spec(properties, &rules)).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].field.ends_with(field), "{told:?}");
+        assert!(told[0].message.contains(wanted), "{told:?}");
     }
 }
 

@@ -214,3 +214,6 @@ impl fmt::Display for Conflict {
         write!(f, "{}: {}", self.cause(), self.field)
     }
 }
+
+#[cfg(test)]
+mod tests;

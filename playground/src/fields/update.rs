@@ -110,3 +110,6 @@ pub fn keep_times(old: &Value, new: &mut Value) {
         *new = old.clone();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,12 +83,16 @@ mod tests {
                 "l": {"type": "array", "items": {"type": "object", "properties": {"q": {"default": true}}}},
                 "m": {"type": "object", "additionalProperties": {"properties": {"r": {"default": 0}}}},
                 "s": {"type": "string"},
+                "v": {"type": "string", "nullable": true},
             },
         }))
         .unwrap();
         let cases = [
             (json!({}), json!({"a": 1, "n": 2, "o": {"p": "x"}})),
-            (json!({"a": null, "n": null, "s": null, "o": null}), json!({"a": 1, "n": null, "o": {"p": "x"}})),
+            (
+                json!({"a": null, "n": null, "s": null, "o": null, "v": null}),
+                json!({"a": 1, "n": null, "o": {"p": "x"}, "v": null}),
+            ),
             (
                 json!({"a": 5, "n": 6, "o": {"p": "y"}, "l": [{}], "m": {"k": {}}, "unknown": null}),
                 json!({"a": 5, "n": 6, "o": {"p": "y"}, "l": [{"q": true}], "m": {"k": {"r": 0}}, "unknown": null}),

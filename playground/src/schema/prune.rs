@@ -123,6 +123,7 @@ mod tests {
             "status": {},
             "spec": {
                 "a": "1",
+                "kind": "not of a resource",
                 "z": 1,
                 "list": [{"b": 1}, {"b": 2, "y": 1}],
                 "map": {"k": {"c": 1, "x": 1}},
@@ -133,6 +134,7 @@ mod tests {
         let unknown = prune(&mut object, &node);
         let wanted = [
             "spec.any.known.w",
+            "spec.kind",
             "spec.list[1].y",
             "spec.map.k.x",
             "spec.pod.data",

@@ -275,6 +275,11 @@ fn a_transition_rule_speaks_only_of_transitions() {
     assert_eq!(schema.validate(&object(1), Some(&object(1))), []);
     assert_eq!(texts(&schema.validate(&object(2), Some(&object(1)))), ["spec: Invalid value: a is fixed"]);
 
+    let grows = json!({"a": {"type": "integer", "x-kubernetes-validations": [{"rule": "self > oldSelf"}]}});
+    let schema = Structural::from_crd_version(&spec(&grows, &json!([]))).unwrap();
+    let told = texts(&schema.validate(&json!({"spec": {"a": 1}, "x": 1}), Some(&object(1))));
+    assert_eq!(told, ["spec.a: Invalid value: 1: failed rule: self > oldSelf"]);
+
     let optional = json!([{
         "rule": "oldSelf.hasValue() ? self.a >= oldSelf.value().a : self.a == 0",
         "message": "a starts at 0 and grows",
@@ -313,6 +318,9 @@ fn the_same_item_twice_in_a_list_with_keys_is_refused() {
         "status": {"conditions": [condition("True"), condition("False")]},
     });
     assert_eq!(texts(&schema.validate(&object, None)), ["status.conditions[1]: Duplicate value: {\"type\":\"Ready\"}"]);
+    let mut later = object.clone();
+    later["spec"]["replicas"] = json!(2);
+    assert_eq!(schema.validate(&later, Some(&object)), [], "it was there before");
 }
 
 #[test]

@@ -163,6 +163,18 @@ fn the_status_endpoint_owns_the_status_and_the_main_one_the_rest() {
 }
 
 #[test]
+fn what_the_endpoint_cannot_change_is_no_conflict() {
+    let schema = Schema::builtin("Pod");
+    let kubelet = Applier { subresource: Some("status"), ..by("kubelet", EARLY) };
+    let mut config = pod(&json!({}));
+    config["status"] = json!({"phase": "Running"});
+    let live = apply(None, &config, kubelet, &schema).unwrap();
+    config["status"] = json!({"phase": "Failed"});
+    let object = apply(Some(&live), &config, by("a", EARLY), &schema).unwrap();
+    assert_eq!(owners(&object)["kubelet Apply"], json!({"f:status": {"f:phase": {}}}));
+}
+
+#[test]
 fn a_request_may_not_carry_managed_fields_or_the_same_item_twice() {
     let schema = Schema::builtin("Pod");
     let mut config = pod(&json!({}));

@@ -1,5 +1,6 @@
 //! Smooth Operator.
 
+pub mod api;
 pub mod client;
 pub mod object;
 pub mod watch;

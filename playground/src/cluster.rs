@@ -30,10 +30,12 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tokio::sync::watch as signal;
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
-pub use delete::{DeleteOptions, Propagation};
+pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use requests::{RequestCount, RequestRecord};
 pub use watch::{WatchCursor, WatchEvent};
+pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
 use crate::builtin::ClusterIps;
@@ -61,6 +63,9 @@ struct Inner {
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
     started: (Timestamp, Instant),
     bookmark_interval: Duration,
+    /// The revision of the newest write, for those who wait for one.
+    latest: signal::Sender<Revision>,
+    stop: CancellationToken,
 }
 
 impl Cluster {
@@ -76,6 +81,8 @@ impl Cluster {
             ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
             bookmark_interval,
+            latest: signal::Sender::new(0),
+            stop: CancellationToken::new(),
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.create_standard_namespaces();
@@ -247,7 +254,22 @@ impl Cluster {
         news.entry(table.to_owned()).or_insert_with(|| signal::Sender::new(0)).subscribe()
     }
 
+    /// A receiver that learns of every write.
+    pub(crate) fn latest(&self) -> signal::Receiver<Revision> {
+        self.inner.latest.subscribe()
+    }
+
+    /// Cancelled when the server ends: open watches then end cleanly.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.inner.stop.clone()
+    }
+
     fn tell(&self, table: &str, revision: Revision) {
+        self.inner.latest.send_if_modified(|latest| {
+            let newer = revision > *latest;
+            *latest = revision.max(*latest);
+            newer
+        });
         let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = news.get(table) {
             sender.send_replace(revision);

@@ -1,54 +1,44 @@
-//! Provisional: replaced by managedFields.
-use crate::schema::Cause;
-use serde_json::Value;
-/// List types.
-#[derive(Debug, Default)]
-pub struct Schema;
-impl Schema {
-    /// Built-in.
-    pub fn builtin(_kind: &str) -> Self {
-        Self
-    }
-    /// From OpenAPI.
-    pub fn from_openapi(_schema: &Value) -> Self {
-        Self
-    }
-}
-/// Conflict.
-pub type Conflict = Cause;
-/// Why an apply fails.
-#[derive(Debug)]
-pub enum ApplyError {
-    /// Conflicts.
-    Conflicts(Vec<Conflict>),
-    /// Invalid.
-    Invalid(String),
-}
-/// Applies.
-#[allow(clippy::too_many_arguments)]
-pub fn apply(
-    live: Option<&Value>,
-    config: &Value,
-    _manager: &str,
-    _force: bool,
-    _schema: &Schema,
-    _api_version: &str,
-    _subresource: Option<&str>,
-    _now: &str,
-) -> Result<Value, ApplyError> {
-    let mut merged = live.cloned().unwrap_or(Value::Null);
-    crate::patch::merge(&mut merged, config);
-    Ok(merged)
-}
-/// Tracks.
-pub fn track_update(
-    _old: Option<&Value>,
-    new: Value,
-    _manager: &str,
-    _schema: &Schema,
-    _api_version: &str,
-    _subresource: Option<&str>,
-    _now: &str,
-) -> Value {
-    new
-}
+//! Who owns which field of an object.
+//!
+//! Several programs write the same object: a person, an autoscaler, an operator. Kubernetes keeps for
+//! each of them the set of fields that it has set (`metadata.managedFields`), so that an applier can
+//! take back what it no longer wants without touching what others put there, and is told when two of
+//! them want different things. This is that bookkeeping, after the reference implementation,
+//! [structured-merge-diff](https://github.com/kubernetes-sigs/structured-merge-diff), and the chain of
+//! field managers in k8s.io/apimachinery.
+//!
+//! ```text
+//! apply  (config)   [apply]         merge, prune, find conflicts
+//! everything else   [track_update]  compare old and new
+//! PUT .../scale     [track_scale]   one field of another object
+//! ```
+//!
+//! All of it is values in, values out. Not here: conversion between versions (an entry of another
+//! version is held against the same schema), and kubectl's own upgrade from client-side apply.
+
+mod apply;
+mod builtin;
+mod check;
+mod compare;
+mod managed;
+mod merge;
+mod openapi;
+mod owned;
+mod path;
+mod scale;
+mod schema;
+mod set;
+mod update;
+
+pub use apply::{Applier, ApplyError, Conflict, apply};
+pub use managed::Operation;
+pub use path::Step;
+pub use scale::track_scale;
+pub(crate) use schema::Node;
+pub use schema::Schema;
+
+pub use set::FieldSet;
+pub use update::{Updater, keep_times, track_update};
+
+#[cfg(test)]
+mod tests;

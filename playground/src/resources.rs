@@ -63,6 +63,8 @@ pub struct Traits {
     pub create_on_update: bool,
     /// PUT without a resourceVersion is refused.
     pub needs_version: bool,
+    /// A whole collection can be deleted.
+    pub delete_collection: bool,
 }
 
 /// Where the scale subresource finds its values: paths from the root, already split.
@@ -102,9 +104,14 @@ impl Resource {
         qualified(&self.plural, &self.group)
     }
 
-    /// `Deployment.apps`, or `Pod` in the core group.
+    /// `Deployment.apps`, or `Pod` in the core group: how messages name a kind.
     pub fn group_kind(&self) -> String {
-        qualified(&self.kind, &self.group)
+        qualified(&self.kind, self.kind_group())
+    }
+
+    /// The group that messages put with the kind: an Event of either form is the core group's there.
+    pub fn kind_group(&self) -> &str {
+        if self.group == "events.k8s.io" { "" } else { &self.group }
     }
 
     /// `apps/v1`, or `v1` in the core group.

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::resources::Resource;
-use crate::schema::Cause;
+use crate::schema::{self, Cause};
 
 /// An answer that is no object: an error, or the outcome of a delete.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,25 +98,33 @@ impl Status {
     }
 
     /// 409: server-side apply would take fields from other managers.
-    pub fn apply_conflict(causes: Vec<Cause>) -> Self {
-        let listed: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.message, cause.field)).collect();
-        let message = match listed.as_slice() {
-            [one] => format!("Apply failed with 1 conflict: {one}"),
-            many => format!("Apply failed with {} conflicts: {}", many.len(), grouped(&causes)),
-        };
+    pub fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
         Self::about(409, "Conflict", message, Details { causes, ..Details::default() })
     }
 
     /// 422: the object breaks rules, one cause each.
     pub fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
-        let message = format!("{} \"{name}\" is invalid: {}", resource.group_kind(), aggregate(&causes));
+        let message = schema::message(&resource.group_kind(), name, &causes);
         Self::about(422, "Invalid", message, Details { causes, ..Details::of_kind(resource, name) })
     }
 
     /// 422: the options of a request (`ListOptions`, `PatchOptions`) break a rule.
     pub fn invalid_options(kind: &str, causes: Vec<Cause>) -> Self {
-        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}", aggregate(&causes));
+        let message = schema::message(&format!("{kind}.meta.k8s.io"), "", &causes);
         let details = Details { group: "meta.k8s.io".into(), kind: kind.into(), causes, ..Details::default() };
+        Self::about(422, "Invalid", message, details)
+    }
+
+    /// 422: a Scale breaks a rule.
+    pub fn invalid_scale(name: &str, causes: Vec<Cause>) -> Self {
+        let message = schema::message("Scale.autoscaling", name, &causes);
+        let details = Details {
+            name: name.into(),
+            group: "autoscaling".into(),
+            kind: "Scale".into(),
+            causes,
+            ..Details::default()
+        };
         Self::about(422, "Invalid", message, details)
     }
 
@@ -144,11 +152,7 @@ impl Status {
 
     /// 413: the body is longer than the server reads.
     pub fn too_large(limit: usize) -> Self {
-        Self::failure(
-            413,
-            "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {limit}"),
-        )
+        Self::failure(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }
 
     /// 415: the body has a media type that the server does not read.
@@ -231,7 +235,7 @@ impl Details {
     }
 
     fn of_kind(resource: &Resource, name: &str) -> Self {
-        Self { name: name.into(), group: resource.group.clone(), kind: resource.kind.clone(), ..Self::default() }
+        Self { name: name.into(), group: resource.kind_group().into(), kind: resource.kind.clone(), ..Self::default() }
     }
 
     fn to_value(&self) -> Value {
@@ -263,38 +267,4 @@ fn put(map: &mut Map<String, Value>, key: &str, value: &str) {
     if !value.is_empty() {
         map.insert(key.into(), value.into());
     }
-}
-
-/// One fault stands alone, several stand in brackets; a fault found twice is said once (though it keeps both causes).
-fn aggregate(causes: &[Cause]) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for cause in causes {
-        let text = format!("{}: {}", cause.field, cause.message);
-        if !said.contains(&text) {
-            said.push(text);
-        }
-    }
-    match said.as_slice() {
-        [one] => one.clone(),
-        many => format!("[{}]", many.join(", ")),
-    }
-}
-
-/// Several conflicts are listed under each manager, as `structured-merge-diff` prints them.
-fn grouped(causes: &[Cause]) -> String {
-    let mut managers: Vec<(&str, Vec<&str>)> = Vec::new();
-    for cause in causes {
-        match managers.iter_mut().find(|(manager, _)| *manager == cause.message) {
-            Some((_, fields)) => fields.push(&cause.field),
-            None => managers.push((&cause.message, vec![&cause.field])),
-        }
-    }
-    let blocks: Vec<String> = managers
-        .iter()
-        .map(|(manager, fields)| match fields.as_slice() {
-            [one] => format!("{manager}: {one}"),
-            many => format!("{manager}:\n- {}", many.join("\n- ")),
-        })
-        .collect();
-    blocks.join("\n")
 }

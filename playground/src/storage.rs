@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use history::History;
-pub use history::{Event, EventKind};
+pub use history::{Event, EventKind, line};
 pub use object::{Draft, Object};
 
 /// The number of a write; what clients see as resourceVersion.
@@ -151,13 +151,7 @@ impl Store {
     }
 
     /// Removes one object, if it still stands at the revision `seen`. The draft is its last state, as watchers see it.
-    pub fn remove(
-        &mut self,
-        table: &str,
-        key: &Key,
-        seen: Revision,
-        last: Draft,
-    ) -> Result<Arc<Object>, Refused> {
+    pub fn remove(&mut self, table: &str, key: &Key, seen: Revision, last: Draft) -> Result<Arc<Object>, Refused> {
         let revision = self.revision + 1;
         let Some(table) = self.tables.get_mut(table) else { return Err(Refused::Changed) };
         let Some(previous) = table.objects.get(key).filter(|object| object.revision == seen).cloned() else {
@@ -172,12 +166,7 @@ impl Store {
 
     /// The next events of a resource after `since`, oldest first and at most `limit`, and the revision up to which the
     /// answer is complete.
-    pub fn events(
-        &self,
-        table: &str,
-        since: Revision,
-        limit: usize,
-    ) -> Result<(Vec<Arc<Event>>, Revision), Expired> {
+    pub fn events(&self, table: &str, since: Revision, limit: usize) -> Result<(Vec<Arc<Event>>, Revision), Expired> {
         let floor = self.floor(table);
         if since < floor {
             return Err(Expired { floor });

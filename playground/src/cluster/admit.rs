@@ -89,10 +89,10 @@ pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Value,
 
 /// PUT and all patches but apply. `object` is the whole new object, or holds the new status.
 pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> Result<(Value, Vec<String>), Status> {
-    keep_managed_fields(live, &mut object);
     let warnings = prepare_change(context, live, &mut object)?;
     let mut object = track(context, Some(live), object);
     count_generation(context, live, &mut object);
+    fields::keep_times(live, &mut object);
     Ok((object, warnings))
 }
 
@@ -107,20 +107,15 @@ pub(super) fn apply(
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }
-    keep_subresource_apart(context, &mut config);
-    let api_version = context.stored.api_version();
-    let options = context.options;
-    let merged = fields::apply(
-        live,
-        &config,
-        &options.manager,
-        options.force,
-        &context.stored.schema,
-        &api_version,
-        context.subresource,
-        &context.now,
-    );
-    let mut object = merged.map_err(|error| apply_error(context, error))?;
+    let by = fields::Applier {
+        manager: &context.options.manager,
+        force: context.options.force,
+        api_version: &context.stored.api_version(),
+        subresource: context.subresource,
+        now: &context.now,
+    };
+    let merged = fields::apply(live, &config, by, &context.stored.schema);
+    let mut object = merged.map_err(|error| apply_error(context, &error))?;
     match live {
         None => {
             prepare_new(context, &mut object)?;
@@ -128,12 +123,13 @@ pub(super) fn apply(
         Some(live) => {
             prepare_change(context, live, &mut object)?;
             count_generation(context, live, &mut object);
+            fields::keep_times(live, &mut object);
         }
     }
     Ok((object, warnings))
 }
 
-/// Nothing, where nothing differs but times; removal, where the last finalizer of a deleted object went.
+/// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
 pub(super) fn decide(live: &Value, object: Value) -> Decision {
     let metadata = &object["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
@@ -141,7 +137,7 @@ pub(super) fn decide(live: &Value, object: Value) -> Decision {
     if metadata["deletionTimestamp"].is_string() && !held {
         return Decision::Remove(object);
     }
-    if same(live, &object) { Decision::Keep } else { Decision::Put(object) }
+    if live == &object { Decision::Keep } else { Decision::Put(object) }
 }
 
 /// A patch may carry a resourceVersion: then it is a precondition.
@@ -203,9 +199,10 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
 fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Result<Vec<Cause>, Status> {
     if let Some(custom) = context.stored.custom() {
         custom.structural.default(object);
-        let mut causes = custom.structural.validate(object, live);
-        causes.extend(scale_causes(context.stored, object));
-        return Ok(causes);
+        return Ok(match (context.subresource, live) {
+            (Some("status"), Some(live)) => custom.structural.validate_status(object, live),
+            _ => custom.structural.validate(object, live),
+        });
     }
     if context.stored.kind == "CustomResourceDefinition" {
         return Ok(definitions::prepare(object));
@@ -219,17 +216,6 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
             version = context.resource.version,
         ))),
     }
-}
-
-/// A custom resource with a scale subresource has a number of replicas that is not negative.
-fn scale_causes(resource: &Resource, object: &Value) -> Option<Cause> {
-    let path = &resource.scale.as_ref()?.spec_replicas;
-    let replicas = path.iter().fold(object, |value, part| &value[part]).as_i64()?;
-    (replicas < 0).then(|| Cause {
-        reason: "FieldValueInvalid".into(),
-        field: format!(".{}", path.join(".")),
-        message: format!("Invalid value: {replicas}: should be a non-negative integer"),
-    })
 }
 
 fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {
@@ -272,8 +258,8 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
             if let (Some(managed), Some(metadata)) = (managed, map["metadata"].as_object_mut()) {
                 metadata.insert("managedFields".into(), managed);
             }
-            // The revision of a rollout is an annotation, and travels with the status.
-            if context.stored.kind == "Deployment"
+            // With a built-in kind's status travel its annotations: a rollout's revision is one.
+            if context.stored.custom().is_none()
                 && let (Some(annotations), Some(metadata)) = (annotations, map["metadata"].as_object_mut())
             {
                 metadata.insert("annotations".into(), annotations);
@@ -286,62 +272,25 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
     }
 }
 
-/// In an apply, what the subresource does not cover would be noted as owned although it was never written.
-fn keep_subresource_apart(context: &Context<'_>, config: &mut Value) {
-    let Some(map) = config.as_object_mut() else { return };
-    match context.subresource {
-        Some("status") => {
-            map.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
-            if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.retain(|name, _| matches!(name.as_str(), "name" | "namespace" | "uid"));
-            }
-        }
-        _ if context.stored.traits.status => {
-            map.remove("status");
-        }
-        _ => {}
-    }
-}
-
 fn track(context: &Context<'_>, live: Option<&Value>, object: Value) -> Value {
-    let api_version = context.stored.api_version();
-    let mut object = fields::track_update(
-        live,
-        object,
-        &context.options.manager,
-        &context.stored.schema,
-        &api_version,
-        context.subresource,
-        &context.now,
-    );
-    if context.subresource == Some("scale") {
-        drop_scale_times(&mut object);
-    }
-    object
-}
-
-/// The API server notes no time for what was written through the scale subresource.
-fn drop_scale_times(object: &mut Value) {
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        if entry["subresource"] == "scale"
-            && let Some(entry) = entry.as_object_mut()
-        {
-            entry.remove("time");
+    let by = fields::Updater {
+        manager: &context.options.manager,
+        api_version: &context.stored.api_version(),
+        subresource: context.subresource,
+        now: &context.now,
+    };
+    match (context.subresource, &context.stored.scale, live) {
+        (Some("scale"), Some(scale), Some(live)) => {
+            let path: Vec<&str> = scale.spec_replicas.iter().map(String::as_str).collect();
+            fields::track_scale(live, object, &path, by)
         }
+        _ => fields::track_update(live, object, by, &context.stored.schema),
     }
 }
 
 fn drop_managed_fields(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
-    }
-}
-
-/// What a client sends back as managedFields is never believed.
-fn keep_managed_fields(live: &Value, object: &mut Value) {
-    drop_managed_fields(object);
-    if let Some(fields) = live["metadata"].get("managedFields") {
-        object["metadata"]["managedFields"] = fields.clone();
     }
 }
 
@@ -362,21 +311,4 @@ fn count_generation(context: &Context<'_>, live: &Value, object: &mut Value) {
         let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         object["metadata"]["generation"] = generation.into();
     }
-}
-
-/// Equal but for the times in managedFields, which alone are no reason to write.
-fn same(live: &Value, object: &Value) -> bool {
-    let timeless = |value: &Value| {
-        let mut value = value.clone();
-        for entry in value["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-            if let Some(entry) = entry.as_object_mut() {
-                entry.remove("time");
-            }
-        }
-        if let Some(metadata) = value["metadata"].as_object_mut() {
-            metadata.remove("resourceVersion");
-        }
-        value
-    };
-    live == object || timeless(live) == timeless(object)
 }

@@ -31,7 +31,8 @@ fn set_defaults(definition: &mut Value) {
         names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
         names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
     }
-    let storage = versions(definition).find(|version| version["storage"] == true).map(|version| version["name"].clone());
+    let storage =
+        versions(definition).find(|version| version["storage"] == true).map(|version| version["name"].clone());
     if let Some(spec) = definition["spec"].as_object_mut() {
         spec.entry("conversion").or_insert_with(|| json!({"strategy": "None"}));
     }
@@ -75,8 +76,7 @@ fn own_causes(definition: &Value) -> Vec<Cause> {
         fault("FieldValueInvalid", "metadata.name", message);
     }
     if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster") | None) {
-        let message =
-            format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]);
+        let message = format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]);
         fault("FieldValueNotSupported", "spec.scope", message);
     }
     if versions(definition).filter(|version| version["storage"] == true).count() != 1 {
@@ -138,8 +138,7 @@ impl Cluster {
         if let Some(resource) = self.registry().by_name(&target.key.name) {
             let objects = self.store().list(&resource.table(), None).objects;
             for object in objects {
-                let victim =
-                    self.target_of(Arc::clone(&resource), &object.key.namespace, &object.key.name);
+                let victim = self.target_of(Arc::clone(&resource), &object.key.namespace, &object.key.name);
                 drop(self.write_delete(&victim, &DeleteOptions::default()));
             }
             self.finish_definition(&resource);
@@ -165,9 +164,7 @@ impl Cluster {
 }
 
 fn establish(status: &mut Value, names: &Value, now: &str) {
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message})
-    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
     if !status["conditions"].is_array() {
         status["conditions"] = json!([
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),

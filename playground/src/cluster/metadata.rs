@@ -212,8 +212,7 @@ fn finalizer_causes(metadata: &Value, live: Option<&Value>) -> Vec<Cause> {
         list.into_iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     let named = finalizers(metadata);
-    let mut causes: Vec<Cause> =
-        named.iter().filter_map(|name| qualified_cause("metadata.finalizers", name)).collect();
+    let mut causes: Vec<Cause> = named.iter().filter_map(|name| qualified_cause("metadata.finalizers", name)).collect();
     if let Some(live) = live.filter(|live| live["deletionTimestamp"].is_string()) {
         let known = finalizers(live);
         let added: Vec<_> = named.iter().filter(|name| !known.contains(name)).map(String::as_str).collect();

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::Cluster;
 use super::delete::{DeleteOptions, Deleted};
 use super::write::{Decision, Target, WriteOptions};
-use super::Cluster;
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::{Key, Object};
@@ -93,7 +93,8 @@ impl Cluster {
             if !Arc::ptr_eq(&target.resource, &target.stored) {
                 continue;
             }
-            for object in self.store().list(&target.stored.table(), Some(namespace)).objects {
+            let objects = self.store().list(&target.stored.table(), Some(namespace)).objects;
+            for object in objects {
                 found.push((Target { key: object.key.clone(), ..target.clone() }, object));
             }
         }

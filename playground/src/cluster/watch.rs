@@ -38,7 +38,7 @@ pub struct WatchCursor {
 }
 
 impl WatchCursor {
-    pub(super) fn new(cluster: Cluster, table: String, from: Revision) -> Self {
+    pub(crate) fn new(cluster: Cluster, table: String, from: Revision) -> Self {
         let news = cluster.news(&table);
         Self { cluster, table, read: from, batch: VecDeque::new(), news }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
+use super::admit::Context;
 use super::{Cluster, admit};
 use crate::fields;
 use crate::patch;
@@ -127,10 +128,11 @@ impl Cluster {
         let context = self.context(&target, None, options);
         let (object, warnings) = admit::create(&context, object)?;
         let exists = || Status::already_exists(&target.resource, &target.key.name);
-        let object = match self.store().get(&target.stored.table(), &target.key) {
-            Some(_) => return Err(exists()),
-            None => self.put(&target, None, object, options.dry_run).map_err(|Refused::Changed| exists())?,
-        };
+        let taken = self.store().get(&target.stored.table(), &target.key).is_some();
+        if taken {
+            return Err(exists());
+        }
+        let object = self.put(&target, None, object, options.dry_run).map_err(|Refused::Changed| exists())?;
         Ok(Written { object, created: true, warnings })
     }
 
@@ -145,7 +147,8 @@ impl Cluster {
         let mut object = admit::decoded(&target.resource, object)?;
         target.check_identity(&object)?;
         target.to_stored(&mut object);
-        if self.store().get(&target.stored.table(), &target.key).is_none()
+        let absent = self.store().get(&target.stored.table(), &target.key).is_none();
+        if absent
             && target.resource.traits.create_on_update
             && subresource.is_none()
             && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
@@ -198,9 +201,6 @@ impl Cluster {
     ) -> Result<Written, Status> {
         let mut config = admit::decoded(&target.resource, config.clone())?;
         target.check_identity(&config)?;
-        if config["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
-            return Err(Status::bad_request("metadata.managedFields must be nil"));
-        }
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);
         loop {
@@ -400,39 +400,49 @@ fn selectable(target: &Target, value: &Value) -> Vec<(String, String)> {
 fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) -> Result<Value, Status> {
     let mut served = live.clone();
     resource.to_served(&mut served);
-    let unprocessable = |error: patch::Error| Status::failure(422, "Invalid", error.to_string());
     match kind {
         PatchKind::Merge if patch.is_object() => {
             patch::merge(&mut served, patch);
             Ok(served)
         }
         PatchKind::Merge | PatchKind::Apply => Err(Status::bad_request("a merge patch must be a JSON object")),
-        PatchKind::Json => patch::json_patch(&served, patch).map_err(unprocessable),
-        PatchKind::Strategic => patch::strategic(&served, patch, &resource.schema).map_err(unprocessable),
+        PatchKind::Json => patch::json_patch(&served, patch).map_err(|error| patch_error(&error)),
+        PatchKind::Strategic => patch::strategic(&served, patch, &resource.schema).map_err(|error| patch_error(&error)),
     }
 }
 
+/// The words for a failed patch.
+pub(crate) fn patch_error(error: &patch::Error) -> Status {
+    let (code, reason) = error.status();
+    Status::failure(code, reason, error.to_string())
+}
+
 /// The words for a failed apply.
-pub(super) fn apply_error(context: &admit::Context<'_>, error: fields::ApplyError) -> Status {
+pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyError) -> Status {
+    let message = error.to_string();
+    let Context { key, resource, .. } = context;
     match error {
         fields::ApplyError::Conflicts(conflicts) => {
-            let causes = conflicts.into_iter().map(|conflict| Cause {
+            let causes = conflicts.iter().map(|conflict| Cause {
                 reason: "FieldManagerConflict".into(),
-                field: conflict.field,
-                message: conflict.message,
+                field: conflict.field.clone(),
+                message: conflict.cause(),
             });
-            Status::apply_conflict(causes.collect())
+            Status::apply_conflict(message, causes.collect())
         }
-        fields::ApplyError::Invalid(message) => Status::failure(
-            422,
-            "Invalid",
+        fields::ApplyError::ManagedFields => Status::bad_request(message),
+        fields::ApplyError::Untyped(faults) => Status::failure(
+            500,
+            "",
             format!(
-                "failed to create typed patch object ({}/{}; {}, Kind={}): {message}",
-                context.key.namespace,
-                context.key.name,
-                context.resource.api_version(),
-                context.resource.kind
+                "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
+                key.namespace,
+                key.name,
+                resource.api_version(),
+                resource.kind,
+                faults.join("\n")
             ),
         ),
+        fields::ApplyError::Live => Status::failure(500, "", message),
     }
 }

@@ -111,13 +111,14 @@ impl Row {
             plural: self.plural.into(),
             singular: self.singular.into(),
             short_names: self.short.iter().map(ToString::to_string).collect(),
-            categories: if has('a') { vec!["all".into()] } else { Vec::new() },
+            categories: categories(self.kind, has('a')),
             namespaced: has('n'),
             traits: Traits {
                 status: has('s'),
                 generation: has('g'),
                 create_on_update: has('c'),
                 needs_version: has('v'),
+                delete_collection: self.kind != "Namespace",
             },
             scale: has('S').then(workload_scale),
             schema: Arc::new(fields::Schema::builtin(self.kind)),
@@ -126,6 +127,11 @@ impl Row {
             origin: Origin::Builtin,
         }
     }
+}
+
+fn categories(kind: &str, all: bool) -> Vec<String> {
+    let own = (kind == "CustomResourceDefinition").then(|| "api-extensions".to_owned());
+    own.into_iter().chain(all.then(|| "all".to_owned())).collect()
 }
 
 fn workload_scale() -> Scale {

@@ -84,9 +84,10 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, structur
             generation: true,
             create_on_update: false,
             needs_version: true,
+            delete_collection: true,
         },
         scale: subresources["scale"].is_object().then(|| scale(&subresources["scale"])),
-        schema: Arc::new(fields::Schema::from_openapi(&openapi)),
+        schema: Arc::new(merging(&openapi, subresources["status"].is_object())),
         selectable: selectable(version),
         origin: Origin::Custom(Box::new(Custom {
             definition: text(&definition["metadata"]["name"]),
@@ -96,6 +97,11 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, structur
             columns: columns(version),
         })),
     }
+}
+
+fn merging(openapi: &Value, status: bool) -> fields::Schema {
+    let schema = fields::Schema::from_openapi(openapi);
+    if status { schema.with_status() } else { schema }
 }
 
 fn scale(scale: &Value) -> Scale {

@@ -53,12 +53,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(
-        revision: Revision,
-        kind: EventKind,
-        object: Arc<Object>,
-        previous: Option<Arc<Object>>,
-    ) -> Self {
+    pub(super) fn new(revision: Revision, kind: EventKind, object: Arc<Object>, previous: Option<Arc<Object>>) -> Self {
         Self { revision, kind, object, previous, line: OnceLock::new() }
     }
 

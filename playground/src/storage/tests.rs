@@ -9,9 +9,7 @@ fn draft(name: &str, n: u64) -> Draft {
 
 fn numbers(store: &Store, at: u64) -> Vec<(String, u64)> {
     let snapshot = store.list_at("things", None, at).unwrap();
-    let pairs = snapshot.objects.iter().map(|object| {
-        (object.key.name.clone(), object.value()["n"].as_u64().unwrap())
-    });
+    let pairs = snapshot.objects.iter().map(|object| (object.key.name.clone(), object.value()["n"].as_u64().unwrap()));
     pairs.collect()
 }
 
@@ -80,8 +78,7 @@ fn the_derived_forms_are_slices_of_the_one_text() {
         serde_json::from_slice::<serde_json::Value>(object.metadata_json()).unwrap(),
         json!({"name": "x", "namespace": "a", "resourceVersion": "1"})
     );
-    let item: serde_json::Value =
-        serde_json::from_slice(&[b"{", object.members_after_head()].concat()).unwrap();
+    let item: serde_json::Value = serde_json::from_slice(&[b"{", object.members_after_head()].concat()).unwrap();
     assert_eq!(item, json!({"metadata": {"name": "x", "namespace": "a", "resourceVersion": "1"}, "n": 1}));
 }
 

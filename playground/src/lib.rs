@@ -1,6 +1,7 @@
 //! A Kubernetes API server small enough to embed.
 pub mod builtin;
 pub mod cluster;
+pub mod controllers;
 pub mod fields;
 pub mod http;
 pub mod patch;

@@ -1,0 +1,230 @@
+//! The CustomResourceDefinition, made from the types.
+//!
+//! A schema that the API server takes is stricter than what JSON Schema allows: *structural*, with every field's type in
+//! its place, no references, no `oneOf` that adds fields
+//! ([structural schemas](https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema)).
+//! `schemars` derives the JSON Schema, and [`Structural`] turns it into that form.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use super::{MCPSERVERS, MCPServerSpec, MCPServerStatus};
+
+/// The longest name of an MCPServer: its Service has the same, and a Service's name is a DNS label.
+const NAME_RULE: &str = "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
+const NAME_MESSAGE: &str = "metadata.name becomes the name of a Service: at most 63 lower-case letters, digits and '-', \
+     beginning with a letter and ending with a letter or digit";
+
+/// The whole definition, as `kubectl apply` takes it.
+pub fn definition() -> Value {
+    let singular = MCPSERVERS.kind.to_lowercase();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": MCPSERVERS.to_string()},
+        "spec": {
+            "group": MCPSERVERS.group,
+            "scope": "Namespaced",
+            "names": {
+                "kind": MCPSERVERS.kind,
+                "listKind": format!("{}List", MCPSERVERS.kind),
+                "plural": MCPSERVERS.plural,
+                "singular": singular,
+                "shortNames": ["mcp", "mcps"],
+                "categories": ["all"],
+            },
+            "versions": [{
+                "name": MCPSERVERS.version,
+                "served": true,
+                "storage": true,
+                "subresources": {
+                    "status": {},
+                    "scale": {
+                        "specReplicasPath": ".spec.replicas",
+                        "statusReplicasPath": ".status.replicas",
+                        "labelSelectorPath": ".status.selector",
+                    },
+                },
+                "additionalPrinterColumns": columns(),
+                "schema": {"openAPIV3Schema": schema()},
+            }],
+        },
+    })
+}
+
+/// The definition as YAML, the way it stands in `config/crd`.
+///
+/// # Errors
+///
+/// The YAML library refuses, which a test rules out.
+pub fn yaml() -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&definition())
+}
+
+/// What `kubectl get mcpservers` shows; priority 1 only with `-o wide`.
+fn columns() -> Value {
+    let column = |name: &str, kind: &str, path: &str, priority: i32, description: &str| {
+        let mut column = json!({"name": name, "type": kind, "jsonPath": path, "description": description});
+        if priority > 0 {
+            column["priority"] = priority.into();
+        }
+        column
+    };
+    let ready = |field: &str| format!(r#".status.conditions[?(@.type=="Ready")].{field}"#);
+    json!([
+        column("Ready", "string", &ready("status"), 0, "Whether the server does what the spec asks."),
+        column("Phase", "string", ".status.phase", 0, "The state in one word."),
+        column("Available", "integer", ".status.availableReplicas", 0, "Pods that serve."),
+        column("Desired", "integer", ".spec.replicas", 0, "Pods that are wanted."),
+        column("URL", "string", ".status.url", 0, "Where the server is reached within the cluster."),
+        column("Age", "date", ".metadata.creationTimestamp", 0, "Since when the MCPServer exists."),
+        column("Image", "string", ".spec.image", 1, "The image that is wanted."),
+        column("Message", "string", &ready("message"), 1, "Why it is ready, or not."),
+    ])
+}
+
+fn schema() -> Value {
+    json!({
+        "description": "MCPServer runs a Model Context Protocol server: a Deployment and a Service of its own name.",
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {
+                "description": "The version of this schema, mcp.mcp.dev/v1alpha1.",
+                "type": "string",
+            },
+            "kind": {"description": "MCPServer.", "type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural::<MCPServerSpec>(),
+            "status": structural::<MCPServerStatus>(),
+        },
+        "x-kubernetes-validations": [{"rule": NAME_RULE, "message": NAME_MESSAGE}],
+    })
+}
+
+fn structural<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::openapi3().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    Structural.transform(&mut schema);
+    schema.to_value()
+}
+
+/// Turns a JSON Schema into a structural one.
+#[derive(Debug, Clone, Copy)]
+struct Structural;
+
+impl Transform for Structural {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let Some(object) = schema.as_object_mut() else { return };
+        // Names of Rust types say nothing to users, and an absent field is the only way to say "none".
+        object.remove("title");
+        object.remove("nullable");
+        unwrap_option(object);
+        merge_variants(object);
+        one_line_descriptions(object);
+        known_formats(object);
+    }
+}
+
+/// An optional enum becomes "this or null". Absence is how Kubernetes says it, so only "this" stays.
+fn unwrap_option(object: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = object.remove("anyOf") else { return };
+    let inner = choices.into_iter().find(|choice| choice["type"].is_string());
+    for (key, value) in inner.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        object.entry(key).or_insert_with(|| value.clone());
+    }
+}
+
+/// An enum whose variants have documentation becomes `oneOf` constants. Kubernetes wants one `enum`; what the variants
+/// say goes into the description.
+fn merge_variants(object: &mut Map<String, Value>) {
+    let Some(Value::Array(variants)) = object.remove("oneOf") else { return };
+    let constant = |variant: &Value| variant["enum"][0].as_str().or(variant["const"].as_str()).map(str::to_owned);
+    let names: Vec<String> = variants.iter().filter_map(constant).collect();
+    let meanings = variants.iter().filter_map(|variant| variant["description"].as_str()).collect::<Vec<_>>().join(" ");
+    let description = object.get("description").and_then(Value::as_str).unwrap_or_default();
+    let description = format!("{description} {meanings}").replace('`', "");
+    object.insert("description".to_owned(), description.trim().into());
+    object.insert("type".to_owned(), "string".into());
+    object.insert("enum".to_owned(), names.into());
+}
+
+/// Source lines wrap; `kubectl explain` wraps by itself.
+fn one_line_descriptions(object: &mut Map<String, Value>) {
+    if let Some(Value::String(description)) = object.get_mut("description") {
+        *description = description.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
+    }
+}
+
+/// The API server knows no formats of Rust's, `uint16` say, and would warn of them.
+fn known_formats(object: &mut Map<String, Value>) {
+    const KNOWN: [&str; 3] = ["int32", "int64", "date-time"];
+    if object.get("format").and_then(Value::as_str).is_some_and(|format| !KNOWN.contains(&format)) {
+        object.remove("format");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Visits each schema with its path.
+    fn walk(path: &str, schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
+        visit(path, schema);
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            walk(&format!("{path}.{name}"), property, visit);
+        }
+        for inner in ["items", "additionalProperties"] {
+            if schema[inner].is_object() {
+                walk(&format!("{path}[]"), &schema[inner], visit);
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_type_and_a_description() {
+        let definition = definition();
+        walk("", &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut |path, schema| {
+            assert!(schema["type"].is_string(), "{path} has no type: {schema}");
+            let described = schema["description"].as_str().is_some_and(|text| !text.is_empty());
+            assert!(described || path == ".metadata" || path.ends_with("[]"), "{path} has no description: {schema}");
+            for refused in ["$ref", "oneOf", "anyOf", "allOf", "const", "nullable", "title", "$schema", "definitions"] {
+                assert!(schema.get(refused).is_none(), "{path} has {refused}: {schema}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_readmes_fields_keep_their_names_types_and_defaults() {
+        let definition = definition();
+        let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let field = |name: &str| {
+            let mut field = spec["properties"][name].clone();
+            field.as_object_mut().unwrap().remove("description");
+            field
+        };
+        assert_eq!(spec["required"], json!(["image"]));
+        assert_eq!(field("image"), json!({"type": "string", "minLength": 1, "maxLength": 1024}));
+        assert_eq!(field("replicas"), json!({"type": "integer", "format": "int32", "minimum": 0, "default": 1}));
+        assert_eq!(
+            field("port"),
+            json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535, "default": 8080})
+        );
+        assert_eq!(field("secretName")["type"], "string");
+    }
+
+    #[test]
+    fn an_enum_is_one_list_of_words_and_says_what_they_mean() {
+        let definition = definition();
+        let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let kind = &spec["properties"]["service"]["properties"]["type"];
+        assert_eq!(kind["enum"], json!(["ClusterIP", "NodePort", "LoadBalancer"]));
+        assert!(kind["description"].as_str().unwrap().contains("from within the cluster"), "{kind}");
+    }
+}

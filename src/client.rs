@@ -1,0 +1,251 @@
+//! The one door to the API server.
+//!
+//! # The naive way, and how it breaks
+//!
+//! A client with a method for everything, called from everywhere. Three things go wrong with it. A test has to
+//! start a server to see what *would* be sent. A request that hangs hangs its caller for as long as TCP likes.
+//! And when leadership is lost, every one of those calls is a place that should have checked.
+//!
+//! # The mechanism
+//!
+//! ```text
+//! Request (a value) ──► Client::send ──► fence ──► timeout ──► kube_client (TLS, credentials) ──► answer | Error
+//! ```
+//!
+//! - [`Request`] says what is to be asked and performs nothing, so it can be looked at.
+//! - [`Client`] is the only type in this crate that talks to the API server. It has three ways to do so: [`send`](Client::send)
+//!   one request for one answer, [`list`](Client::list) the items of a page, open a [`watch`](Client::watch).
+//! - Every write passes the [`Fence`], and its timeout ends no later than the fence's own time: a write that
+//!   could not be sent before leadership ran out is dropped, wherever it waits.
+//! - Every wait has an end, every answer a greatest size.
+//! - An [`Error`] names the operation, and the mend where one is known: the RBAC rule to add, the credentials to renew.
+//!
+//! # What it does not promise
+//!
+//! That a write which failed was not done. A timeout or a broken connection leaves that open; whoever writes has
+//! to be able to write again. It repeats nothing by itself: when to try again is the business of the
+//! [work queue](crate::workqueue) and the [reflector](crate::informer::reflector), who know what for.
+//!
+//! In client-go these are `rest.Request` and `rest.RESTClient`; kube-client has `kube_core::Request` and
+//! `kube_client::Client`, whose connection is the one underneath here.
+//!
+//! # What to try
+//!
+//! Run the operator with `--log-level debug`: every request is one line, with its answer's code and its duration.
+
+pub mod connect;
+pub mod error;
+pub mod fence;
+pub mod request;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use kube_client::client::Body;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
+
+pub use connect::{ConnectError, Connection, Target, connect};
+pub use error::{Error, StreamError};
+pub use fence::Fence;
+pub use request::{FIELD_MANAGER, ListParams, Operation, Request, Verb, WatchParams};
+
+use crate::telemetry::ClientMetrics;
+use crate::watch::list::ListError;
+use crate::watch::{Lines, ListMeta, ListSplitter, Status};
+
+/// Who we are, in the API server's audit log.
+const USER_AGENT: &str = concat!("smooth-operator/", env!("CARGO_PKG_VERSION"));
+/// Why a body could not be read.
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection to the API server, with the fence that its writes pass. Clones share both.
+#[derive(Clone)]
+pub struct Client {
+    transport: kube_client::Client,
+    fence: Fence,
+    metrics: Option<ClientMetrics>,
+}
+
+impl Client {
+    /// The longest that one request may take; a page of a list, too.
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
+    /// The largest answer that is read, and the largest item of a list or a watch.
+    pub const MAX_OBJECT: usize = Lines::DEFAULT_LIMIT;
+
+    /// A client over an existing connection, with a fence that lets everything pass.
+    pub fn new(transport: kube_client::Client) -> Self {
+        Self { transport, fence: Fence::always_open(), metrics: None }
+    }
+
+    /// The same connection, with its requests counted.
+    #[must_use]
+    pub fn measured_by(&self, metrics: ClientMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self.clone() }
+    }
+
+    /// The same connection behind another fence.
+    #[must_use]
+    pub fn behind(&self, fence: Fence) -> Self {
+        Self { fence, ..self.clone() }
+    }
+
+    /// Asks, and reads the answer as `T`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
+        let operation = request.operation.clone();
+        let body = self.bounded(request, Self::TIMEOUT).await?;
+        serde_json::from_slice(&body).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+    }
+
+    /// Reads one page of a list and hands over each item as its bytes arrive.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. Items may have been handed over before it.
+    pub async fn list(&self, request: Request, mut each: impl FnMut(&[u8])) -> Result<ListMeta, Error> {
+        let operation = request.operation.clone();
+        let read = async {
+            let mut body = self.open(request).await?;
+            let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
+            while let Some(chunk) = next_chunk(&mut body).await.map_err(|source| broken(&operation, source))? {
+                splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
+            }
+            splitter.finish().map_err(|error| unreadable(&operation, error))
+        };
+        timeout(Self::TIMEOUT, read).await.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))
+    }
+
+    /// Opens a watch. The wait for its first byte is bounded; how long it then stays silent is for the caller to judge.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]: the server refused to begin.
+    pub async fn watch(&self, request: Request) -> Result<WatchStream, Error> {
+        let operation = request.operation.clone();
+        let opened = timeout(Self::TIMEOUT, self.open(request)).await;
+        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))?;
+        Ok(WatchStream { body, lines: Lines::new(Self::MAX_OBJECT) })
+    }
+
+    /// Passes the fence, then asks and collects the answer, all before the time is over.
+    async fn bounded(&self, request: Request, limit: Duration) -> Result<Bytes, Error> {
+        let operation = request.operation.clone();
+        let limit = if operation.verb.writes() {
+            let Some(remaining) = self.fence.remaining(Instant::now()) else {
+                return Err(Error::Fenced { operation: Box::new(operation) });
+            };
+            limit.min(remaining)
+        } else {
+            limit
+        };
+        let exchange = async {
+            let body = self.open(request).await?;
+            let collected = Limited::new(body, Self::MAX_OBJECT).collect().await;
+            collected.map(|body| body.to_bytes()).map_err(|source| broken(&operation, source))
+        };
+        timeout(limit, exchange).await.unwrap_or_else(|_| Err(timed_out(&operation, limit)))
+    }
+
+    /// Asks, and gives the body of a good answer, or what a bad one says.
+    async fn open(&self, request: Request) -> Result<Body, Error> {
+        let Request { operation, method, uri, content_type, body } = request;
+        let started = Instant::now();
+        let mut http = http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
+        http = http.header(http::header::ACCEPT, "application/json");
+        if let Some(content_type) = content_type {
+            http = http.header(http::header::CONTENT_TYPE, content_type);
+        }
+        let http = http.body(Body::from(body)).map_err(|error| broken(&operation, error.into()))?;
+        let answer = self.transport.send(http).await;
+        let elapsed = started.elapsed();
+        match (&self.metrics, &answer) {
+            (Some(metrics), Ok(answer)) => metrics.answered(method.as_str(), answer.status().as_u16(), elapsed),
+            (Some(metrics), Err(_)) => metrics.failed(method.as_str(), elapsed),
+            (None, _) => {}
+        }
+        let answer = answer.map_err(|error| broken(&operation, error.into()))?;
+        let code = answer.status();
+        tracing::debug!(%operation, code = code.as_u16(), ?elapsed, "asked the API server");
+        if code.is_success() { Ok(answer.into_body()) } else { Err(refusal(operation, answer).await) }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("fence", &self.fence).finish_non_exhaustive()
+    }
+}
+
+/// An open watch: whole lines, one after the other.
+#[derive(Debug)]
+pub struct WatchStream {
+    body: Body,
+    lines: Lines,
+}
+
+impl WatchStream {
+    /// The next line, or `None` where the server ended the stream. A line that was cut off by the end is dropped:
+    /// nobody has acted on it, and the next watch brings it again.
+    ///
+    /// Cancel-safe: what has arrived stays in the stream.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or a line is longer than any object can be.
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>, StreamError> {
+        loop {
+            if let Some(line) = self.lines.next_line()? {
+                return Ok(Some(line));
+            }
+            match next_chunk(&mut self.body).await.map_err(StreamError::Broken)? {
+                Some(chunk) => self.lines.push(&chunk),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
+    while let Some(frame) = body.frame().await {
+        // Trailers carry nothing for us.
+        if let Ok(data) = frame.map_err(BodyError::from)?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads what a refusal says. A Status where the API server speaks, plain text where it has no such path.
+async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
+    const MAX_TEXT: usize = 64 * 1024;
+    let code = answer.status().as_u16();
+    let header = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = match Limited::new(answer.into_body(), MAX_TEXT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(source) => return broken(&operation, source),
+    };
+    let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_not_a_status| Status {
+        message: String::from_utf8_lossy(&body).trim().chars().take(256).collect(),
+        ..Status::default()
+    });
+    status.code = code;
+    let seconds = header.or_else(|| status.details.as_ref()?.retry_after_seconds);
+    Error::Api { operation: Box::new(operation), status: Box::new(status), retry_after: seconds.map(Duration::from_secs) }
+}
+
+fn broken(operation: &Operation, source: BodyError) -> Error {
+    Error::Transport { operation: Box::new(operation.clone()), source }
+}
+
+fn unreadable(operation: &Operation, source: ListError) -> Error {
+    Error::Answer { operation: Box::new(operation.clone()), source: source.into() }
+}
+
+fn timed_out(operation: &Operation, after: Duration) -> Error {
+    Error::Timeout { operation: Box::new(operation.clone()), after }
+}

@@ -1,0 +1,327 @@
+//! Requests as values: what is to be asked, without asking it.
+//!
+//! Everything that this operator ever says to an API server is made here, so this file is also the list of
+//! what its RBAC rules must allow. A [`Request`] knows its [`Operation`], and an operation can name itself in
+//! an error message the way a person would say it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+
+use crate::object::{ObjectKey, Resource, ResourceVersion};
+
+/// The name under which this operator's fields stand in `managedFields`.
+pub const FIELD_MANAGER: &str = "smooth-operator";
+
+/// A request, whole and unsent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What it does, for errors, metrics and the fence.
+    pub operation: Operation,
+    pub(super) method: Method,
+    pub(super) uri: String,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) body: Bytes,
+}
+
+/// What a request does, in the words of an RBAC rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The verb, as in RBAC.
+    pub verb: Verb,
+    /// The resource; `None` for a path outside all resources, such as `/version`.
+    pub resource: Option<Resource>,
+    /// `status`, or empty.
+    pub subresource: &'static str,
+    /// What it acts on.
+    pub target: Target,
+}
+
+/// What a request acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// One object.
+    Object(ObjectKey),
+    /// All objects of a namespace.
+    Namespace(String),
+    /// All objects of the cluster.
+    Cluster,
+    /// A path that belongs to no resource.
+    Path(&'static str),
+}
+
+/// The verbs of RBAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Read one.
+    Get,
+    /// Read many.
+    List,
+    /// Follow many.
+    Watch,
+    /// Make one, which must not exist.
+    Create,
+    /// Replace one, in the state that was read.
+    Update,
+    /// Change fields of one; server-side apply is a patch.
+    Patch,
+    /// Remove one.
+    Delete,
+}
+
+impl Verb {
+    /// The word in an RBAC rule.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Whether it changes the cluster.
+    pub fn writes(self) -> bool {
+        match self {
+            Self::Get | Self::List | Self::Watch => false,
+            Self::Create | Self::Update | Self::Patch | Self::Delete => true,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verb, resource, subresource, target } = self;
+        f.write_str(verb.as_str())?;
+        if let Some(resource) = resource {
+            write!(f, " {resource}")?;
+        }
+        if !subresource.is_empty() {
+            write!(f, "/{subresource}")?;
+        }
+        match target {
+            Target::Object(key) => write!(f, " {key}"),
+            Target::Namespace(namespace) => write!(f, " in namespace {namespace}"),
+            Target::Cluster => write!(f, " in all namespaces"),
+            Target::Path(path) => write!(f, " {path}"),
+        }
+    }
+}
+
+/// Where and how a LIST reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListParams {
+    /// At most so many items a page.
+    pub limit: u32,
+    /// "Not older than this"; unset means the newest.
+    pub resource_version: Option<ResourceVersion>,
+    /// The next page of an earlier answer. It carries its own version: the server refuses another beside it.
+    pub continue_token: Option<String>,
+}
+
+/// Where and how a WATCH reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchParams {
+    /// Everything behind this. Unset only for a streaming list that wants the newest state.
+    pub resource_version: Option<ResourceVersion>,
+    /// First the state as synthetic ADDED events, then a bookmark that says so, then what happens.
+    pub send_initial_events: bool,
+    /// When the server is to end it.
+    pub timeout: Duration,
+}
+
+impl Request {
+    /// Reads one object.
+    pub fn get(resource: &Resource, key: &ObjectKey) -> Self {
+        Self::object(Verb::Get, Method::GET, resource, "", key, resource.path(key))
+    }
+
+    /// Reads a path that belongs to no resource.
+    pub fn get_path(path: &'static str) -> Self {
+        let operation = Operation { verb: Verb::Get, resource: None, subresource: "", target: Target::Path(path) };
+        Self { operation, method: Method::GET, uri: path.to_owned(), content_type: None, body: Bytes::new() }
+    }
+
+    /// Reads many, a page at a time.
+    ///
+    /// With `limit` and a version but no match rule the server would take the version as *exactly* this one,
+    /// so the rule is always sent with it.
+    pub fn list(resource: &Resource, namespace: Option<&str>, params: &ListParams) -> Self {
+        let ListParams { limit, resource_version, continue_token } = params;
+        let mut query = Query::default();
+        query.pair("limit", &limit.to_string());
+        match (continue_token, resource_version) {
+            (Some(token), _) => query.pair("continue", token),
+            (None, Some(version)) => {
+                query.pair("resourceVersion", version.as_str());
+                query.pair("resourceVersionMatch", "NotOlderThan");
+            }
+            (None, None) => {}
+        }
+        Self::collection(Verb::List, Method::GET, resource, namespace, query)
+    }
+
+    /// Follows many.
+    pub fn watch(resource: &Resource, namespace: Option<&str>, params: &WatchParams) -> Self {
+        let WatchParams { resource_version, send_initial_events, timeout } = params;
+        let mut query = Query::default();
+        query.pair("watch", "true");
+        query.pair("allowWatchBookmarks", "true");
+        query.pair("timeoutSeconds", &timeout.as_secs().to_string());
+        if *send_initial_events {
+            query.pair("sendInitialEvents", "true");
+            query.pair("resourceVersionMatch", "NotOlderThan");
+        }
+        if let Some(version) = resource_version {
+            query.pair("resourceVersion", version.as_str());
+        }
+        Self::collection(Verb::Watch, Method::GET, resource, namespace, query)
+    }
+
+    /// Makes an object, which must not exist.
+    pub fn create(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
+        let uri = resource.collection(Some(key.namespace()));
+        let request = Self::object(Verb::Create, Method::POST, resource, "", key, uri);
+        request.with_body("application/json", object)
+    }
+
+    /// Replaces an object. The body's `resourceVersion` says which state of it may be replaced.
+    pub fn replace(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
+        let request = Self::object(Verb::Update, Method::PUT, resource, "", key, resource.path(key));
+        request.with_body("application/json", object)
+    }
+
+    /// Changes fields of an object by merge patch (RFC 7386).
+    pub fn merge_patch(resource: &Resource, key: &ObjectKey, patch: &Value) -> Self {
+        let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, resource.path(key));
+        request.with_body("application/merge-patch+json", patch)
+    }
+
+    /// Server-side apply: the fields of `object` become what they say and this operator's, and the fields that
+    /// this operator applied before and no longer names go away. All others stay as they are.
+    pub fn apply(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
+        Self::apply_to(resource, "", key, object)
+    }
+
+    /// Server-side apply of the `status` subresource.
+    pub fn apply_status(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
+        Self::apply_to(resource, "status", key, object)
+    }
+
+    fn apply_to(
+        resource: &Resource,
+        subresource: &'static str,
+        key: &ObjectKey,
+        object: &Value,
+    ) -> Self {
+        let separator = if subresource.is_empty() { "" } else { "/" };
+        let path = resource.path(key);
+        let uri = format!("{path}{separator}{subresource}?fieldManager={FIELD_MANAGER}&force=true");
+        let request = Self::object(Verb::Patch, Method::PATCH, resource, subresource, key, uri);
+        request.with_body("application/apply-patch+yaml", object)
+    }
+
+    fn object(
+        verb: Verb,
+        method: Method,
+        resource: &Resource,
+        subresource: &'static str,
+        key: &ObjectKey,
+        uri: String,
+    ) -> Self {
+        let target = Target::Object(key.clone());
+        let operation = Operation { verb, resource: Some(*resource), subresource, target };
+        Self { operation, method, uri, content_type: None, body: Bytes::new() }
+    }
+
+    fn collection(verb: Verb, method: Method, resource: &Resource, namespace: Option<&str>, query: Query) -> Self {
+        let target = namespace.map_or(Target::Cluster, |namespace| Target::Namespace(namespace.to_owned()));
+        let operation = Operation { verb, resource: Some(*resource), subresource: "", target };
+        let uri = format!("{}?{}", resource.collection(namespace), query.finish());
+        Self { operation, method, uri, content_type: None, body: Bytes::new() }
+    }
+
+    fn with_body(self, content_type: &'static str, body: &Value) -> Self {
+        Self { content_type: Some(content_type), body: body.to_string().into(), ..self }
+    }
+
+    /// What is sent with it.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The path and query.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+}
+
+/// A query string, encoded as it is written.
+#[derive(Default)]
+struct Query(Option<form_urlencoded::Serializer<'static, String>>);
+
+impl Query {
+    fn pair(&mut self, name: &str, value: &str) {
+        self.0.get_or_insert_with(|| form_urlencoded::Serializer::new(String::new())).append_pair(name, value);
+    }
+
+    fn finish(self) -> String {
+        self.0.map_or_else(String::new, |mut serializer| serializer.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::{DEPLOYMENTS, SECRETS};
+
+    #[test]
+    fn a_list_from_a_version_says_not_older_than() {
+        let params = ListParams { limit: 500, resource_version: Some(ResourceVersion::any()), continue_token: None };
+        assert_eq!(
+            Request::list(&DEPLOYMENTS, None, &params).uri(),
+            "/apis/apps/v1/deployments?limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan"
+        );
+    }
+
+    #[test]
+    fn a_later_page_sends_neither_version_nor_match() {
+        let params = ListParams {
+            limit: 500,
+            resource_version: Some(ResourceVersion::from("7")),
+            continue_token: Some("a+b/c=".to_owned()),
+        };
+        assert_eq!(
+            Request::list(&SECRETS, Some("prod"), &params).uri(),
+            "/api/v1/namespaces/prod/secrets?limit=500&continue=a%2Bb%2Fc%3D"
+        );
+    }
+
+    #[test]
+    fn a_streaming_list_asks_for_initial_events_and_bookmarks() {
+        let params = WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(300) };
+        assert_eq!(
+            Request::watch(&SECRETS, None, &params).uri(),
+            "/api/v1/secrets?watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        );
+    }
+
+    #[test]
+    fn an_operation_names_itself_as_a_person_would() {
+        let key = ObjectKey::new("prod", "web");
+        let apply = Request::apply_status(&DEPLOYMENTS, &key, &json!({}));
+        assert_eq!(apply.operation.to_string(), "patch deployments.apps/status prod/web");
+        assert!(apply.uri().ends_with("/deployments/web/status?fieldManager=smooth-operator&force=true"));
+        let list = Request::list(&SECRETS, Some("prod"), &ListParams::default());
+        assert_eq!(list.operation.to_string(), "list secrets in namespace prod");
+        assert_eq!(Request::get_path("/version").operation.to_string(), "get /version");
+    }
+}

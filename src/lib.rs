@@ -4,6 +4,7 @@ pub mod api;
 pub mod backoff;
 pub mod client;
 pub mod controller;
+pub mod http;
 pub mod informer;
 pub mod object;
 pub mod telemetry;

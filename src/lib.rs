@@ -4,6 +4,7 @@ pub mod api;
 pub mod backoff;
 pub mod client;
 pub mod informer;
+pub mod leader_election;
 pub mod object;
 pub mod telemetry;
 pub mod watch;

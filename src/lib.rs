@@ -6,6 +6,7 @@ pub mod client;
 pub mod controller;
 pub mod http;
 pub mod informer;
+pub mod leader_election;
 pub mod object;
 pub mod telemetry;
 pub mod watch;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use rand::random;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let version = greet(&connection).await?;
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
-    manager::run(&connection, settings, stop).await
+    Ok(manager::run(&connection, settings, stop).await?)
 }
 
 /// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the
@@ -119,7 +120,7 @@ fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
         grace: args.graceful_shutdown_timeout,
-        seed: random(),
+        seed: StdRng::from_os_rng().random(),
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod api;
 pub mod backoff;
 pub mod client;
+pub mod controller;
+pub mod http;
 pub mod informer;
 pub mod object;
 pub mod telemetry;

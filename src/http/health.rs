@@ -113,9 +113,9 @@ mod tests {
 
     fn synced_when(synced: &Arc<AtomicBool>) -> Health {
         let synced = Arc::clone(synced);
-        let check = move || match synced.load(Ordering::SeqCst) {
-            true => Ok(()),
-            false => Err("secrets are not listed yet".to_owned()),
+        let check = move || {
+            let synced = synced.load(Ordering::SeqCst);
+            synced.then_some(()).ok_or_else(|| "secrets are not listed yet".to_owned())
         };
         Health::new().with_check("ping", || Ok(())).with_check("informers-synced", check)
     }

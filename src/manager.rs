@@ -143,7 +143,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let mut watches = JoinSet::new();
     informers.start(&client, &metrics, &mut seeds, &mut watches, &watched);
 
-    let (recorder, events) = Recorder::new(&client, &identity, seeds.random());
+    let (recorder, events) = Recorder::new(&client, identity.as_str());
     let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers());
     let work = async {
         let all_synced = async {
@@ -152,7 +152,6 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
             }
         };
         if stop.run_until_cancelled(all_synced).await.is_some() {
-            tracing::info!(workers = settings.work.workers, "all caches are filled; working");
             let reconciler = Arc::new(reconciler);
             let controller = Controller::new(NAME, queue, reconciler, settings.work, metrics.controller(NAME));
             if let Stopped::Aborted(workers) = controller.run(stop.clone()).await {

@@ -56,7 +56,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus};
+use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus, Phase};
 use crate::client::{Client, Error, Request};
 use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
@@ -141,6 +141,8 @@ impl Reconciler {
         let version = resource_version(&answer).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
         self.memory.wrote(key, Written::Status, version, Instant::now());
         self.memory.agrees(key);
+        let phase = status.phase.map_or("", Phase::as_str);
+        tracing::info!(phase, available = status.available_replicas, "wrote the status");
         for event in tell::tell_change(server.status.as_ref(), status) {
             self.recorder.publish(&regarding(server), event);
         }
@@ -203,7 +205,7 @@ fn regarding(server: &MCPServer) -> Regarding {
 fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
     let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
     ServerReport {
-        phase: status.phase.map_or("", crate::api::Phase::as_str).to_owned(),
+        phase: status.phase.map_or("", Phase::as_str).to_owned(),
         conditions: status.conditions.iter().map(|found| (found.condition_type.clone(), found.status.to_string())).collect(),
         replicas: vec![
             ("desired", desired),

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod backoff;
 pub mod client;
+pub mod events;
 pub mod informer;
 pub mod leader_election;
 pub mod object;

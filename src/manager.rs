@@ -47,9 +47,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Connection, Fence};
-use crate::controller::Controller;
+use crate::controller::{Controller, Options, Stopped};
 use crate::events::Recorder;
-use crate::informer::{Informer, Scope, Timing as WatchTiming};
+use crate::http::{BindAddress, BindError, Health, Server};
+use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
 use crate::leader_election::config::hostname;
 use crate::mcpserver::Reconciler;
@@ -67,20 +68,18 @@ const NAME: &str = "mcpserver";
 pub struct Settings {
     /// The namespaces to serve; none for all.
     pub namespaces: Vec<String>,
-    /// How many servers are reconciled at the same time.
-    pub workers: usize,
+    /// How many servers are reconciled at the same time, and how long they may take to finish at a stop.
+    pub work: Options,
     /// The election to win before anything is written; without one, this instance is alone.
     pub election: Option<Election>,
-    /// Where metrics are served: `host:port`, `:port` for all interfaces, `0` for nowhere.
-    pub metrics: String,
-    /// Where health is served, likewise.
-    pub health: String,
+    /// Where metrics are served.
+    pub metrics: BindAddress,
+    /// Where health is served.
+    pub health: BindAddress,
     /// After how many seconds the server ends a watch.
     pub watch_seconds: RangeInclusive<u64>,
     /// How often everything is looked at again though nothing seems to have happened.
     pub resync: Duration,
-    /// How long what is being done may take to finish at a stop.
-    pub grace: Duration,
     /// Where all chance comes from.
     pub seed: u64,
 }
@@ -107,7 +106,7 @@ pub enum Error {
     },
     /// An address could not be listened on.
     #[error(transparent)]
-    Listen(#[from] crate::http::BindError),
+    Listen(#[from] BindError),
 }
 
 /// Runs an operator until `stop`.
@@ -131,8 +130,14 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 
     let served = CancellationToken::new();
     let mut servers = JoinSet::new();
-    crate::http::serve_metrics(&settings.metrics, metrics.clone(), &mut servers, &served).await?;
-    crate::http::serve_health(&settings.health, (), &mut servers, &served).await?;
+    for server in [
+        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
+        Server::bind(&settings.health, "--health-bind-address", health(&synced)).await?,
+    ] {
+        if let Some(server) = server {
+            servers.spawn(server.run(served.clone()));
+        }
+    }
 
     let watched = CancellationToken::new();
     let mut watches = JoinSet::new();
@@ -147,9 +152,12 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
             }
         };
         if stop.run_until_cancelled(all_synced).await.is_some() {
-            tracing::info!(workers = settings.workers, "all caches are filled; working");
-            let controller = Controller::new(queue, reconciler, settings.workers, metrics.controller(NAME));
-            controller.run(&stop, settings.grace).await;
+            tracing::info!(workers = settings.work.workers, "all caches are filled; working");
+            let reconciler = Arc::new(reconciler);
+            let controller = Controller::new(NAME, queue, reconciler, settings.work, metrics.controller(NAME));
+            if let Stopped::Aborted(workers) = controller.run(stop.clone()).await {
+                tracing::warn!(workers, "what was being done did not finish in time and was cut off");
+            }
         }
         events.flush().await;
         watched.cancel();
@@ -225,6 +233,15 @@ fn informers(settings: &Settings) -> Informers {
         services: Informer::new(scopes.clone(), child_indexes(), timing.clone()),
         secrets: Informer::new(scopes, Vec::new(), timing),
     }
+}
+
+/// Ready means that the caches are filled. A follower is ready, too: it waits for nothing but the Lease.
+fn health(synced: &[(&'static str, Synced)]) -> Health {
+    let synced = synced.to_vec();
+    Health::new().with_check("informers-synced", move || {
+        let waiting: Vec<&str> = synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
+        if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
+    })
 }
 
 /// Waits for the end of all tasks. One that panicked has said so already.

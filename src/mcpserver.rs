@@ -46,6 +46,8 @@ pub mod observe;
 pub mod ours;
 pub mod report;
 pub mod tell;
+#[cfg(test)]
+mod testing;
 pub mod triggers;
 pub mod validate;
 

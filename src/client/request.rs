@@ -251,6 +251,11 @@ impl Request {
         Self { content_type: Some(content_type), body: body.to_string().into(), ..self }
     }
 
+    /// What is sent with it.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The path and query.
     pub fn uri(&self) -> &str {
         &self.uri

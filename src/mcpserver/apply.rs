@@ -166,11 +166,12 @@ async fn put<K: Object>(
 
 fn request<K: Object>(key: &ObjectKey, write: &Write, object: &Value) -> Request {
     let mut object = object.clone();
-    object["apiVersion"] = K::RESOURCE.api_version().into();
-    object["kind"] = K::RESOURCE.kind.into();
     match &write.precondition {
         Precondition::Absent => object["metadata"]["resourceVersion"] = NEVER.into(),
         Precondition::Is(uid) => object["metadata"]["uid"] = uid.as_str().into(),
     }
     Request::apply(&K::RESOURCE, key, &object)
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,3 +213,6 @@ fn labels(name: &str) -> BTreeMap<String, String> {
     labels.insert(MANAGED_BY.to_owned(), SMOOTH_OPERATOR.to_owned());
     labels
 }
+
+#[cfg(test)]
+mod tests;

@@ -292,3 +292,6 @@ pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_
         _ => Urgency::Now,
     }
 }
+
+#[cfg(test)]
+mod tests;

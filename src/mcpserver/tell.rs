@@ -58,3 +58,6 @@ pub fn tell_change(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> Vec<
 fn holds(status: &MCPServerStatus, condition: &str) -> bool {
     status.condition(condition).is_some_and(|found| found.status == ConditionStatus::True)
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,6 @@ fn with_secret<'observed>(
     };
     Wanted { spec, deployment, service, secret_hash }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,7 @@ pub struct Client {
     transport: kube_client::Client,
     fence: Fence,
     metrics: Option<ClientMetrics>,
+    timeout: Duration,
 }
 
 impl Client {
@@ -76,7 +77,7 @@ impl Client {
 
     /// A client over an existing connection, with a fence that lets everything pass.
     pub fn new(transport: kube_client::Client) -> Self {
-        Self { transport, fence: Fence::always_open(), metrics: None }
+        Self { transport, fence: Fence::always_open(), metrics: None, timeout: Self::TIMEOUT }
     }
 
     /// The same connection, with its requests counted.
@@ -91,6 +92,12 @@ impl Client {
         Self { fence, ..self.clone() }
     }
 
+    /// The same connection with another bound than [`TIMEOUT`](Self::TIMEOUT), for a caller who has less time.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
     /// Asks, and reads the answer as `T`.
     ///
     /// # Errors
@@ -98,7 +105,7 @@ impl Client {
     /// See [`Error`].
     pub async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let operation = request.operation.clone();
-        let body = self.bounded(request, Self::TIMEOUT).await?;
+        let body = self.bounded(request, self.timeout).await?;
         serde_json::from_slice(&body).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
     }
 
@@ -117,7 +124,7 @@ impl Client {
             }
             splitter.finish().map_err(|error| unreadable(&operation, error))
         };
-        timeout(Self::TIMEOUT, read).await.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))
+        timeout(self.timeout, read).await.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))
     }
 
     /// Opens a watch. The wait for its first byte is bounded; how long it then stays silent is for the caller to judge.
@@ -127,8 +134,8 @@ impl Client {
     /// See [`Error`]: the server refused to begin.
     pub async fn watch(&self, request: Request) -> Result<WatchStream, Error> {
         let operation = request.operation.clone();
-        let opened = timeout(Self::TIMEOUT, self.open(request)).await;
-        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))?;
+        let opened = timeout(self.timeout, self.open(request)).await;
+        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))?;
         Ok(WatchStream { body, lines: Lines::new(Self::MAX_OBJECT) })
     }
 

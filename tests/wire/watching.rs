@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::fixture::recorded;
 use crate::logs::Logs;
-use crate::thing::{Thing, added, bookmark, deleted, error, initial_end, modified, thing, with};
+use crate::thing::{Thing, added, bookmark, deleted, error, initial_end, key, modified, thing, with};
 use crate::world::{World, unhurried, until};
 
 #[tokio::test]
@@ -75,9 +75,9 @@ async fn half_a_line_is_no_event_and_its_whole_comes_with_the_next_watch() {
 async fn a_bookmark_moves_the_version_and_nothing_else() {
     let mut world = World::of_things().await;
     let mut stream = world.settled().await;
-    assert!(!world.store.has_seen(&crate::thing::key("a"), &"99".into()));
+    assert!(!world.store.has_seen(&key("a"), &"99".into()));
     stream.line(&bookmark(99)).await;
-    until("it has come that far", || world.store.has_seen(&crate::thing::key("a"), &"99".into())).await;
+    until("it has come that far", || world.store.has_seen(&key("a"), &"99".into())).await;
     assert_eq!(world.holds(), ["n/a@5", "n/b@6"]);
     assert!(world.has_told_nothing_more());
 }

@@ -1,16 +1,20 @@
 //! `smooth-operator run`.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use rand::random;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Connection, Request, Target, connect};
+use crate::controller::Options;
+use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
 use crate::manager::{self, Election, Settings};
 use crate::object::ObjectKey;
@@ -29,8 +33,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "A,B|all", default_value = "all", env = "SMOOTH_OPERATOR_NAMESPACES", value_parser = namespaces)]
     namespaces: Namespaces,
     /// How many servers are reconciled at the same time.
-    #[arg(long, value_name = "N", default_value_t = 10, env = "SMOOTH_OPERATOR_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    workers: u16,
+    #[arg(long, value_name = "N", default_value = "10", env = "SMOOTH_OPERATOR_WORKERS", value_parser = workers)]
+    workers: NonZeroU16,
 
     /// Act only while holding a Lease, so that several instances can stand by.
     #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", help_heading = "Leader election")]
@@ -53,10 +57,10 @@ pub struct RunArgs {
 
     /// Where /metrics is served; 0 for nowhere.
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = "SMOOTH_OPERATOR_METRICS_BIND_ADDRESS", help_heading = "Listening")]
-    metrics_bind_address: String,
+    metrics_bind_address: BindAddress,
     /// Where /healthz and /readyz are served; 0 for nowhere.
     #[arg(long, value_name = "ADDRESS", default_value = ":8081", env = "SMOOTH_OPERATOR_HEALTH_BIND_ADDRESS", help_heading = "Listening")]
-    health_bind_address: String,
+    health_bind_address: BindAddress,
 
     /// How log lines look: text or json.
     #[arg(long, value_name = "FORMAT", default_value = "text", env = "SMOOTH_OPERATOR_LOG_FORMAT", help_heading = "Logging")]
@@ -90,7 +94,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let version = greet(&connection).await?;
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
-    manager::run(&connection, settings, stop).await
+    Ok(manager::run(&connection, settings, stop).await?)
 }
 
 /// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the
@@ -112,14 +116,13 @@ fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
     let seconds = args.watch_timeout.as_secs().max(1);
     Settings {
         namespaces: args.namespaces.0,
-        workers: usize::from(args.workers),
+        work: Options { workers: args.workers.into(), grace: args.graceful_shutdown_timeout },
         election,
         metrics: args.metrics_bind_address,
         health: args.health_bind_address,
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
-        grace: args.graceful_shutdown_timeout,
-        seed: random(),
+        seed: StdRng::from_os_rng().random(),
     }
 }
 
@@ -158,6 +161,12 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
     names.sort();
     names.dedup();
     Ok(Namespaces(names))
+}
+
+/// A bound on what a typing error can start.
+fn workers(text: &str) -> Result<NonZeroU16, String> {
+    let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= 1000);
+    number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
 }
 
 /// A DNS label, as namespaces have to be.

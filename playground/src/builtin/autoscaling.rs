@@ -1,0 +1,34 @@
+//! HorizontalPodAutoscalers: stored and defaulted, never acted upon.
+
+use serde_json::{Value, json};
+
+use super::field::{Causes, child, default as fill, int};
+
+/// Fills in an autoscaler.
+pub(super) fn default(scaler: &mut Value) {
+    if let Some(spec) = child(scaler, "spec") {
+        fill(spec, "minReplicas", 1);
+    }
+    if let Some(status) = child(scaler, "status") {
+        fill(status, "desiredReplicas", 0);
+        fill(status, "currentMetrics", Value::Null);
+    }
+}
+
+/// Checks an autoscaler's bounds.
+pub(super) fn validate(scaler: &Value, causes: &mut Causes) {
+    let spec = &scaler["spec"];
+    let min = int(spec, "minReplicas").unwrap_or(1);
+    let max = int(spec, "maxReplicas").unwrap_or(0);
+    if min < 1 {
+        let detail = "must be greater than or equal to 1";
+        causes.invalid("spec.minReplicas", &json!(min), detail);
+    }
+    if max < 1 {
+        causes.invalid("spec.maxReplicas", &json!(max), "must be greater than 0");
+    }
+    if max < min {
+        let detail = "must be greater than or equal to `minReplicas`";
+        causes.invalid("spec.maxReplicas", &json!(max), detail);
+    }
+}

@@ -1,0 +1,306 @@
+//! Services, and the addresses they are given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use super::container::validate_protocol;
+use super::field::{Causes, child, default as fill, int, list, list_mut, text};
+use super::{labels, names};
+
+/// The cluster addresses in use, out of 10.96.0.0/16.
+///
+/// An address is booked for a Service's namespace and name, not for one attempt to write
+/// it: dry runs and retries leak nothing. Addresses are handed out in ascending order and
+/// not at random as Kubernetes does: a test that replays sees the same ones.
+#[derive(Debug, Clone)]
+pub struct ClusterIps {
+    /// Whose address it is. Every address lies in the range; the API server has the first.
+    booked: BTreeMap<u32, String>,
+    /// The inverse of `booked`.
+    of: BTreeMap<String, u32>,
+    /// Where the search begins: after the address handed out last.
+    next: u32,
+}
+
+const BASE: u32 = 0x0a60_0000;
+const SIZE: u32 = 1 << 16;
+const FIRST: u32 = BASE + 2;
+
+impl Default for ClusterIps {
+    fn default() -> Self {
+        let mut ips = Self { booked: BTreeMap::new(), of: BTreeMap::new(), next: FIRST };
+        ips.book(BASE + 1, "default/kubernetes");
+        ips
+    }
+}
+
+impl ClusterIps {
+    fn book(&mut self, address: u32, owner: &str) {
+        self.booked.insert(address, owner.to_owned());
+        self.of.insert(owner.to_owned(), address);
+    }
+
+    /// The address of a Service, a free one if it has none yet; `None` if all 65,000 are in use.
+    fn allocate(&mut self, owner: &str) -> Option<Ipv4Addr> {
+        if let Some(address) = self.of.get(owner) {
+            return Some(Ipv4Addr::from(*address));
+        }
+        for _ in 0..SIZE {
+            let candidate = self.next;
+            self.next = if candidate + 2 < BASE + SIZE { candidate + 1 } else { FIRST };
+            if !self.booked.contains_key(&candidate) {
+                self.book(candidate, owner);
+                return Some(Ipv4Addr::from(candidate));
+            }
+        }
+        None
+    }
+
+    /// Takes the address that a Service asked for.
+    fn claim(&mut self, address: &str, owner: &str) -> Result<(), String> {
+        let Ok(address) = address.parse::<Ipv4Addr>() else {
+            return Err("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned());
+        };
+        let number = u32::from(address);
+        if !(BASE..BASE + SIZE).contains(&number) {
+            return Err(format!(
+                "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+            ));
+        }
+        match self.booked.get(&number) {
+            Some(other) if other != owner => {
+                Err(format!("failed to allocate IP {address}: provided IP is already allocated"))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.release_of(owner);
+                self.book(number, owner);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives back the address of a Service that is gone.
+    pub fn release(&mut self, service: &Value) {
+        self.release_of(&owner(service));
+    }
+
+    fn release_of(&mut self, owner: &str) {
+        if let Some(address) = self.of.remove(owner) {
+            self.booked.remove(&address);
+        }
+    }
+}
+
+fn owner(service: &Value) -> String {
+    let metadata = &service["metadata"];
+    format!("{}/{}", text(metadata, "namespace"), text(metadata, "name"))
+}
+
+/// Fills in a Service. What was allocated once stays, even if an update leaves it out.
+pub(super) fn default(service: &mut Value, old: Option<&Value>) {
+    if let Some(spec) = child(service, "spec") {
+        fill(spec, "sessionAffinity", "None");
+        if text(spec, "sessionAffinity") == "ClientIP" {
+            fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+        }
+        fill(spec, "type", "ClusterIP");
+        for port in list_mut(spec, "ports") {
+            fill(port, "protocol", "TCP");
+            let number = port.get("port").cloned().unwrap_or_default();
+            fill(port, "targetPort", number);
+        }
+        let kind = text(spec, "type").to_owned();
+        if kind != "ExternalName" {
+            fill(spec, "internalTrafficPolicy", "Cluster");
+            if let Some(old) = old.and_then(|old| old.get("spec")) {
+                keep_allocated(spec, old);
+            }
+        }
+        if kind == "NodePort" || kind == "LoadBalancer" {
+            fill(spec, "externalTrafficPolicy", "Cluster");
+        }
+        if kind == "LoadBalancer" {
+            fill(spec, "allocateLoadBalancerNodePorts", true);
+        }
+    }
+    fill(service, "status", json!({"loadBalancer": {}}));
+}
+
+fn keep_allocated(spec: &mut Value, old: &Value) {
+    for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let Some(value) = old.get(key) {
+            fill(spec, key, value.clone());
+        }
+    }
+    let exposed = ["NodePort", "LoadBalancer"].contains(&text(spec, "type"));
+    for port in list_mut(spec, "ports") {
+        let same = |o: &&Value| o["port"] == port["port"] && o["protocol"] == port["protocol"];
+        let node_port = list(old, "ports").iter().find(same);
+        if let Some(number) = node_port.and_then(|o| o.get("nodePort")).filter(|_| exposed) {
+            fill(port, "nodePort", number.clone());
+        }
+    }
+}
+
+/// Checks a Service.
+pub(super) fn validate(service: &Value, causes: &mut Causes) {
+    let name = text(&service["metadata"], "name");
+    causes.complaints("metadata.name", name, &names::dns_label_1035(name));
+    let spec = &service["spec"];
+    let kind = text(spec, "type");
+    let ports = list(spec, "ports");
+    let headless = text(spec, "clusterIP") == "None";
+    if ports.is_empty() && !headless && kind != "ExternalName" {
+        causes.required("spec.ports", "");
+    }
+    let mut names = BTreeSet::new();
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("spec.ports[{index}]");
+        validate_port(port, ports.len() > 1, &mut names, &path, causes);
+    }
+    labels::validate(spec, "selector", "spec.selector", causes);
+    let affinities = ["ClientIP", "None"];
+    let affinity = text(spec, "sessionAffinity");
+    if !affinities.contains(&affinity) {
+        causes.not_supported("spec.sessionAffinity", affinity, &affinities);
+    }
+    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    if !kinds.contains(&kind) {
+        causes.not_supported("spec.type", kind, &kinds);
+    }
+    if kind == "ExternalName" && text(spec, "externalName").is_empty() {
+        causes.required("spec.externalName", "");
+    }
+    validate_distinct(ports, causes);
+}
+
+fn validate_port<'a>(port: &'a Value, needs_name: bool, seen: &mut BTreeSet<&'a str>, path: &str, causes: &mut Causes) {
+    let name = text(port, "name");
+    let field = format!("{path}.name");
+    if name.is_empty() {
+        if needs_name {
+            causes.required(&field, "");
+        }
+    } else {
+        causes.complaints(&field, name, &names::dns_label(name));
+        if !seen.insert(name) {
+            causes.duplicate(&field, name);
+        }
+    }
+    let number = int(port, "port").unwrap_or(0);
+    for complaint in names::port_number(number) {
+        causes.invalid(&format!("{path}.port"), &json!(number), &complaint);
+    }
+    validate_protocol(port, path, causes);
+    let field = format!("{path}.targetPort");
+    match port.get("targetPort") {
+        Some(Value::String(target)) => causes.complaints(&field, target, &names::port_name(target)),
+        other => {
+            let target = other.and_then(Value::as_i64).unwrap_or(0);
+            for complaint in names::port_number(target) {
+                causes.invalid(&field, &json!(target), &complaint);
+            }
+        }
+    }
+    let protocol = text(port, "appProtocol");
+    if !protocol.is_empty() {
+        let field = format!("{path}.appProtocol");
+        causes.complaints(&field, protocol, &names::qualified(protocol));
+    }
+}
+
+/// No two ports may share number and protocol.
+fn validate_distinct(ports: &[Value], causes: &mut Causes) {
+    let mut seen = BTreeSet::new();
+    for (index, port) in ports.iter().enumerate() {
+        let number = int(port, "port").unwrap_or(0);
+        let protocol = text(port, "protocol");
+        if !seen.insert((protocol, number)) {
+            // The internal type has no JSON names, so Go's field names show.
+            let json = format!(
+                "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}",
+                super::field::quoted(protocol)
+            );
+            causes.duplicate_json(&format!("spec.ports[{index}]"), &json);
+        }
+    }
+}
+
+/// Gives a valid Service its addresses, or takes note of those it brought along.
+pub(super) fn allocate(service: &mut Value, old: Option<&Value>, ips: &mut ClusterIps, causes: &mut Causes) {
+    let owner = owner(service);
+    let spec = &mut service["spec"];
+    if text(spec, "type") == "ExternalName" {
+        return;
+    }
+    let before = old.map(|old| text(&old["spec"], "clusterIP"));
+    let wanted = text(spec, "clusterIP").to_owned();
+    match (before.filter(|ip| !ip.is_empty()), wanted.as_str()) {
+        (Some(before), wanted) if before != wanted => {
+            let json = json!([wanted]);
+            causes.invalid("spec.clusterIPs[0]", &json, "may not change once set");
+            return;
+        }
+        (Some(_), _) | (None, "None") => {}
+        (None, "") => match ips.allocate(&owner) {
+            Some(address) => spec["clusterIP"] = address.to_string().into(),
+            None => causes.invalid_text("spec.clusterIPs", "", "range is full"),
+        },
+        (None, wanted) => {
+            if let Err(detail) = ips.claim(wanted, &owner) {
+                causes.invalid("spec.clusterIPs", &json!([wanted]), &detail);
+            }
+        }
+    }
+    let address = spec["clusterIP"].clone();
+    fill(spec, "clusterIPs", json!([address]));
+    fill(spec, "ipFamilies", json!(["IPv4"]));
+    fill(spec, "ipFamilyPolicy", "SingleStack");
+    if ["NodePort", "LoadBalancer"].contains(&text(spec, "type")) {
+        allocate_node_ports(spec);
+    }
+}
+
+/// Node ports lead nowhere in here; they follow from the address, and so never collide
+/// within the first 2,767 Services.
+fn allocate_node_ports(spec: &mut Value) {
+    let address: Option<Ipv4Addr> = text(spec, "clusterIP").parse().ok();
+    let offset = address.map_or(0, |ip| u32::from(ip) - BASE);
+    for (index, port) in list_mut(spec, "ports").iter_mut().enumerate() {
+        let index = u32::try_from(index).unwrap_or(0);
+        fill(port, "nodePort", 30_000 + (offset + index) % 2_768);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_used_once_until_it_is_given_back() {
+        let mut ips = ClusterIps::default();
+        let first = ips.allocate("n/a").unwrap().to_string();
+        assert_eq!(first, "10.96.0.2");
+        assert!(ips.claim(&first, "n/b").unwrap_err().ends_with("already allocated"));
+        ips.release(&json!({"metadata": {"namespace": "n", "name": "a"}}));
+        assert_eq!(ips.claim(&first, "n/b"), Ok(()));
+        assert!(ips.claim("10.97.0.1", "n/b").unwrap_err().contains("valid range"));
+    }
+
+    #[test]
+    fn a_second_attempt_gets_the_same_address() {
+        let mut ips = ClusterIps::default();
+        assert_eq!(ips.allocate("n/a"), ips.allocate("n/a"));
+        assert_ne!(ips.allocate("n/a"), ips.allocate("n/b"));
+    }
+
+    #[test]
+    fn the_range_ends_and_says_so() {
+        let mut ips = ClusterIps::default();
+        let count = (0..).map_while(|n: u32| ips.allocate(&n.to_string())).count();
+        assert_eq!(count, 65_533);
+    }
+}

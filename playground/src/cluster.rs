@@ -1,0 +1,309 @@
+//! The cluster: the one state behind every door.
+//!
+//! HTTP requests, the built-in controllers and tests all act through a [`Cluster`]; there is no second way to write.
+//!
+//! ```text
+//!  HTTP ----+                +--> admit (pure): defaults, validation, managedFields, generation
+//!  tests ---+--> Cluster ----+
+//!  ctrl  ---+                +--> Store (one mutex, short): commit if unchanged since it was read, else again
+//!                            +--> watchers are told after the lock is released
+//! ```
+//!
+//! Writes are optimistic, as the API server's on etcd: read, decide without the lock, commit only if nobody else wrote.
+//! So the expensive part (validation, field ownership) runs in parallel and the critical section stays short.
+
+mod admit;
+mod definitions;
+mod delete;
+mod metadata;
+mod namespaces;
+mod requests;
+mod watch;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use tokio::sync::watch as signal;
+use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+pub use delete::{DeleteOptions, Deleted, Propagation};
+pub use requests::{RequestCount, RequestRecord};
+pub use watch::{WatchCursor, WatchEvent};
+pub(crate) use write::patch_error;
+pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
+
+use crate::builtin::ClusterIps;
+use crate::resources::{Registry, Resource};
+use crate::status::Status;
+use crate::storage::{Key, Revision, Store};
+
+/// A handle on the cluster's state; cloning it is cheap and gives the same cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Mutex<Store>,
+    registry: RwLock<Arc<Registry>>,
+    /// By table: tells watchers that the table has news. Sent after the store's lock is released.
+    news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
+    /// Counts the calls of [`Cluster::cut_watches`].
+    cuts: signal::Sender<u64>,
+    requests: Mutex<requests::Log>,
+    random: Mutex<StdRng>,
+    ips: Mutex<ClusterIps>,
+    /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
+    started: (Timestamp, Instant),
+    bookmark_interval: Duration,
+    /// The revision of the newest write, for those who wait for one.
+    latest: signal::Sender<Revision>,
+    stop: CancellationToken,
+}
+
+impl Cluster {
+    /// An empty cluster: the standard namespaces and the built-in resources. Equal seeds make equal uids and names.
+    pub fn new(seed: u64, bookmark_interval: Duration) -> Self {
+        let inner = Inner {
+            store: Mutex::default(),
+            registry: RwLock::default(),
+            news: Mutex::default(),
+            cuts: signal::Sender::new(0),
+            requests: Mutex::default(),
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            ips: Mutex::default(),
+            started: (Timestamp::now(), Instant::now()),
+            bookmark_interval,
+            latest: signal::Sender::new(0),
+            stop: CancellationToken::new(),
+        };
+        let cluster = Self { inner: Arc::new(inner) };
+        cluster.create_standard_namespaces();
+        cluster
+    }
+
+    /// The newest state of an object, without its managedFields. `resource` is `deployments.apps`, `pods` ...
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let table = self.registry().by_name(resource)?.table();
+        let object = self.store().get(&table, &Key::new(namespace, name))?;
+        Some(object.value())
+    }
+
+    /// The newest state of a resource, or of its part in one namespace, without managedFields, ordered by name.
+    pub fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        let Some(resource) = self.registry().by_name(resource) else { return Vec::new() };
+        let snapshot = self.store().list(&resource.table(), namespace);
+        snapshot.objects.iter().map(|object| object.value()).collect()
+    }
+
+    /// Creates an object.
+    pub fn create(&self, resource: &str, namespace: &str, object: Value, manager: &str) -> Result<Arc<Value>, Status> {
+        let target = self.target(resource, namespace, "")?;
+        self.write_create(&target, object, &WriteOptions::by(manager)).map(|written| written.object.value())
+    }
+
+    /// Replaces an object (PUT). A resourceVersion in it must be the newest.
+    pub fn update(&self, resource: &str, namespace: &str, object: Value, manager: &str) -> Result<Arc<Value>, Status> {
+        let target = self.target(resource, namespace, object["metadata"]["name"].as_str().unwrap_or_default())?;
+        self.write_update(&target, None, object, &WriteOptions::by(manager)).map(|written| written.object.value())
+    }
+
+    /// Replaces an object's status.
+    pub fn update_status(
+        &self,
+        resource: &str,
+        namespace: &str,
+        object: Value,
+        manager: &str,
+    ) -> Result<Arc<Value>, Status> {
+        let target = self.target(resource, namespace, object["metadata"]["name"].as_str().unwrap_or_default())?;
+        let options = WriteOptions::by(manager);
+        self.write_update(&target, Some("status"), object, &options).map(|written| written.object.value())
+    }
+
+    /// Applies a JSON merge patch, to the object or to its `status` subresource.
+    pub fn patch_merge(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        subresource: Option<&str>,
+        patch: &Value,
+        manager: &str,
+    ) -> Result<Arc<Value>, Status> {
+        let target = self.target(resource, namespace, name)?;
+        let written = self.write_patch(&target, subresource, PatchKind::Merge, patch, &WriteOptions::by(manager))?;
+        Ok(written.object.value())
+    }
+
+    /// Server-side apply, to the object or to its `status` subresource.
+    pub fn apply(
+        &self,
+        resource: &str,
+        namespace: &str,
+        subresource: Option<&str>,
+        config: &Value,
+        manager: &str,
+        force: bool,
+    ) -> Result<Arc<Value>, Status> {
+        let target = self.target(resource, namespace, config["metadata"]["name"].as_str().unwrap_or_default())?;
+        let options = WriteOptions { force, ..WriteOptions::by(manager) };
+        let written = self.write_patch(&target, subresource, PatchKind::Apply, config, &options)?;
+        Ok(written.object.value())
+    }
+
+    /// Deletes an object. `Some` is what still stands, with its deletionTimestamp, where finalizers or grace hold it.
+    pub fn delete(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<Option<Arc<Value>>, Status> {
+        let target = self.target(resource, namespace, name)?;
+        self.write_delete(&target, options).map(|outcome| outcome.standing().map(|object| object.value()))
+    }
+
+    /// Follows a resource's changes after a revision.
+    pub fn watch(&self, resource: &str, from: Revision) -> Result<WatchCursor, Status> {
+        let target = self.target(resource, "", "")?;
+        Ok(WatchCursor::new(self.clone(), target.resource.table(), from))
+    }
+
+    /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.
+    pub fn cut_watches(&self) {
+        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Forgets all history: watches and continue tokens from before now get 410.
+    pub fn compact(&self) {
+        self.store().compact();
+    }
+
+    /// The number of the newest write.
+    pub fn revision(&self) -> Revision {
+        self.store().revision()
+    }
+
+    /// The HTTP requests since the start or the last [`clear_requests`](Self::clear_requests); bounded, the oldest go.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.request_log().records()
+    }
+
+    /// The HTTP requests counted by user agent, verb, resource and subresource; not bounded.
+    pub fn request_counts(&self) -> Vec<RequestCount> {
+        self.request_log().counts()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.request_log().clear();
+    }
+
+    /// The wall time: that of the start, moved on by tokio's clock.
+    pub fn now(&self) -> Timestamp {
+        let (wall, instant) = self.inner.started;
+        let elapsed = jiff::SignedDuration::try_from(instant.elapsed()).unwrap_or_default();
+        wall.saturating_add(elapsed).unwrap_or(wall)
+    }
+
+    /// What is served right now.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.inner.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Names one object (or, without a name, a collection) for the `write_*` methods.
+    pub fn target(&self, resource: &str, namespace: &str, name: &str) -> Result<Target, Status> {
+        let found = self.registry().by_name(resource);
+        let resource = found.ok_or_else(|| Status::failure(404, "NotFound", format!("no resource {resource}")))?;
+        Ok(self.target_of(resource, namespace, name))
+    }
+
+    /// As [`target`](Self::target), for a resource that was found already, in any of its versions.
+    pub fn target_of(&self, resource: Arc<Resource>, namespace: &str, name: &str) -> Target {
+        let stored = self.registry().by_name(&resource.table()).unwrap_or_else(|| Arc::clone(&resource));
+        Target { resource, stored, key: Key::new(namespace, name) }
+    }
+
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        self.inner.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn request_log(&self) -> MutexGuard<'_, requests::Log> {
+        self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn bookmark_interval(&self) -> Duration {
+        self.inner.bookmark_interval
+    }
+
+    pub(crate) fn cuts(&self) -> signal::Receiver<u64> {
+        self.inner.cuts.subscribe()
+    }
+
+    /// A receiver that learns of every write to a table.
+    pub(crate) fn news(&self, table: &str) -> signal::Receiver<Revision> {
+        let mut news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.entry(table.to_owned()).or_insert_with(|| signal::Sender::new(0)).subscribe()
+    }
+
+    /// A receiver that learns of every write.
+    pub(crate) fn latest(&self) -> signal::Receiver<Revision> {
+        self.inner.latest.subscribe()
+    }
+
+    /// Cancelled when the server ends: open watches then end cleanly.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.inner.stop.clone()
+    }
+
+    fn tell(&self, table: &str, revision: Revision) {
+        self.inner.latest.send_if_modified(|latest| {
+            let newer = revision > *latest;
+            *latest = revision.max(*latest);
+            newer
+        });
+        let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = news.get(table) {
+            sender.send_replace(revision);
+        }
+    }
+
+    fn set_registry(&self, change: impl FnOnce(&mut Registry)) {
+        let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut registry));
+    }
+
+    /// The wall time as objects bear it: RFC 3339, whole seconds, UTC.
+    pub(crate) fn timestamp(&self) -> String {
+        self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    fn ips(&self) -> &Mutex<ClusterIps> {
+        &self.inner.ips
+    }
+
+    fn random<T>(&self, make: impl FnOnce(&mut StdRng) -> T) -> T {
+        make(&mut self.inner.random.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn new_uid(&self) -> String {
+        let bits: u128 = self.random(Rng::random);
+        let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
+        let hex = format!("{bits:032x}");
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    /// Five characters, from the alphabet that can't spell words.
+    fn name_suffix(&self) -> String {
+        const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        self.random(|random| (0..5).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect())
+    }
+}

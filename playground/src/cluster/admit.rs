@@ -1,0 +1,314 @@
+//! What an object becomes on its way into the store. Pure: values in, values out.
+//!
+//! ```text
+//! decoded -> unknown fields -> server-owned metadata -> defaults -> validation -> managedFields -> generation
+//! ```
+//!
+//! The order is that of the API server: defaults are set before the fields' owners are noted (so whoever creates an
+//! object owns its defaults), except in server-side apply, which owns what was sent and nothing else.
+
+use std::sync::Mutex;
+
+use serde_json::{Map, Value};
+
+use super::definitions;
+use super::metadata;
+use super::write::{Decision, FieldValidation, WriteOptions, apply_error};
+use crate::builtin::{self, ClusterIps, Refusal};
+use crate::fields;
+use crate::resources::{Custom, Resource, Trait};
+use crate::schema::Cause;
+use crate::status::Status;
+use crate::storage::Key;
+
+/// All that a write's decision depends on, beyond the objects.
+pub(super) struct Context<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) stored: &'a Resource,
+    pub(super) key: &'a Key,
+    /// `None` for the object itself.
+    pub(super) subresource: Option<&'a str>,
+    pub(super) options: &'a WriteOptions,
+    /// Wall time, RFC 3339.
+    pub(super) now: String,
+    /// For an object that is made.
+    pub(super) uid: String,
+    /// Where Services get their addresses.
+    pub(super) ips: &'a Mutex<ClusterIps>,
+}
+
+/// Checks that a body is an object of the resource's kind and version.
+pub(super) fn decoded(resource: &Resource, mut object: Value) -> Result<Value, Status> {
+    let Some(map) = object.as_object_mut() else {
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): expected a JSON object",
+            resource.kind
+        )));
+    };
+    let given = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, api_version) = (given("kind"), given("apiVersion"));
+    if kind.is_empty() && api_version.is_empty() && resource.custom().is_none() {
+        map.insert("kind".into(), resource.kind.as_str().into());
+        map.insert("apiVersion".into(), resource.api_version().into());
+    } else if kind.is_empty() {
+        return Err(Status::bad_request("Object 'Kind' is missing in the body of the request"));
+    } else if kind != resource.kind || api_version != resource.api_version() {
+        let message = if kind == resource.kind {
+            format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({})",
+                resource.api_version()
+            )
+        } else {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+            format!(
+                "{kind} in version \"{version}\" cannot be handled as a {}: kind {kind} of group \"{group}\" was sent",
+                resource.kind
+            )
+        };
+        return Err(Status::bad_request(message));
+    }
+    if !map.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null()) {
+        return Err(Status::bad_request(format!("{}: metadata must be an object", resource.kind)));
+    }
+    if !map.get("metadata").is_some_and(Value::is_object) {
+        map.insert("metadata".into(), Value::Object(Map::new()));
+    }
+    Ok(object)
+}
+
+/// POST.
+pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Value, Vec<String>), Status> {
+    if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
+    }
+    drop_managed_fields(&mut object);
+    let warnings = prepare_new(context, &mut object)?;
+    let object = track(context, None, object);
+    Ok((object, warnings))
+}
+
+/// PUT and all patches but apply. `object` is the whole new object, or holds the new status.
+pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> Result<(Value, Vec<String>), Status> {
+    let warnings = prepare_change(context, live, &mut object)?;
+    let mut object = track(context, Some(live), object);
+    count_generation(context, live, &mut object);
+    fields::keep_times(live, &mut object);
+    Ok((object, warnings))
+}
+
+/// Server-side apply, onto an object or onto nothing.
+pub(super) fn apply(
+    context: &Context<'_>,
+    live: Option<&Value>,
+    config: &Value,
+) -> Result<(Value, Vec<String>), Status> {
+    let mut config = config.clone();
+    let warnings = drop_unknown(context, &mut config)?;
+    if let Some(metadata) = config["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    let by = fields::Applier {
+        manager: &context.options.manager,
+        force: context.options.force,
+        api_version: &context.stored.api_version(),
+        subresource: context.subresource,
+        now: &context.now,
+    };
+    let merged = fields::apply(live, &config, by, &context.stored.schema);
+    let mut object = merged.map_err(|error| apply_error(context, &error))?;
+    match live {
+        None => {
+            prepare_new(context, &mut object)?;
+        }
+        Some(live) => {
+            prepare_change(context, live, &mut object)?;
+            count_generation(context, live, &mut object);
+            fields::keep_times(live, &mut object);
+        }
+    }
+    Ok((object, warnings))
+}
+
+/// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
+pub(super) fn decide(live: &Value, object: Value) -> Decision {
+    let metadata = &object["metadata"];
+    let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+        || metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) > 0;
+    if metadata["deletionTimestamp"].is_string() && !held {
+        return Decision::Remove(object);
+    }
+    if live == &object { Decision::Keep } else { Decision::Put(object) }
+}
+
+/// A patch may carry a resourceVersion: then it is a precondition.
+pub(super) fn check_version(context: &Context<'_>, live: &Value, object: &Value) -> Result<(), Status> {
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if !version.is_empty() && live["metadata"]["resourceVersion"] != version {
+        return Err(Status::modified(context.resource, &context.key.name));
+    }
+    Ok(())
+}
+
+/// A PUT's uid and resourceVersion are preconditions; some kinds insist on the latter.
+pub(super) fn check_put_preconditions(context: &Context<'_>, live: &Value, object: &Value) -> Result<(), Status> {
+    let name = &context.key.name;
+    let (uid, live_uid) = (&object["metadata"]["uid"], &live["metadata"]["uid"]);
+    if let Some(uid) = uid.as_str().filter(|uid| !uid.is_empty() && live_uid != uid) {
+        let live_uid = live_uid.as_str().unwrap_or_default();
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}");
+        return Err(Status::conflict(context.resource, name, &why));
+    }
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if version.is_empty() && context.resource.has(Trait::NeedsVersion) {
+        let cause = Cause {
+            reason: "FieldValueInvalid".into(),
+            field: "metadata.resourceVersion".into(),
+            message: "Invalid value: 0x0: must be specified for an update".into(),
+        };
+        return Err(Status::invalid(context.resource, name, vec![cause]));
+    }
+    check_version(context, live, object)
+}
+
+fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
+    let warnings = drop_unknown(context, object)?;
+    metadata::begin(context, object);
+    if context.stored.has(Trait::Status)
+        && let Some(map) = object.as_object_mut()
+    {
+        map.remove("status");
+    }
+    let mut causes = default_and_validate(context, object, None)?;
+    causes.splice(0..0, metadata::validate(context, object, None));
+    refuse(context, causes)?;
+    Ok(warnings)
+}
+
+fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Result<Vec<String>, Status> {
+    let warnings = drop_unknown(context, object)?;
+    metadata::carry_on(live, object);
+    restrict_to_subresource(context, live, object);
+    let mut causes = metadata::validate(context, object, Some(live));
+    if causes.is_empty() {
+        causes = default_and_validate(context, object, Some(live))?;
+    }
+    refuse(context, causes)?;
+    Ok(warnings)
+}
+
+fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Result<Vec<Cause>, Status> {
+    if let Some(custom) = context.stored.custom() {
+        custom.structural.default(object);
+        return Ok(match (context.subresource, live) {
+            (Some("status"), Some(live)) => custom.structural.validate_status(object, live),
+            _ => custom.structural.validate(object, live),
+        });
+    }
+    if context.stored.kind == "CustomResourceDefinition" {
+        return Ok(definitions::prepare(object));
+    }
+    match builtin::prepare(&context.stored.group_resource(), object, live, context.ips) {
+        Ok(()) => Ok(Vec::new()),
+        Err(Refusal::Invalid(causes)) => Ok(causes),
+        Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}",
+            kind = context.resource.kind,
+            version = context.resource.version,
+        ))),
+    }
+}
+
+fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(context.resource, &context.key.name, causes)) }
+}
+
+/// Prunes what a custom resource's schema does not know, and says what the client asked to be told.
+fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
+    let Some(Custom { structural, .. }) = context.stored.custom() else { return Ok(Vec::new()) };
+    let unknown: Vec<String> =
+        structural.prune(object).into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    match context.options.validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(unknown),
+        FieldValidation::Strict if unknown.is_empty() => Ok(unknown),
+        FieldValidation::Strict => Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
+            unknown.join(", "),
+            kind = context.resource.kind,
+            version = context.resource.version,
+        ))),
+    }
+}
+
+/// A write to the object leaves the status alone; one to the status leaves all else alone.
+fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Value) {
+    let Some(map) = object.as_object_mut() else { return };
+    let from_live = |map: &mut Map<String, Value>, name: &str| match live.get(name) {
+        Some(value) => map.insert(name.to_owned(), value.clone()),
+        None => map.remove(name),
+    };
+    match context.subresource {
+        Some("status") => {
+            let status = map.remove("status");
+            let managed = map["metadata"].get("managedFields").cloned();
+            let annotations = map["metadata"].get("annotations").cloned();
+            *map = live.as_object().cloned().unwrap_or_default();
+            map.remove("status");
+            map.extend(status.map(|status| ("status".to_owned(), status)));
+            if let (Some(managed), Some(metadata)) = (managed, map["metadata"].as_object_mut()) {
+                metadata.insert("managedFields".into(), managed);
+            }
+            // With a built-in kind's status travel its annotations: a rollout's revision is one.
+            if context.stored.custom().is_none()
+                && let (Some(annotations), Some(metadata)) = (annotations, map["metadata"].as_object_mut())
+            {
+                metadata.insert("annotations".into(), annotations);
+            }
+        }
+        _ if context.stored.has(Trait::Status) => {
+            from_live(map, "status");
+        }
+        _ => {}
+    }
+}
+
+fn track(context: &Context<'_>, live: Option<&Value>, object: Value) -> Value {
+    let by = fields::Updater {
+        manager: &context.options.manager,
+        api_version: &context.stored.api_version(),
+        subresource: context.subresource,
+        now: &context.now,
+    };
+    match (context.subresource, &context.stored.scale, live) {
+        (Some("scale"), Some(scale), Some(live)) => {
+            let path: Vec<&str> = scale.spec_replicas.iter().map(String::as_str).collect();
+            fields::track_scale(live, object, &path, by)
+        }
+        _ => fields::track_update(live, object, by, &context.stored.schema),
+    }
+}
+
+fn drop_managed_fields(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+}
+
+/// The generation counts what the object asks for: everything but metadata and status.
+fn count_generation(context: &Context<'_>, live: &Value, object: &mut Value) {
+    if !context.stored.has(Trait::Generation) {
+        return;
+    }
+    let asks = |value: &Value| {
+        let mut map = value.as_object().cloned().unwrap_or_default();
+        map.retain(|name, _| {
+            let aside = matches!(name.as_str(), "apiVersion" | "kind" | "metadata");
+            !aside && (name != "status" || !context.stored.has(Trait::Status))
+        });
+        map
+    };
+    if asks(live) != asks(object) {
+        let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        object["metadata"]["generation"] = generation.into();
+    }
+}

@@ -1,0 +1,181 @@
+//! CustomResourceDefinitions: from the write to being served, within the write.
+//!
+//! In a real cluster controllers set the conditions a moment later. Here they are set before the answer leaves, by a
+//! second write of their own, so that watchers see the same two steps. The answer shows the first one.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Cluster;
+use super::delete::{DeleteOptions, Deleted};
+use super::write::{Decision, Target};
+use crate::resources::{Resource, parse_definition};
+use crate::schema::Cause;
+use crate::status::Status;
+use crate::storage::Object;
+
+/// Defaults and validation of a definition.
+pub(super) fn prepare(definition: &mut Value) -> Vec<Cause> {
+    set_defaults(definition);
+    let mut causes = own_causes(definition);
+    if let Err(found) = parse_definition(definition) {
+        causes.extend(found);
+    }
+    causes
+}
+
+fn set_defaults(definition: &mut Value) {
+    let kind = definition["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
+    if let Some(names) = definition["spec"]["names"].as_object_mut() {
+        names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
+        names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
+    }
+    let storage =
+        versions(definition).find(|version| version["storage"] == true).map(|version| version["name"].clone());
+    if let Some(spec) = definition["spec"].as_object_mut() {
+        spec.entry("conversion").or_insert_with(|| json!({"strategy": "None"}));
+    }
+    if definition["status"].is_null()
+        && let Some(map) = definition.as_object_mut()
+    {
+        let stored: Vec<Value> = storage.into_iter().collect();
+        let status = json!({
+            "conditions": null,
+            "acceptedNames": {"plural": "", "kind": ""},
+            "storedVersions": stored,
+        });
+        map.insert("status".into(), status);
+    }
+}
+
+fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
+    definition["spec"]["versions"].as_array().into_iter().flatten()
+}
+
+fn own_causes(definition: &Value) -> Vec<Cause> {
+    let spec = &definition["spec"];
+    let mut causes = Vec::new();
+    let mut fault = |reason: &str, field: &str, message: String| {
+        causes.push(Cause { reason: reason.into(), field: field.into(), message });
+    };
+    for field in ["group", "scope", "versions", "names"] {
+        if spec[field].is_null() {
+            fault("FieldValueRequired", &format!("spec.{field}"), "Required value".into());
+        }
+    }
+    for field in ["plural", "kind"] {
+        if spec["names"][field].as_str().is_none_or(str::is_empty) {
+            fault("FieldValueRequired", &format!("spec.names.{field}"), "Required value".into());
+        }
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let name = text(&definition["metadata"]["name"]);
+    if name != format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"])) {
+        let message = format!("Invalid value: {name:?}: must be spec.names.plural+\".\"+spec.group");
+        fault("FieldValueInvalid", "metadata.name", message);
+    }
+    if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster") | None) {
+        let message = format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]);
+        fault("FieldValueNotSupported", "spec.scope", message);
+    }
+    if versions(definition).filter(|version| version["storage"] == true).count() != 1 {
+        let message = "Invalid value: must have exactly one version marked as storage version";
+        fault("FieldValueInvalid", "spec.versions", message.into());
+    }
+    if spec["conversion"]["strategy"] != "None" {
+        let message = "Unsupported value: the playground converts by strategy \"None\" alone";
+        fault("FieldValueNotSupported", "spec.conversion.strategy", message.into());
+    }
+    causes
+}
+
+impl Cluster {
+    /// Serves what a definition says now, and says so in its status.
+    pub(super) fn definition_written(&self, before: Option<&Arc<Object>>, object: &Arc<Object>) {
+        let definition = object.value();
+        if before.is_some_and(|before| before.value()["spec"] == definition["spec"]) {
+            return;
+        }
+        let Ok(resources) = parse_definition(&definition) else { return };
+        let (group, plural) = (text(&definition["spec"]["group"]), text(&definition["spec"]["names"]["plural"]));
+        self.set_registry(|registry| {
+            registry.remove_custom(&group, &plural);
+            for resource in resources {
+                registry.insert(resource);
+            }
+        });
+        let now = self.timestamp();
+        let mut status = definition["status"].clone();
+        establish(&mut status, &definition["spec"]["names"], &now);
+        let changed = json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": object.key.name},
+            "status": status,
+        });
+        // The definition may be gone again already; then there is no status to set.
+        if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", &object.key.name) {
+            let kind = super::PatchKind::Merge;
+            drop(self.write_patch(&target, Some("status"), kind, &changed, &Self::own_options()));
+        }
+    }
+
+    pub(super) fn definition_removed(&self, object: &Arc<Object>) {
+        let spec = &object.value()["spec"];
+        let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
+        self.set_registry(|registry| registry.remove_custom(&group, &plural));
+    }
+
+    /// A definition takes its objects with it: it is marked, and goes with the last of them.
+    pub(super) fn delete_definition(&self, target: &Target) -> Result<Deleted, Status> {
+        let marked = self.settle(target, false, |live| {
+            let mut object = live.clone();
+            if object["metadata"]["deletionTimestamp"].is_null() {
+                object["metadata"]["deletionTimestamp"] = self.timestamp().into();
+                object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+            }
+            Ok(if &object == live { Decision::Keep } else { Decision::Put(object) })
+        })?;
+        if let Some(resource) = self.registry().by_name(&target.key.name) {
+            let objects = self.store().list(&resource.table(), None).objects;
+            for object in objects {
+                let victim = self.target_of(Arc::clone(&resource), &object.key.namespace, &object.key.name);
+                drop(self.write_delete(&victim, &DeleteOptions::default()));
+            }
+            self.finish_definition(&resource);
+        }
+        let standing = self.store().get(&target.stored.table(), &target.key).is_some();
+        Ok(if standing { Deleted::Marked(marked) } else { Deleted::Gone(marked) })
+    }
+
+    /// Removes a definition that is being deleted, once no object of its kind is left.
+    pub(super) fn finish_definition(&self, resource: &Resource) {
+        let Some(custom) = resource.custom() else { return };
+        let name = &custom.definition;
+        let Some(definition) = self.get("customresourcedefinitions.apiextensions.k8s.io", "", name) else { return };
+        if definition["metadata"]["deletionTimestamp"].is_null()
+            || !self.store().list(&resource.table(), None).objects.is_empty()
+        {
+            return;
+        }
+        if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", name) {
+            drop(self.settle(&target, false, |live| Ok(Decision::Remove(live.clone()))));
+        }
+    }
+}
+
+fn establish(status: &mut Value, names: &Value, now: &str) {
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
+    if !status["conditions"].is_array() {
+        status["conditions"] = json!([
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ]);
+    }
+    status["acceptedNames"] = names.clone();
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

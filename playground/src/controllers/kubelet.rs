@@ -1,0 +1,191 @@
+//! A node without containers: scheduler and kubelet in one.
+//!
+//! ```text
+//!  Pending --scheduled--> ContainerCreating --ready_delay--> Running, ready
+//!     |                        |       \--- what the image's name says goes wrong ([`script`])
+//!     +-- unschedulable        +-- CreateContainerConfigError, until the Secret or ConfigMap comes
+//!
+//!  deletionTimestamp --terminate_delay--> gone
+//! ```
+//!
+//! What a pod does is a function of its spec and its age on the node ([`next`]); the pods' ages and addresses are all
+//! that this file remembers.
+
+pub mod script;
+mod sources;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::{Duration, Instant};
+
+use super::Options;
+use super::harness::{Change, Control};
+use super::meta::{is_deleting, name, namespace, text, uid};
+use super::queue::Queue;
+use crate::Cluster;
+use crate::cluster::DeleteOptions;
+use crate::resources::Registry;
+use crate::status::Status;
+use crate::storage::{EventKind, Key};
+
+pub use status::{Moment, next, scheduled, unschedulable};
+
+/// The only node.
+pub const NODE: &str = "playground";
+
+const PODS: &str = "pods";
+/// The addresses of pods, upward: all of 127.0.0.0/8 leads to this machine, so that a test may listen on them.
+const FIRST_ADDRESS: u32 = 0x7f01_0001;
+const SCHEDULER: &str = "kube-scheduler";
+const KUBELET: &str = "kubelet";
+
+/// What the node knows of a pod.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    address: Ipv4Addr,
+    /// Since when the pod has all it needs to start, on both clocks; `None` while something is missing.
+    since: Option<(Instant, Timestamp)>,
+    /// Since when the pod is on its way out.
+    leaving: Option<Instant>,
+}
+
+/// The acting half.
+#[derive(Debug)]
+pub(super) struct Kubelet {
+    cluster: Cluster,
+    options: Options,
+    /// By the pod's uid.
+    records: BTreeMap<String, Record>,
+    /// Which pods wait for a Secret or ConfigMap: by table and key. No set is empty.
+    waiting: BTreeMap<(String, Key), BTreeSet<Key>>,
+    next_address: u32,
+}
+
+impl Kubelet {
+    pub(super) fn new(cluster: Cluster, options: Options) -> Self {
+        let (records, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Self { cluster, options, records, waiting, next_address: FIRST_ADDRESS }
+    }
+
+    /// The record of a pod; a new one keeps the address that the pod's status already has.
+    fn record(&mut self, pod: &Value) -> &mut Record {
+        let known = text(pod, &["status", "podIP"]).parse().ok();
+        let next = &mut self.next_address;
+        self.records.entry(uid(pod).to_owned()).or_insert_with(|| {
+            let address = known.unwrap_or_else(|| {
+                *next += 1;
+                Ipv4Addr::from(*next - 1)
+            });
+            Record { address, since: None, leaving: None }
+        })
+    }
+
+    fn schedule(&self, pod: &Value) -> Result<(), Status> {
+        let mut pod = pod.clone();
+        if script::is_unschedulable(&pod) {
+            let status = unschedulable(&pod, self.cluster.now());
+            return self.write_status(pod, status, SCHEDULER);
+        }
+        pod["spec"]["nodeName"] = NODE.into();
+        let namespace = namespace(&pod).to_owned();
+        let bound = self.cluster.update(PODS, &namespace, pod, SCHEDULER)?;
+        let status = scheduled(&bound, self.cluster.now());
+        self.write_status((*bound).clone(), status, SCHEDULER)
+    }
+
+    fn write_status(&self, mut pod: Value, status: Value, manager: &str) -> Result<(), Status> {
+        if pod["status"] == status {
+            return Ok(());
+        }
+        pod["status"] = status;
+        let namespace = namespace(&pod).to_owned();
+        self.cluster.update_status(PODS, &namespace, pod, manager).map(drop)
+    }
+
+    /// Takes away a pod whose time to end is over.
+    fn terminate(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
+        let since = *self.record(pod).leaving.get_or_insert_with(Instant::now);
+        let end = since + self.options.terminate_delay;
+        if Instant::now() < end {
+            queue.add_at(key.clone(), end);
+            return Ok(());
+        }
+        let options = DeleteOptions {
+            uid: Some(uid(pod).to_owned()),
+            grace_period_seconds: Some(0),
+            ..DeleteOptions::default()
+        };
+        self.cluster.delete(PODS, namespace(pod), name(pod), &options).map(drop)
+    }
+
+    fn advance(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
+        let missing = sources::of(pod).into_iter().find(|source| {
+            self.cluster.get(source.table, &key.namespace, &source.name).is_none()
+        });
+        let (instant, now) = (Instant::now(), self.cluster.now());
+        let record = self.record(pod);
+        let address = record.address;
+        let (age, since, blocked) = match missing {
+            Some(source) => {
+                record.since = None;
+                let awaited = (source.table.to_owned(), Key::new(key.namespace.as_str(), source.name.as_str()));
+                self.waiting.entry(awaited).or_default().insert(key.clone());
+                (Duration::ZERO, now, Some(source.missing()))
+            }
+            None => {
+                let (start, since) = *record.since.get_or_insert((instant, now));
+                (instant - start, since, None)
+            }
+        };
+        let ready_delay = self.options.ready_delay;
+        let (status, again) = next(pod, &Moment { age, since, now, address, ready_delay, blocked });
+        if let Some(again) = again {
+            queue.add_at(key.clone(), instant + again);
+        }
+        self.write_status(pod.clone(), status, KUBELET)
+    }
+}
+
+impl Control for Kubelet {
+    type Key = Key;
+
+    fn tables(&self, _: &Registry) -> Vec<String> {
+        vec![PODS.into(), sources::SECRETS.into(), sources::CONFIG_MAPS.into()]
+    }
+
+    fn observe(&mut self, change: &Change<'_>, queue: &mut Queue<Key>) {
+        let key = &change.object.key;
+        if change.table != PODS {
+            let awaited = (change.table.to_owned(), key.clone());
+            let pods = if change.kind == EventKind::Deleted { None } else { self.waiting.remove(&awaited) };
+            pods.into_iter().flatten().for_each(|pod| queue.add(pod));
+        } else if change.kind == EventKind::Deleted {
+            self.records.remove(&change.object.uid);
+        } else if !change.asks_nothing_new() {
+            queue.add(key.clone());
+        }
+    }
+
+    fn sync(&mut self, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
+        let Some(pod) = self.cluster.get(PODS, &key.namespace, &key.name) else { return Ok(()) };
+        if is_deleting(&pod) {
+            return self.terminate(&pod, key, queue);
+        }
+        if text(&pod, &["spec", "nodeName"]).is_empty() {
+            return self.schedule(&pod);
+        }
+        self.advance(&pod, key, queue)
+    }
+
+    fn reset(&mut self) {
+        self.records = BTreeMap::new();
+        self.waiting = BTreeMap::new();
+    }
+}

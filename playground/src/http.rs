@@ -1,0 +1,195 @@
+//! The door: one HTTP request in, one answer out.
+//!
+//! [`Cluster::call`] is all there is. The socket server feeds it, and so can a test, without any socket.
+//!
+//! ```text
+//!  path ------> route      which resource, namespace, name, subresource; or discovery, health ...
+//!  Accept ----> negotiate  JSON, metadata only, or a table
+//!  query -----> query      options, checked as the API server checks them
+//!                 |
+//!       read / watch / mutate / scale      each turns into calls on the Cluster and encodes what comes back
+//! ```
+//!
+//! What the playground has not got is answered with a `Status` that names it, or with the "404 page not found" that a
+//! real server gives for paths it does not know: never with something that merely looks right.
+
+mod columns;
+mod discovery;
+mod json_path;
+mod mutate;
+mod negotiate;
+mod openapi;
+mod query;
+mod read;
+mod response;
+mod review;
+mod route;
+mod scale;
+mod table;
+mod watch;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+
+use crate::cluster::{Cluster, RequestRecord};
+use crate::resources::Trait;
+use crate::status::Status;
+use query::Query;
+pub use response::Body;
+use route::{Place, Route};
+
+/// The longest body that is read: 3 MiB, as the API server's limit.
+pub const MAX_BODY: usize = 3 << 20;
+
+/// A request, taken apart as far as every handler needs it.
+struct Call<'a> {
+    cluster: &'a Cluster,
+    method: &'a Method,
+    /// The `Accept` header.
+    accept: &'a str,
+    /// The `Content-Type` header without its parameters.
+    content_type: &'a str,
+    user_agent: &'a str,
+    /// The `Host` header: what the server calls itself in discovery.
+    host: &'a str,
+    query: Query,
+    body: &'a Bytes,
+}
+
+/// The answer to a body that is longer than [`MAX_BODY`].
+pub(crate) fn too_large() -> Response<Body> {
+    response::status(&Status::too_large(MAX_BODY))
+}
+
+type Answer = Result<Response<Body>, Status>;
+
+impl Cluster {
+    /// Answers one request, as the API server would.
+    pub async fn call(&self, request: Request<Bytes>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let header = |name: header::HeaderName| {
+            parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        let raw_query = parts.uri.query().unwrap_or_default();
+        let call = Call {
+            cluster: self,
+            method: &parts.method,
+            accept: header(header::ACCEPT),
+            content_type: header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim(),
+            user_agent: header(header::USER_AGENT),
+            host: header(header::HOST),
+            query: Query::parse(raw_query),
+            body: &body,
+        };
+        let route = route::route(&self.registry(), parts.uri.path());
+        let answer = if body.len() > MAX_BODY { Err(Status::too_large(MAX_BODY)) } else { call.answer(&route).await };
+        let response = answer.unwrap_or_else(|status| response::status(&status));
+        if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
+            self.request_log().push(record);
+        }
+        response
+    }
+}
+
+impl Call<'_> {
+    async fn answer(&self, route: &Route) -> Answer {
+        match route {
+            Route::Resource(place) => self.answer_resource(place).await,
+            Route::Health => Ok(response::text(200, "ok")),
+            Route::Version => self.read_only(discovery::version),
+            Route::CoreVersions => self.read_only(discovery::core_versions),
+            Route::Groups => self.read_only(discovery::groups),
+            Route::Group(group) => self.read_only(|call| discovery::group(call, group)),
+            Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
+            Route::OpenApiRoot => self.read_only(openapi::root),
+            Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
+            Route::Review => review::review(self),
+            Route::Requests => self.answer_requests(),
+            Route::Unknown => Ok(response::page_not_found()),
+        }
+    }
+
+    fn read_only(&self, answer: impl FnOnce(&Self) -> Response<Body>) -> Answer {
+        match *self.method {
+            Method::GET | Method::HEAD => Ok(answer(self)),
+            _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    fn answer_requests(&self) -> Answer {
+        match *self.method {
+            Method::GET => {
+                let counts = serde_json::to_value(self.cluster.request_counts());
+                Ok(response::json(200, &counts.map_err(|error| Status::internal(error.to_string()))?))
+            }
+            Method::DELETE => {
+                self.cluster.clear_requests();
+                Ok(response::text(200, "ok"))
+            }
+            _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    async fn answer_resource(&self, place: &Place) -> Answer {
+        let across_namespaces = place.resource.namespaced && place.namespace.is_none();
+        if across_namespaces && (place.name.is_some() || *self.method != Method::GET) {
+            return Ok(response::page_not_found());
+        }
+        match (place.subresource.as_deref(), place.name.is_some(), self.method) {
+            (None, false, &Method::GET) if self.query.watch => watch::watch(self, place).await,
+            (None, false, &Method::GET) => read::list(self, place).await,
+            (None | Some("status"), true, &Method::GET) => read::get(self, place),
+            (None, false, &Method::POST) => mutate::create(self, place),
+            (None | Some("status"), true, &Method::PUT) => mutate::update(self, place),
+            (None | Some("status"), true, &Method::PATCH) => mutate::patch(self, place),
+            (None, true, &Method::DELETE) => mutate::delete(self, place),
+            (None, false, &Method::DELETE) if place.resource.has(Trait::DeleteCollection) => {
+                mutate::delete_collection(self, place)
+            }
+            (Some("scale"), true, _) => scale::scale(self, place),
+            _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    /// The field manager: as asked for, else what the client calls itself.
+    fn manager(&self) -> String {
+        let named = self.query.field_manager.as_deref().filter(|manager| !manager.is_empty());
+        let own = self.user_agent.split('/').next().unwrap_or_default();
+        named.unwrap_or(if own.is_empty() { "unknown" } else { own }).chars().take(128).collect()
+    }
+
+    /// What goes into the log; discovery and the playground's own paths don't.
+    fn record(&self, route: &Route, path: &str, query: &str, status: u16) -> Option<RequestRecord> {
+        let (resource, subresource, namespace, name) = match route {
+            Route::Resource(place) => (
+                place.resource.group_resource(),
+                place.subresource.clone().unwrap_or_default(),
+                place.namespace.clone().unwrap_or_default(),
+                place.name.clone().unwrap_or_default(),
+            ),
+            Route::Unknown => (path.to_owned(), String::new(), String::new(), String::new()),
+            _ => return None,
+        };
+        let verb = match (self.method, name.is_empty()) {
+            (&Method::GET, true) if self.query.watch => "watch",
+            (&Method::GET, true) => "list",
+            (&Method::POST, _) => "create",
+            (&Method::PUT, _) => "update",
+            (&Method::PATCH, _) if self.content_type == mutate::APPLY => "apply",
+            (&Method::PATCH, _) => "patch",
+            (&Method::DELETE, true) => "deletecollection",
+            (&Method::DELETE, false) => "delete",
+            _ => "get",
+        };
+        Some(RequestRecord {
+            user_agent: self.user_agent.to_owned(),
+            verb: verb.to_owned(),
+            resource,
+            subresource,
+            namespace,
+            name,
+            status,
+            query: query.to_owned(),
+        })
+    }
+}

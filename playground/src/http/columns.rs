@@ -1,0 +1,243 @@
+//! The columns of built-in kinds, as `pkg/printers/internalversion/printers.go` has them.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::scale::selector_text;
+use super::table::since;
+use crate::resources::Resource;
+
+/// A column after the name.
+pub(super) struct BuiltinColumn {
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) description: &'static str,
+    /// 0 is always shown, more only with `-o wide`.
+    pub(super) priority: i64,
+    pub(super) cell: Cell,
+}
+
+/// How a column's cells are made.
+pub(super) enum Cell {
+    /// From the creation time.
+    Age,
+    /// By this function, of the (stored) object and the time.
+    Made(fn(&Value, Timestamp) -> Value),
+}
+
+/// The columns of a kind.
+pub(super) type Printer = [BuiltinColumn];
+
+/// The columns of a built-in kind; the age alone, where the API server has no more.
+pub(super) fn printer(resource: &Resource) -> &'static Printer {
+    match (resource.group.as_str(), resource.kind.as_str()) {
+        ("apps", "Deployment") => DEPLOYMENT,
+        ("apps", "ReplicaSet") => REPLICA_SET,
+        ("", "Pod") => POD,
+        ("", "Service") => SERVICE,
+        ("", "Secret") => SECRET,
+        ("", "ConfigMap") => CONFIG_MAP,
+        ("", "Namespace") => NAMESPACE,
+        ("", "ServiceAccount") => SERVICE_ACCOUNT,
+        ("coordination.k8s.io", "Lease") => LEASE,
+        ("" | "events.k8s.io", "Event") => EVENT,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => DEFINITION,
+        _ => ANYTHING,
+    }
+}
+
+const fn made(
+    name: &'static str,
+    priority: i64,
+    description: &'static str,
+    make: fn(&Value, Timestamp) -> Value,
+) -> BuiltinColumn {
+    BuiltinColumn { name, kind: "string", description, priority, cell: Cell::Made(make) }
+}
+
+const AGE: BuiltinColumn = BuiltinColumn { name: "Age", kind: "string", description: "", priority: 0, cell: Cell::Age };
+const CONTAINERS: &str = "Names of each container in the template.";
+const IMAGES: &str = "Images referenced by each container in the template.";
+
+const ANYTHING: &Printer = &[AGE];
+
+const DEPLOYMENT: &Printer = &[
+    made("Ready", 0, "Number of the pod with ready state", |object, _| {
+        format!("{}/{}", number(&object["status"]["readyReplicas"]), number(&object["spec"]["replicas"])).into()
+    }),
+    made(
+        "Up-to-date",
+        0,
+        "Total number of non-terminating pods targeted by this deployment that have the desired template spec.",
+        |object, _| number(&object["status"]["updatedReplicas"]).into(),
+    ),
+    made(
+        "Available",
+        0,
+        "Total number of available non-terminating pods (ready for at least minReadySeconds) targeted by this \
+         deployment.",
+        |object, _| number(&object["status"]["availableReplicas"]).into(),
+    ),
+    AGE,
+    made("Containers", 1, CONTAINERS, |object, _| containers(object, "name")),
+    made("Images", 1, IMAGES, |object, _| containers(object, "image")),
+    made(
+        "Selector",
+        1,
+        "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by \
+         this deployment. It must match the pod template's labels.",
+        |object, _| selector_text(&object["spec"]["selector"]).into(),
+    ),
+];
+
+const REPLICA_SET: &Printer = &[
+    made("Desired", 0, "Replicas is the number of desired pods.", |object, _| {
+        number(&object["spec"]["replicas"]).into()
+    }),
+    made("Current", 0, "Replicas is the most recently observed number of non-terminating pods.", |object, _| {
+        number(&object["status"]["replicas"]).into()
+    }),
+    made(
+        "Ready",
+        0,
+        "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition.",
+        |object, _| number(&object["status"]["readyReplicas"]).into(),
+    ),
+    AGE,
+    made("Containers", 1, CONTAINERS, |object, _| containers(object, "name")),
+    made("Images", 1, IMAGES, |object, _| containers(object, "image")),
+    made("Selector", 1, "The selector of the pods.", |object, _| selector_text(&object["spec"]["selector"]).into()),
+];
+
+const POD: &Printer = &[
+    made("Ready", 0, "The aggregate readiness state of this pod for accepting traffic.", |object, _| {
+        let total = list(&object["spec"]["containers"]).len();
+        let ready = list(&object["status"]["containerStatuses"]).iter().filter(|status| status["ready"] == true);
+        format!("{}/{total}", ready.count()).into()
+    }),
+    made("Status", 0, "The aggregate status of the containers in this pod.", |object, _| pod_status(object).into()),
+    made(
+        "Restarts",
+        0,
+        "The number of times the containers in this pod have been restarted and when the last container in this pod \
+         has restarted.",
+        |object, _| {
+            let restarts = list(&object["status"]["containerStatuses"]).iter();
+            restarts.map(|status| number(&status["restartCount"])).sum::<i64>().to_string().into()
+        },
+    ),
+    AGE,
+    made("IP", 1, "The IP address allocated to the pod.", |object, _| text_or_none(&object["status"]["podIP"])),
+    made("Node", 1, "The node the pod runs on.", |object, _| text_or_none(&object["spec"]["nodeName"])),
+    made("Nominated Node", 1, "The node the pod may be scheduled to.", |object, _| {
+        text_or_none(&object["status"]["nominatedNodeName"])
+    }),
+    made("Readiness Gates", 1, "Conditions that count for readiness.", |_, _| "<none>".into()),
+];
+
+const SERVICE: &Printer = &[
+    made("Type", 0, "type determines how the Service is exposed.", |object, _| object["spec"]["type"].clone()),
+    made("Cluster-IP", 0, "clusterIP is the IP address of the service.", |object, _| {
+        text_or_none(&object["spec"]["clusterIP"])
+    }),
+    made("External-IP", 0, "Where the service is reached from outside.", |object, _| {
+        if object["spec"]["type"] == "LoadBalancer" { "<pending>".into() } else { "<none>".into() }
+    }),
+    made("Port(s)", 0, "The list of ports that are exposed by this service.", |object, _| ports(object).into()),
+    AGE,
+    made("Selector", 1, "Route service traffic to pods with these labels.", |object, _| {
+        let selector = selector_text(&json!({"matchLabels": object["spec"]["selector"]}));
+        if selector.is_empty() { "<none>".into() } else { selector.into() }
+    }),
+];
+
+const SECRET: &Printer = &[
+    made("Type", 0, "Used to facilitate programmatic handling of secret data.", |object, _| object["type"].clone()),
+    made("Data", 0, "The number of entries.", |object, _| entries(&object["data"]).into()),
+    AGE,
+];
+
+const CONFIG_MAP: &Printer = &[
+    made("Data", 0, "The number of entries.", |object, _| {
+        (entries(&object["data"]) + entries(&object["binaryData"])).into()
+    }),
+    AGE,
+];
+
+const NAMESPACE: &Printer =
+    &[made("Status", 0, "The status of the namespace", |object, _| object["status"]["phase"].clone()), AGE];
+
+const SERVICE_ACCOUNT: &Printer =
+    &[made("Secrets", 0, "The number of secrets.", |object, _| list(&object["secrets"]).len().into()), AGE];
+
+const LEASE: &Printer = &[
+    made("Holder", 0, "holderIdentity contains the identity of the holder of a current lease.", |object, _| {
+        object["spec"]["holderIdentity"].as_str().unwrap_or_default().into()
+    }),
+    AGE,
+];
+
+/// An Event is stored in the form of `events.k8s.io`.
+const EVENT: &Printer = &[
+    made("Last Seen", 0, "The time at which the most recent occurrence of this event was recorded.", |object, now| {
+        let seen = [&object["series"]["lastObservedTime"], &object["deprecatedLastTimestamp"], &object["eventTime"]];
+        since(seen.iter().find_map(|time| time.as_str()).unwrap_or_default(), now).into()
+    }),
+    made("Type", 0, "Type of this event.", |object, _| object["type"].clone()),
+    made("Reason", 0, "The reason for the transition.", |object, _| object["reason"].clone()),
+    made("Object", 0, "The object that this event is about.", |object, _| {
+        let kind = object["regarding"]["kind"].as_str().unwrap_or_default().to_lowercase();
+        format!("{kind}/{}", object["regarding"]["name"].as_str().unwrap_or_default()).into()
+    }),
+    made("Message", 0, "A human-readable description of the status of this operation.", |object, _| {
+        object["note"].as_str().unwrap_or_default().trim().into()
+    }),
+];
+
+const DEFINITION: &Printer =
+    &[made("Created At", 0, "When it was made.", |object, _| object["metadata"]["creationTimestamp"].clone())];
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(0)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn entries(value: &Value) -> usize {
+    value.as_object().map_or(0, serde_json::Map::len)
+}
+
+fn text_or_none(value: &Value) -> Value {
+    value.as_str().filter(|text| !text.is_empty()).unwrap_or("<none>").into()
+}
+
+fn containers(object: &Value, field: &str) -> Value {
+    let containers = list(&object["spec"]["template"]["spec"]["containers"]).iter();
+    containers.map(|container| container[field].as_str().unwrap_or_default()).collect::<Vec<_>>().join(",").into()
+}
+
+fn ports(service: &Value) -> String {
+    let ports = list(&service["spec"]["ports"]).iter().map(|port| {
+        let node = number(&port["nodePort"]);
+        let node = if node > 0 { format!(":{node}") } else { String::new() };
+        format!("{}{node}/{}", number(&port["port"]), port["protocol"].as_str().unwrap_or("TCP"))
+    });
+    let ports = ports.collect::<Vec<_>>().join(",");
+    if ports.is_empty() { "<none>".into() } else { ports }
+}
+
+/// What kubectl shows as a pod's status: the most telling of phase, waiting reasons and deletion.
+fn pod_status(pod: &Value) -> String {
+    let mut shown =
+        pod["status"]["reason"].as_str().or(pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned();
+    for status in list(&pod["status"]["containerStatuses"]).iter().rev() {
+        let state = &status["state"];
+        let reason = [&state["waiting"]["reason"], &state["terminated"]["reason"]];
+        if let Some(reason) = reason.iter().find_map(|reason| reason.as_str()) {
+            reason.clone_into(&mut shown);
+        }
+    }
+    if pod["metadata"]["deletionTimestamp"].is_string() { "Terminating".into() } else { shown }
+}

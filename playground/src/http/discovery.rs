@@ -1,0 +1,219 @@
+//! Discovery: what is served, told in the two ways that clients ask.
+//!
+//! The older way is a request per group version; the newer one, aggregated discovery, is all groups in one document.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Response;
+use serde_json::{Value, json};
+
+use super::negotiate::wants_aggregated_discovery;
+use super::{Body, Call, response};
+use crate::resources::{Resource, Trait};
+
+/// The version of Kubernetes whose behaviour is played.
+const MINOR: &str = "36";
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// What can be done with the resource; custom resources list it in another order.
+fn verbs(resource: &Resource) -> Vec<&'static str> {
+    let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    if resource.custom().is_some() {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    }
+    verbs.retain(|verb| *verb != "deletecollection" || resource.has(Trait::DeleteCollection));
+    verbs
+}
+
+/// `/version`
+pub(super) fn version(_: &Call<'_>) -> Response<Body> {
+    let body = json!({
+        "major": "1",
+        "minor": MINOR,
+        "emulationMajor": "1",
+        "emulationMinor": MINOR,
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
+        "gitVersion": format!("v1.{MINOR}.2+playground"),
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none",
+        "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    });
+    response::json(200, &body)
+}
+
+/// `/api`
+pub(super) fn core_versions(call: &Call<'_>) -> Response<Body> {
+    if wants_aggregated_discovery(call.accept) {
+        return aggregated(call, str::is_empty);
+    }
+    let host = if call.host.is_empty() { "127.0.0.1" } else { call.host };
+    let body = json!({
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}],
+    });
+    response::json(200, &body)
+}
+
+/// `/apis`
+pub(super) fn groups(call: &Call<'_>) -> Response<Body> {
+    if wants_aggregated_discovery(call.accept) {
+        return aggregated(call, |group| !group.is_empty());
+    }
+    let groups: Vec<Value> = by_group(call)
+        .into_iter()
+        .filter(|(group, _)| !group.is_empty())
+        .map(|(group, versions)| group_value(&group, versions.keys()))
+        .collect();
+    response::json(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
+}
+
+/// `/apis/{group}`
+pub(super) fn group(call: &Call<'_>, group: &str) -> Response<Body> {
+    let Some(versions) = by_group(call).remove(group).filter(|_| !group.is_empty()) else {
+        return response::page_not_found();
+    };
+    let mut body = group_value(group, versions.keys());
+    body["kind"] = "APIGroup".into();
+    body["apiVersion"] = "v1".into();
+    response::json(200, &body)
+}
+
+/// `/api/v1`, `/apis/{group}/{version}`
+pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Response<Body> {
+    let Some(resources) = by_group(call).remove(group).and_then(|mut versions| versions.remove(version)) else {
+        return response::page_not_found();
+    };
+    let group_version = resources.first().map(|resource| resource.api_version()).unwrap_or_default();
+    let entries: Vec<Value> = resources.iter().flat_map(|resource| entries(resource)).collect();
+    let body = json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group_version,
+        "resources": entries,
+    });
+    response::json(200, &body)
+}
+
+type ByGroup = BTreeMap<String, BTreeMap<String, Vec<Arc<Resource>>>>;
+
+fn by_group(call: &Call<'_>) -> ByGroup {
+    let mut groups = ByGroup::new();
+    for resource in call.cluster.registry().all() {
+        let versions = groups.entry(resource.group.clone()).or_default();
+        versions.entry(resource.version.clone()).or_default().push(Arc::clone(resource));
+    }
+    // Reviews are answered but not stored, so they are no resource of the registry.
+    groups.entry("authorization.k8s.io".into()).or_default().entry("v1".into()).or_default();
+    groups
+}
+
+fn group_value<'a>(group: &str, versions: impl Iterator<Item = &'a String>) -> Value {
+    let version = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let versions: Vec<Value> = versions.map(version).collect();
+    json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
+}
+
+/// The resource and its subresources.
+fn entries(resource: &Resource) -> Vec<Value> {
+    let mut entry = json!({
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": verbs(resource),
+    });
+    if !resource.short_names.is_empty() {
+        entry["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        entry["categories"] = json!(resource.categories);
+    }
+    let mut entries = vec![entry];
+    let verbs = ["get", "patch", "update"];
+    if resource.has(Trait::Status) {
+        entries.push(json!({
+            "name": format!("{}/status", resource.plural),
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": resource.kind,
+            "verbs": verbs,
+        }));
+    }
+    if resource.scale.is_some() {
+        entries.push(json!({
+            "name": format!("{}/scale", resource.plural),
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "group": "autoscaling",
+            "version": "v1",
+            "kind": "Scale",
+            "verbs": verbs,
+        }));
+    }
+    entries
+}
+
+fn aggregated(call: &Call<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> {
+    let groups = by_group(call).into_iter().filter(|(group, _)| wanted(group));
+    let items: Vec<Value> = groups
+        .map(|(group, versions)| {
+            let versions: Vec<Value> = versions
+                .into_iter()
+                .map(|(version, resources)| {
+                    let resources: Vec<Value> = resources.iter().map(|resource| aggregated_entry(resource)).collect();
+                    json!({"version": version, "resources": resources, "freshness": "Current"})
+                })
+                .collect();
+            let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+            json!({"metadata": metadata, "versions": versions})
+        })
+        .collect();
+    let body = json!({
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    });
+    response::json_as(AGGREGATED, &body)
+}
+
+fn aggregated_entry(resource: &Resource) -> Value {
+    let own_kind = match resource.custom() {
+        // The API server names its own kinds without group and version here.
+        None => json!({"group": "", "version": "", "kind": resource.kind}),
+        Some(_) => json!({"group": resource.group, "version": resource.version, "kind": resource.kind}),
+    };
+    let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
+    let mut entry = json!({
+        "resource": resource.plural,
+        "responseKind": own_kind,
+        "scope": scope,
+        "singularResource": resource.singular,
+        "verbs": verbs(resource),
+    });
+    if !resource.short_names.is_empty() {
+        entry["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        entry["categories"] = json!(resource.categories);
+    }
+    let mut subresources = Vec::new();
+    let verbs = ["get", "patch", "update"];
+    if resource.scale.is_some() {
+        let kind = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+        subresources.push(json!({"subresource": "scale", "responseKind": kind, "verbs": verbs}));
+    }
+    if resource.has(Trait::Status) {
+        subresources.push(json!({"subresource": "status", "responseKind": own_kind, "verbs": verbs}));
+    }
+    if !subresources.is_empty() {
+        entry["subresources"] = subresources.into();
+    }
+    entry
+}

@@ -1,0 +1,210 @@
+//! POST, PUT, PATCH and DELETE: bodies and options in, objects out. What they do is the [`Cluster`](crate::Cluster)'s.
+
+use http::Response;
+use serde_json::{Value, json};
+
+use super::negotiate::{Of, negotiate};
+use super::query::cause;
+use super::response::{self, Body};
+use super::route::Place;
+use super::{Answer, Call, read};
+use crate::cluster::{DeleteOptions, Deleted, PatchKind, Propagation, Target, WriteOptions, Written};
+use crate::status::Status;
+
+/// Server-side apply's media type.
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// The object (or collection) that a place names.
+pub(super) fn target(call: &Call<'_>, place: &Place) -> Target {
+    let namespace = place.namespace.as_deref().unwrap_or_default();
+    let name = place.name.as_deref().unwrap_or_default();
+    call.cluster.target_of(std::sync::Arc::clone(&place.resource), namespace, name)
+}
+
+/// POST.
+pub(super) fn create(call: &Call<'_>, place: &Place) -> Answer {
+    let form = negotiate(call.accept, Of::Object)?;
+    let options = options(call, "CreateOptions")?;
+    let object = body(call, &place.resource.kind)?;
+    let written = call.cluster.write_create(&target(call, place), object, &options)?;
+    let mut response = read::one(call, &place.resource, &written.object, form, 201);
+    response::warn(&mut response, &written.warnings);
+    Ok(response)
+}
+
+/// PUT.
+pub(super) fn update(call: &Call<'_>, place: &Place) -> Answer {
+    let form = negotiate(call.accept, Of::Object)?;
+    let options = options(call, "UpdateOptions")?;
+    let object = body(call, &place.resource.kind)?;
+    let written = call.cluster.write_update(&target(call, place), place.subresource.as_deref(), object, &options)?;
+    Ok(written_response(call, place, form, &written))
+}
+
+/// PATCH, in its four kinds.
+pub(super) fn patch(call: &Call<'_>, place: &Place) -> Answer {
+    let form = negotiate(call.accept, Of::Object)?;
+    let kind = patch_kind(call, place.resource.custom().is_none())?;
+    let options = options(call, "PatchOptions")?;
+    check_patch_options(call, kind)?;
+    let patch = patch_body(call, kind)?;
+    let subresource = place.subresource.as_deref();
+    let written = call.cluster.write_patch(&target(call, place), subresource, kind, &patch, &options)?;
+    Ok(written_response(call, place, form, &written))
+}
+
+/// DELETE of one object.
+pub(super) fn delete(call: &Call<'_>, place: &Place) -> Answer {
+    let options = delete_options(call)?;
+    let target = target(call, place);
+    match call.cluster.write_delete(&target, &options)? {
+        Deleted::Gone(object) => Ok(response::status(&Status::deleted(&place.resource, &object.key.name, &object.uid))),
+        Deleted::Marked(object) => Ok(response::bytes(200, read::encoded(&place.resource, &object))),
+    }
+}
+
+/// DELETE of all that a list would show; the answer is that list.
+pub(super) fn delete_collection(call: &Call<'_>, place: &Place) -> Answer {
+    let options = delete_options(call)?;
+    let selector = read::selector(call, &place.resource)?;
+    let table = target(call, place).stored.table();
+    let snapshot = call.cluster.store().list(&table, place.namespace.as_deref());
+    let mut items = Vec::new();
+    for object in snapshot.objects.iter().filter(|object| selector.matches(object)) {
+        let resource = std::sync::Arc::clone(&place.resource);
+        let target = call.cluster.target_of(resource, &object.key.namespace, &object.key.name);
+        match call.cluster.write_delete(&target, &options) {
+            Ok(Deleted::Gone(object) | Deleted::Marked(object)) => {
+                let mut value = object.full();
+                place.resource.to_served(&mut value);
+                items.push(value);
+            }
+            Err(status) if status.code == 404 => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Ok(response::json(
+        200,
+        &json!({
+            "kind": place.resource.list_kind,
+            "apiVersion": place.resource.api_version(),
+            "metadata": {"resourceVersion": call.cluster.revision().to_string()},
+            "items": items,
+        }),
+    ))
+}
+
+fn written_response(call: &Call<'_>, place: &Place, form: super::negotiate::Form, written: &Written) -> Response<Body> {
+    let code = if written.created { 201 } else { 200 };
+    let mut response = read::one(call, &place.resource, &written.object, form, code);
+    response::warn(&mut response, &written.warnings);
+    response
+}
+
+/// The options that all writes share; `kind` names them in messages.
+pub(super) fn options(call: &Call<'_>, kind: &str) -> Result<WriteOptions, Status> {
+    Ok(WriteOptions {
+        manager: call.manager(),
+        force: call.query.force.unwrap_or(false),
+        dry_run: call.query.dry_run(kind)?,
+        validation: call.query.field_validation(kind)?,
+    })
+}
+
+/// What kind of patch the media type says it is; custom resources know no strategic merge.
+pub(super) fn patch_kind(call: &Call<'_>, strategic: bool) -> Result<PatchKind, Status> {
+    match call.content_type {
+        JSON_PATCH => Ok(PatchKind::Json),
+        MERGE => Ok(PatchKind::Merge),
+        STRATEGIC if strategic => Ok(PatchKind::Strategic),
+        APPLY => Ok(PatchKind::Apply),
+        _ if strategic => Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE, STRATEGIC, APPLY])),
+        _ => Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE, APPLY])),
+    }
+}
+
+/// An apply needs a manager, and nothing else may use force.
+fn check_patch_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
+    let named = call.query.field_manager.as_deref().is_some_and(|manager| !manager.is_empty());
+    let fault = match kind {
+        PatchKind::Apply if !named => {
+            cause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
+        }
+        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic if call.query.force.is_some() => {
+            cause("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
+        }
+        PatchKind::Apply | PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => return Ok(()),
+    };
+    Err(Status::invalid_options("PatchOptions", vec![fault]))
+}
+
+pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Status> {
+    let json = |error: serde_json::Error| {
+        Status::bad_request(format!("error decoding patch: {}", parse_error(&error, call.body)))
+    };
+    match kind {
+        PatchKind::Apply => yaml(call.body),
+        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => serde_json::from_slice(call.body).map_err(json),
+    }
+}
+
+/// The object in the body of a POST or PUT.
+pub(super) fn body(call: &Call<'_>, kind: &str) -> Result<Value, Status> {
+    match call.content_type {
+        "" | "application/json" => serde_json::from_slice(call.body).map_err(|error| {
+            let why = parse_error(&error, call.body);
+            Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse \
+                 error: {why}"
+            ))
+        }),
+        "application/yaml" => yaml(call.body),
+        _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
+    }
+}
+
+/// YAML, of which JSON is a part; JSON is tried first because it is what most clients send.
+fn yaml(body: &[u8]) -> Result<Value, Status> {
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let text = std::str::from_utf8(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
+}
+
+fn parse_error(error: &serde_json::Error, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(512)]);
+    if error.is_eof() { format!("unexpected end of JSON input ({text})") } else { format!("{error} ({text})") }
+}
+
+/// `DeleteOptions` may come in the body, in the query, or both; the body wins.
+fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
+    let body = if call.body.is_empty() { Value::Null } else { body(call, "DeleteOptions")? };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let policy = text(&body["propagationPolicy"]).or_else(|| call.query.propagation_policy.clone());
+    let propagation = match policy.as_deref() {
+        None if body["orphanDependents"] == true => Some(Propagation::Orphan),
+        None => None,
+        Some("Orphan") => Some(Propagation::Orphan),
+        Some("Background") => Some(Propagation::Background),
+        Some("Foreground") => Some(Propagation::Foreground),
+        Some(other) => {
+            let message = format!(
+                "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            );
+            let cause = cause("FieldValueNotSupported", "propagationPolicy", &message);
+            return Err(Status::invalid_options("DeleteOptions", vec![cause]));
+        }
+    };
+    let dry_run = body["dryRun"].as_array().is_some_and(|values| values.iter().any(|value| value == "All"));
+    Ok(DeleteOptions {
+        uid: text(&body["preconditions"]["uid"]),
+        resource_version: text(&body["preconditions"]["resourceVersion"]),
+        propagation,
+        grace_period_seconds: body["gracePeriodSeconds"].as_u64().or(call.query.grace_period_seconds),
+        dry_run: dry_run || call.query.dry_run("DeleteOptions")?,
+    })
+}

@@ -1,0 +1,185 @@
+//! OpenAPI v3, as far as kubectl reads it: which fields `explain` can explain, and whether PATCH takes fieldValidation.
+//!
+//! Custom resources are described by the schema of their definition. Built-in kinds are described as objects of unknown
+//! content, because their schemas are not part of the playground: `kubectl explain deployment` says little here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::Response;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Body, Call, response};
+use crate::resources::Resource;
+
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+/// `/openapi/v3`
+pub(super) fn root(call: &Call<'_>) -> Response<Body> {
+    let mut paths = Map::new();
+    for ((group, version), resources) in by_version(call) {
+        let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+        let hash = hash(&document_value(&group, &version, &resources));
+        let url = format!("/openapi/v3/{path}?hash={hash}");
+        paths.insert(path, json!({"serverRelativeURL": url}));
+    }
+    response::json(200, &json!({"paths": paths}))
+}
+
+/// `/openapi/v3/api/v1`, `/openapi/v3/apis/{group}/{version}`
+pub(super) fn document(call: &Call<'_>, group: &str, version: &str) -> Response<Body> {
+    match by_version(call).get(&(group.to_owned(), version.to_owned())) {
+        Some(resources) => response::json(200, &document_value(group, version, resources)),
+        None => response::page_not_found(),
+    }
+}
+
+type ByVersion = BTreeMap<(String, String), Vec<Arc<Resource>>>;
+
+fn by_version(call: &Call<'_>) -> ByVersion {
+    let mut versions = ByVersion::new();
+    for resource in call.cluster.registry().all() {
+        let key = (resource.group.clone(), resource.version.clone());
+        versions.entry(key).or_default().push(Arc::clone(resource));
+    }
+    versions
+}
+
+fn hash(document: &Value) -> String {
+    let digest = Sha256::digest(document.to_string());
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}
+
+fn document_value(group: &str, version: &str, resources: &[Arc<Resource>]) -> Value {
+    let base = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+    schemas.insert(OBJECT_META.into(), object_meta());
+    for resource in resources {
+        let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
+        let collection = format!("{base}{scope}/{}", resource.plural);
+        paths.insert(collection.clone(), collection_operations(resource));
+        paths.insert(format!("{collection}/{{name}}"), object_operations(resource));
+        schemas.insert(schema_name(resource), schema(resource));
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes playground", "version": "v0.1.0"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    })
+}
+
+/// `dev.mcp.mcp.v1alpha1.MCPServer`: the group's labels in reverse, then version and kind.
+fn schema_name(resource: &Resource) -> String {
+    if resource.custom().is_none() {
+        let group = resource.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        return format!("io.k8s.api.{group}.{}.{}", resource.version, resource.kind);
+    }
+    let mut labels: Vec<&str> = resource.group.split('.').rev().collect();
+    labels.extend([resource.version.as_str(), resource.kind.as_str()]);
+    labels.join(".")
+}
+
+fn group_version_kind(resource: &Resource) -> Value {
+    json!({"group": resource.group, "version": resource.version, "kind": resource.kind})
+}
+
+fn schema(resource: &Resource) -> Value {
+    let mut schema = match resource.custom() {
+        Some(custom) => custom.openapi.clone(),
+        None => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
+    };
+    let meta = json!({"description": "Standard object's metadata.",
+        "allOf": [{"$ref": format!("#/components/schemas/{OBJECT_META}")}]});
+    let text = |description: &str| json!({"description": description, "type": "string"});
+    for (name, member) in [
+        ("apiVersion", text("APIVersion defines the versioned schema of this representation of an object.")),
+        ("kind", text("Kind is a string value representing the REST resource this object represents.")),
+        ("metadata", meta),
+    ] {
+        schema["properties"][name] = member;
+    }
+    schema["x-kubernetes-group-version-kind"] = json!([group_version_kind(resource)]);
+    schema
+}
+
+fn object_meta() -> Value {
+    let text = json!({"type": "string"});
+    let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let objects = json!({"type": "array", "items": {"type": "object"}});
+    json!({
+        "description": "ObjectMeta is metadata that all persisted resources must have.",
+        "type": "object",
+        "properties": {
+            "annotations": map,
+            "creationTimestamp": {"type": "string", "format": "date-time"},
+            "deletionGracePeriodSeconds": {"type": "integer", "format": "int64"},
+            "deletionTimestamp": {"type": "string", "format": "date-time"},
+            "finalizers": {"type": "array", "items": {"type": "string"}},
+            "generateName": text,
+            "generation": {"type": "integer", "format": "int64"},
+            "labels": map,
+            "managedFields": objects,
+            "name": text,
+            "namespace": text,
+            "ownerReferences": objects,
+            "resourceVersion": text,
+            "selfLink": text,
+            "uid": text,
+        },
+    })
+}
+
+fn operation(resource: &Resource, action: &str, parameters: &[&str]) -> Value {
+    let parameters: Vec<Value> = parameters
+        .iter()
+        .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
+        .collect();
+    let reference = format!("#/components/schemas/{}", schema_name(resource));
+    json!({
+        "operationId": format!("{action}{}", resource.kind),
+        "parameters": parameters,
+        "responses": {"200": {"description": "OK",
+            "content": {"application/json": {"schema": {"$ref": reference}}}}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": group_version_kind(resource),
+    })
+}
+
+const WRITE: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
+
+fn collection_operations(resource: &Resource) -> Value {
+    let list = [
+        "allowWatchBookmarks",
+        "continue",
+        "fieldSelector",
+        "labelSelector",
+        "limit",
+        "resourceVersion",
+        "resourceVersionMatch",
+        "sendInitialEvents",
+        "timeoutSeconds",
+        "watch",
+    ];
+    json!({
+        "get": operation(resource, "list", &list),
+        "post": operation(resource, "post", &WRITE),
+        "delete": operation(resource, "deletecollection", &["dryRun", "fieldSelector", "labelSelector"]),
+    })
+}
+
+fn object_operations(resource: &Resource) -> Value {
+    json!({
+        "get": operation(resource, "get", &[]),
+        "put": operation(resource, "put", &WRITE),
+        "patch": operation(resource, "patch", &["dryRun", "fieldManager", "fieldValidation", "force"]),
+        "delete": operation(resource, "delete", &["dryRun", "gracePeriodSeconds", "propagationPolicy"]),
+    })
+}

@@ -1,0 +1,84 @@
+//! Bodies and headers of answers.
+
+use std::io;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+
+use crate::status::Status;
+
+/// The body of an answer: whole, or a stream of watch events. An error means that the connection breaks here.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+const JSON: &str = "application/json";
+
+/// JSON that is encoded already.
+pub(super) fn bytes(code: u16, json: impl Into<Bytes>) -> Response<Body> {
+    with_type(code, JSON, json.into())
+}
+
+/// JSON.
+pub(super) fn json(code: u16, value: &Value) -> Response<Body> {
+    bytes(code, value.to_string())
+}
+
+/// JSON under a more special media type.
+pub(super) fn json_as(media: &'static str, value: &Value) -> Response<Body> {
+    with_type(200, media, value.to_string().into())
+}
+
+/// Plain text.
+pub(super) fn text(code: u16, text: &'static str) -> Response<Body> {
+    with_type(code, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+/// What a path gets that no API group serves; clients tell by the plain text that the resource itself is missing.
+pub(super) fn page_not_found() -> Response<Body> {
+    text(404, "404 page not found\n")
+}
+
+/// An outcome that is no object.
+pub(super) fn status(status: &Status) -> Response<Body> {
+    status_value(status, &status.to_value())
+}
+
+/// As [`status`], with a body that says more than the status itself does.
+pub(super) fn status_value(status: &Status, body: &Value) -> Response<Body> {
+    let mut response = json(status.code, body);
+    let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if retry_after > 0 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+    }
+    response
+}
+
+/// A stream.
+pub(super) fn stream(body: Body) -> Response<Body> {
+    respond(200, JSON, body)
+}
+
+/// Adds a `Warning` header for each text.
+pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}
+
+fn with_type(code: u16, media: &'static str, body: Bytes) -> Response<Body> {
+    respond(code, media, Full::new(body).map_err(|never| match never {}).boxed_unsync())
+}
+
+fn respond(code: u16, media: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}

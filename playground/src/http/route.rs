@@ -1,0 +1,159 @@
+//! From a path to what it names. Pure.
+
+use std::sync::Arc;
+
+use crate::resources::{Registry, Resource, Trait};
+
+/// What a path names.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// Objects.
+    Resource(Place),
+    /// `/readyz`, `/livez`, `/healthz`
+    Health,
+    /// `/version`
+    Version,
+    /// `/api`
+    CoreVersions,
+    /// `/apis`
+    Groups,
+    /// `/apis/{group}`
+    Group(String),
+    /// `/api/v1`, `/apis/{group}/{version}`
+    GroupVersion { group: String, version: String },
+    /// `/openapi/v3`
+    OpenApiRoot,
+    /// `/openapi/v3/api/v1`, `/openapi/v3/apis/{group}/{version}`
+    OpenApi { group: String, version: String },
+    /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`
+    Review,
+    /// `/playground/requests`
+    Requests,
+    /// Nothing.
+    Unknown,
+}
+
+/// A place among the objects.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) resource: Arc<Resource>,
+    /// `None`: cluster-scoped, or across all namespaces.
+    pub(super) namespace: Option<String>,
+    /// `None`: a collection.
+    pub(super) name: Option<String>,
+    pub(super) subresource: Option<String>,
+}
+
+/// Finds what a path names among what is served.
+pub(super) fn route(registry: &Registry, path: &str) -> Route {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let owned = |group: &str, version: &str| (group.to_owned(), version.to_owned());
+    match parts.as_slice() {
+        ["readyz" | "livez" | "healthz", ..] => Route::Health,
+        ["version"] => Route::Version,
+        ["api"] => Route::CoreVersions,
+        ["apis"] => Route::Groups,
+        ["apis", group] => Route::Group((*group).to_owned()),
+        ["api", version] => {
+            let (group, version) = owned("", version);
+            Route::GroupVersion { group, version }
+        }
+        ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => Route::Review,
+        ["apis", group, version] => {
+            let (group, version) = owned(group, version);
+            Route::GroupVersion { group, version }
+        }
+        ["openapi", "v3"] => Route::OpenApiRoot,
+        ["openapi", "v3", "api", version] => {
+            let (group, version) = owned("", version);
+            Route::OpenApi { group, version }
+        }
+        ["openapi", "v3", "apis", group, version] => {
+            let (group, version) = owned(group, version);
+            Route::OpenApi { group, version }
+        }
+        ["playground", "requests"] => Route::Requests,
+        ["api", version, rest @ ..] => resource(registry, "", version, rest),
+        ["apis", group, version, rest @ ..] => resource(registry, group, version, rest),
+        _ => Route::Unknown,
+    }
+}
+
+fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> Route {
+    let (namespace, rest) = match rest {
+        // `namespaces/x/status` is the namespace's own subresource, `namespaces/x/pods` is what is in it.
+        ["namespaces", _, "status" | "finalize"] | ["namespaces"] | ["namespaces", _] => (None, rest),
+        ["namespaces", namespace, rest @ ..] => (Some((*namespace).to_owned()), rest),
+        _ => (None, rest),
+    };
+    let (plural, name, subresource) = match rest {
+        [plural] => (plural, None, None),
+        [plural, name] => (plural, Some(name), None),
+        [plural, name, subresource] => (plural, Some(name), Some(subresource)),
+        _ => return Route::Unknown,
+    };
+    let Some(resource) = registry.find(group, version, plural) else { return Route::Unknown };
+    let has_subresource = match subresource {
+        None => true,
+        Some(&"status") => resource.has(Trait::Status),
+        Some(&"scale") => resource.scale.is_some(),
+        Some(_) => false,
+    };
+    if !has_subresource || (namespace.is_some() && !resource.namespaced) {
+        return Route::Unknown;
+    }
+    Route::Resource(Place {
+        resource,
+        namespace,
+        name: name.map(ToString::to_string),
+        subresource: subresource.map(ToString::to_string),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Route, route};
+    use crate::resources::Registry;
+
+    fn place(path: &str) -> Option<(String, Option<String>, Option<String>, Option<String>)> {
+        match route(&Registry::default(), path) {
+            Route::Resource(place) => {
+                Some((place.resource.group_resource(), place.namespace, place.name, place.subresource))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn paths_name_collections_objects_and_subresources() {
+        let some = |text: &str| Some(text.to_owned());
+        for (path, expected) in [
+            ("/api/v1/pods", ("pods", None, None, None)),
+            ("/api/v1/namespaces", ("namespaces", None, None, None)),
+            ("/api/v1/namespaces/a", ("namespaces", None, some("a"), None)),
+            ("/api/v1/namespaces/a/status", ("namespaces", None, some("a"), some("status"))),
+            ("/api/v1/namespaces/a/pods", ("pods", some("a"), None, None)),
+            ("/apis/apps/v1/namespaces/a/deployments/x", ("deployments.apps", some("a"), some("x"), None)),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/x/scale",
+                ("deployments.apps", some("a"), some("x"), some("scale")),
+            ),
+        ] {
+            let (resource, namespace, name, subresource) = expected;
+            assert_eq!(place(path), Some((resource.to_owned(), namespace, name, subresource)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_is_unknown() {
+        for path in [
+            "/apis/apps/v2/deployments",
+            "/apis/apps/v1/nothings",
+            "/api/v1/namespaces/a/secrets/x/status",
+            "/api/v1/namespaces/a/pods/x/log",
+            "/nonsense",
+        ] {
+            assert!(place(path).is_none(), "{path}");
+        }
+    }
+}

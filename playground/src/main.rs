@@ -1,0 +1,95 @@
+//! `playground`: the API server as a process of its own.
+
+use std::process::ExitCode;
+
+use playground::{Options, Playground};
+use tokio::time::Duration;
+
+const USAGE: &str = "\
+A Kubernetes API server small enough to embed, with controllers for Deployments and pods, and no containers.
+
+Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION] [--seed N]
+
+  --listen ADDRESS        where to listen [default: 127.0.0.1:0, a free port]
+  --kubeconfig FILE       write a kubeconfig that leads here
+  --ready-delay DURATION  from a pod's making to its readiness, such as 300ms or 2s [default: 300ms]
+  --seed N                where uids and names come from [default: 0]
+";
+
+/// What the command line asks for.
+struct Arguments {
+    options: Options,
+    kubeconfig: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match parse(&arguments) {
+        Ok(arguments) => match run(arguments).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("playground: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprint!("playground: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(Arguments { options, kubeconfig }: Arguments) -> Result<(), String> {
+    let listen = options.listen;
+    let playground = Playground::start(options).await.map_err(|error| format!("can't listen on {listen}: {error}"))?;
+    if let Some(file) = &kubeconfig {
+        std::fs::write(file, playground.kubeconfig()).map_err(|error| format!("can't write {file}: {error}"))?;
+    }
+    println!("{}", playground.url());
+    stopped().await.map_err(|error| format!("can't wait for signals: {error}"))?;
+    playground.stop().await;
+    Ok(())
+}
+
+async fn stopped() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Arguments, String> {
+    let mut options = Options::default();
+    let mut kubeconfig = None;
+    let mut rest = arguments.iter();
+    while let Some(flag) = rest.next() {
+        let (flag, value) = match flag.split_once('=') {
+            Some((flag, value)) => (flag, value.to_owned()),
+            None => (flag.as_str(), rest.next().ok_or_else(|| format!("{flag} needs a value"))?.clone()),
+        };
+        match flag {
+            "--listen" => options.listen = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
+            "--kubeconfig" => kubeconfig = Some(value),
+            "--ready-delay" => options.ready_delay = duration(&value)?,
+            "--seed" => options.seed = value.parse().map_err(|_| format!("{value} is no number"))?,
+            other => return Err(format!("unknown flag {other}")),
+        }
+    }
+    Ok(Arguments { options, kubeconfig })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, Duration::from_millis(1)),
+        None => (text.strip_suffix('s').unwrap_or(text), Duration::from_secs(1)),
+    };
+    let number: u32 = number.parse().map_err(|_| format!("{text} is no duration such as 300ms or 2s"))?;
+    Ok(unit * number)
+}

@@ -1,0 +1,219 @@
+//! Label and field selectors: parsed once, matched against what the store keeps beside each object.
+//!
+//! Grammar and semantics are those of `k8s.io/apimachinery/pkg/labels` and `.../fields`: a requirement on a key that is
+//! missing holds for `!=`, `notin` and `!key`, and fails for the rest.
+
+use std::collections::BTreeMap;
+
+use crate::storage::Object;
+
+/// What a list or watch is narrowed to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    labels: Vec<LabelRule>,
+    fields: Vec<FieldRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LabelRule {
+    key: String,
+    test: LabelTest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum LabelTest {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Absent,
+    Greater(i64),
+    Less(i64),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FieldRule {
+    label: String,
+    value: String,
+    equal: bool,
+}
+
+impl Selector {
+    /// Parses both selectors; either may be empty. The error is a message for a 400.
+    pub fn parse(labels: &str, fields: &str) -> Result<Self, String> {
+        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields)? })
+    }
+
+    /// True where everything matches.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// The first field label that `known` does not hold, beyond name and namespace.
+    pub fn unknown_field(&self, known: &[(String, String)]) -> Option<&str> {
+        let labels = self.fields.iter().map(|rule| rule.label.as_str());
+        labels
+            .filter(|label| !matches!(*label, "metadata.name" | "metadata.namespace"))
+            .find(|label| !known.iter().any(|(known, _)| known == label))
+    }
+
+    /// Does the object match?
+    pub fn matches(&self, object: &Object) -> bool {
+        self.labels.iter().all(|rule| rule.matches(&object.labels))
+            && self.fields.iter().all(|rule| rule.matches(object))
+    }
+}
+
+impl LabelRule {
+    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        let number = || value.and_then(|value| value.parse::<i64>().ok());
+        match &self.test {
+            LabelTest::In(values) => value.is_some_and(|value| values.contains(value)),
+            LabelTest::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            LabelTest::Exists => value.is_some(),
+            LabelTest::Absent => value.is_none(),
+            LabelTest::Greater(bound) => number().is_some_and(|number| number > *bound),
+            LabelTest::Less(bound) => number().is_some_and(|number| number < *bound),
+        }
+    }
+}
+
+impl FieldRule {
+    fn matches(&self, object: &Object) -> bool {
+        let value = match self.label.as_str() {
+            "metadata.name" => object.key.name.as_str(),
+            "metadata.namespace" => object.key.namespace.as_str(),
+            label => {
+                let field = object.fields.iter().find(|(known, _)| known == label);
+                field.map_or("", |(_, value)| value.as_str())
+            }
+        };
+        (value == self.value) == self.equal
+    }
+}
+
+fn parse_labels(text: &str) -> Result<Vec<LabelRule>, String> {
+    split_outside_parentheses(text).into_iter().map(|part| parse_label(part.trim())).collect()
+}
+
+fn parse_label(part: &str) -> Result<LabelRule, String> {
+    let unusable = || format!("unable to parse requirement: found '{part}', expected: a label selector");
+    let rule = |key: &str, test| {
+        let key = key.trim();
+        if key.is_empty() || key.contains(char::is_whitespace) {
+            return Err(unusable());
+        }
+        Ok(LabelRule { key: key.to_owned(), test })
+    };
+    if let Some(key) = part.strip_prefix('!') {
+        return rule(key, LabelTest::Absent);
+    }
+    if let Some((left, values)) = part.strip_suffix(')').and_then(|part| part.split_once('(')) {
+        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+        let left = left.trim();
+        if let Some(key) = left.strip_suffix(" notin") {
+            return rule(key, LabelTest::NotIn(values));
+        }
+        return rule(left.strip_suffix(" in").ok_or_else(unusable)?, LabelTest::In(values));
+    }
+    if let Some((key, value)) = part.split_once("!=") {
+        return rule(key, LabelTest::NotIn(vec![value.trim().to_owned()]));
+    }
+    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return rule(key, LabelTest::In(vec![value.trim().to_owned()]));
+    }
+    if let Some((key, value)) = part.split_once('>') {
+        return rule(key, LabelTest::Greater(value.trim().parse().map_err(|_| unusable())?));
+    }
+    if let Some((key, value)) = part.split_once('<') {
+        return rule(key, LabelTest::Less(value.trim().parse().map_err(|_| unusable())?));
+    }
+    rule(part, LabelTest::Exists)
+}
+
+fn split_outside_parentheses(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut depth) = (0, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
+fn parse_fields(text: &str) -> Result<Vec<FieldRule>, String> {
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    let rules = parts.map(|part| {
+        let (label, value, equal) = if let Some((label, value)) = part.split_once("!=") {
+            (label, value, false)
+        } else if let Some((label, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+            (label, value, true)
+        } else {
+            return Err(format!("invalid selector: '{text}'; can't understand '{part}'"));
+        };
+        Ok(FieldRule { label: label.to_owned(), value: value.replace('\\', ""), equal })
+    });
+    rules.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Selector;
+    use crate::storage::{Draft, Key, Store};
+
+    fn matches(labels: &str, fields: &str) -> bool {
+        let value = json!({"metadata": {"name": "x", "labels": {"app": "web", "n": "5"}}});
+        let draft = Draft { value, fields: vec![("status.phase".into(), "Running".into())] };
+        let object = Store::default().commit("pods", &Key::new("a", "x"), None, draft).unwrap();
+        Selector::parse(labels, fields).unwrap().matches(&object)
+    }
+
+    #[test]
+    fn label_selectors_follow_the_grammar_of_kubernetes() {
+        for (selector, expected) in [
+            ("", true),
+            ("app=web", true),
+            ("app==web,n=5", true),
+            ("app!=web", false),
+            ("gone!=web", true),
+            ("app in (api, web)", true),
+            ("app notin (api,web)", false),
+            ("gone notin (a)", true),
+            ("app", true),
+            ("!app", false),
+            ("!gone", true),
+            ("n>4", true),
+            ("n<5", false),
+        ] {
+            assert_eq!(matches(selector, ""), expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn field_selectors_know_name_namespace_and_what_the_kind_offers() {
+        assert!(matches("", "metadata.name=x,metadata.namespace!=b"));
+        assert!(matches("", "status.phase=Running"));
+        assert!(!matches("", "status.phase!=Running"));
+        let selector = Selector::parse("", "spec.unknown=1").unwrap();
+        assert_eq!(selector.unknown_field(&[]), Some("spec.unknown"));
+    }
+
+    #[test]
+    fn nonsense_is_an_error_and_not_an_empty_selector() {
+        for nonsense in ["a b", "=x", "app in web", "n>many"] {
+            assert!(Selector::parse(nonsense, "").is_err(), "{nonsense}");
+        }
+        assert!(Selector::parse("", "metadata.name").is_err());
+    }
+}

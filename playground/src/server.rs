@@ -1,0 +1,174 @@
+//! The socket around the [`Cluster`]: HTTP/1.1 and HTTP/2 in plain text, on loopback by default.
+//!
+//! One task accepts, one task serves each connection. Stopping tells them all to finish: open watches end cleanly, what
+//! is in flight is answered, and a connection that does neither within a bound is dropped.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::controllers;
+use crate::http::{Body, MAX_BODY};
+
+/// How long a connection may take to finish once the server stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a playground is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long a pod takes from being made to being ready.
+    pub ready_delay: Duration,
+    /// How often a watch that allows bookmarks gets one.
+    pub bookmark_interval: Duration,
+    /// Where uids, name suffixes and all other chance come from.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ready_delay: Duration::from_millis(300),
+            bookmark_interval: Duration::from_secs(60),
+            seed: 0,
+        }
+    }
+}
+
+/// A running API server with its controllers.
+///
+/// Dropping it without [`stop`](Self::stop) tells everything to end, and waits for nothing.
+#[derive(Debug)]
+pub struct Playground {
+    cluster: Cluster,
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Playground {
+    /// Binds the address and starts to serve.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let Options { listen, ready_delay, bookmark_interval, seed } = options;
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let cluster = Cluster::new(seed, bookmark_interval);
+        let stop = cluster.stop_token();
+        let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
+        let mut tasks = controllers::start(&cluster, pace, &stop);
+        tasks.push(tokio::spawn(accept(listener, cluster.clone(), stop.clone())));
+        Ok(Self { cluster, address, stop, tasks })
+    }
+
+    /// The base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A kubeconfig that leads here, as YAML.
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\ncontexts:\n\
+             - name: playground\n  context:\n    cluster: playground\n    user: playground\n    namespace: default\n\
+             current-context: playground\nusers:\n- name: playground\n  user: {{}}\n",
+            self.url()
+        )
+    }
+
+    /// The state behind the server.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Ends everything and waits for it.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        for task in self.tasks.drain(..) {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a task of the playground did not end well");
+            }
+        }
+    }
+}
+
+impl Drop for Playground {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, cluster.clone(), stop.clone()));
+                }
+                // Out of file descriptors, or a client that left in the handshake: neither is the end.
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, all).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+async fn serve(stream: TcpStream, cluster: Cluster, stop: CancellationToken) {
+    // Watch events are small and should not wait for company.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let service = hyper::service::service_fn(move |request| {
+        let cluster = cluster.clone();
+        async move { Ok::<_, std::convert::Infallible>(answer(&cluster, request).await) }
+    });
+    let server = auto::Builder::new(TokioExecutor::new());
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "a connection broke");
+    }
+}
+
+/// Reads the body, within the limit, and calls the cluster.
+async fn answer(cluster: &Cluster, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let bytes = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return crate::http::too_large(),
+        Err(error) => {
+            tracing::debug!(%error, "a request's body broke off");
+            Bytes::new()
+        }
+    };
+    cluster.call(Request::from_parts(parts, bytes)).await
+}

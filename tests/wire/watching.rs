@@ -96,9 +96,9 @@ async fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
     let mut world = World::of_things().await;
     let mut stream = world.settled().await;
     let said = Instant::now();
-    stream.line(&error(429, &json!({"retryAfterSeconds": 2}))).await;
+    stream.line(&error(429, &json!({"retryAfterSeconds": 1}))).await;
     world.asked("watch since 10").await;
-    assert!(said.elapsed() >= Duration::from_secs(2), "{:?}", said.elapsed());
+    assert!(said.elapsed() >= Duration::from_secs(1), "{:?}", said.elapsed());
 }
 
 #[tokio::test]
@@ -109,9 +109,9 @@ async fn an_overloaded_server_that_speaks_plain_text_is_understood_too() {
     let busy = recorded("errors/too-many-requests");
     let asked = world.asked("watch since 10").await;
     let said = Instant::now();
-    asked.answer(429, &[("retry-after", "2")], &busy.body()).await;
+    asked.answer(429, &[("retry-after", "1")], &busy.body()).await;
     world.asked("watch since 10").await;
-    assert!(said.elapsed() >= Duration::from_secs(2), "{:?}", said.elapsed());
+    assert!(said.elapsed() >= Duration::from_secs(1), "{:?}", said.elapsed());
     assert_eq!(logs.lines_with("429: Too many requests, please try again later.").len(), 1);
 }
 
@@ -167,20 +167,23 @@ async fn a_server_that_ends_every_watch_with_a_stale_bookmark_is_not_asked_in_a_
 
 #[tokio::test]
 async fn a_line_that_makes_no_sense_lists_again_and_moves_nothing() {
-    for nonsense in ["<html>Bad Gateway</html>\n", "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n", "\u{0}\n"] {
-        let mut world = World::of_things().await;
-        let mut stream = world.settled().await;
-        stream.line(&modified(&thing("a", 11))).await;
-        stream.bytes(nonsense.as_bytes()).await;
-        stream.line(&modified(&thing("a", 12))).await;
-        let mut again = world.asked("stream since 11").await.stream().await;
-        world.tells(&["~n/a@11"]).await;
-        assert_eq!(world.holds(), ["n/a@11", "n/b@6"]);
-        again.line(&added(&thing("a", 12))).await;
-        again.line(&initial_end(13)).await;
-        world.tells(&["-n/b@6", "~n/a@12"]).await;
-        assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="unreadable"} 1"#));
-    }
+    let no_identity = "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n";
+    tokio::join!(makes_no_sense("<html>Bad Gateway</html>\n"), makes_no_sense(no_identity), makes_no_sense("\u{0}\n"));
+}
+
+async fn makes_no_sense(line: &str) {
+    let mut world = World::of_things().await;
+    let mut stream = world.settled().await;
+    stream.line(&modified(&thing("a", 11))).await;
+    stream.bytes(line.as_bytes()).await;
+    stream.line(&modified(&thing("a", 12))).await;
+    let mut again = world.asked("stream since 11").await.stream().await;
+    world.tells(&["~n/a@11"]).await;
+    assert_eq!(world.holds(), ["n/a@11", "n/b@6"]);
+    again.line(&added(&thing("a", 12))).await;
+    again.line(&initial_end(13)).await;
+    world.tells(&["-n/b@6", "~n/a@12"]).await;
+    assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="unreadable"} 1"#));
 }
 
 #[tokio::test]

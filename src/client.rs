@@ -229,13 +229,9 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
 
 /// Reads what a refusal says. A Status where the API server speaks, plain text where it has no such path.
 async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
-    const MAX_TEXT: usize = 64 * 1024;
     let code = answer.status().as_u16();
     let header = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match Limited::new(answer.into_body(), MAX_TEXT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(source) => return broken(&operation, source),
-    };
+    let body = beginning(answer.into_body()).await;
     let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(&body).trim().chars().take(256).collect(),
         ..Status::default()
@@ -243,6 +239,18 @@ async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
     status.code = code;
     let seconds = header.or_else(|| status.details.as_ref()?.retry_after_seconds);
     Error::Api { operation: Box::new(operation), status: Box::new(status), retry_after: seconds.map(Duration::from_secs) }
+}
+
+/// The beginning of a refusal's text, as far as it goes. The code has been said, and with it that the answer is no: a proxy's
+/// endless error page must not turn that into "perhaps".
+async fn beginning(mut body: Body) -> Vec<u8> {
+    const ENOUGH: usize = 64 * 1024;
+    let mut text = Vec::new();
+    while text.len() < ENOUGH {
+        let Ok(Some(chunk)) = next_chunk(&mut body).await else { break };
+        text.extend_from_slice(&chunk);
+    }
+    text
 }
 
 fn broken(operation: &Operation, source: BodyError) -> Error {

@@ -115,8 +115,8 @@ pub enum Ending {
 pub struct Lived {
     /// How long it was open.
     pub lasted: Duration,
-    /// Lines that came, bookmarks included.
-    pub lines: u64,
+    /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
+    pub moved: bool,
 }
 
 /// The reflector's state. See the [module](self).
@@ -192,6 +192,11 @@ impl Machine {
     /// Why the whole state is asked for, or was last.
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// Everything up to here is in the store. `None` before the first state is complete.
+    pub fn last(&self) -> Option<&ResourceVersion> {
+        self.last.as_ref()
     }
 
     /// A page of the list is in. Its version, if it was the last one: the state is complete.
@@ -281,8 +286,8 @@ impl Machine {
                 self.trouble();
                 Pause::Backoff(None)
             }
-            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) if lived.lines > 0 => Pause::None,
-            // Not even a bookmark: perhaps a version that this server will never reach. A few times, then look anew.
+            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) if lived.moved => Pause::None,
+            // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
                 self.trouble();
                 if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
@@ -380,8 +385,8 @@ mod tests {
     use super::*;
 
     const SOON: Pause = Pause::Backoff(None);
-    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), lines: 9 };
-    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), lines: 0 };
+    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true };
+    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false };
 
     fn watching(version: &str) -> Machine {
         let mut machine = Machine::new();
@@ -503,7 +508,7 @@ mod tests {
     #[test]
     fn an_end_within_a_second_without_an_event_backs_off() {
         let mut machine = watching("40");
-        let at_once = Lived { lasted: Duration::from_millis(10), lines: 0 };
+        let at_once = Lived { lasted: Duration::from_millis(10), moved: false };
         assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
         assert_eq!(machine.ask(), watch("40"));
     }

@@ -6,7 +6,8 @@ use smooth_operator::informer::{Informer, Scope};
 use tokio::sync::oneshot;
 
 use crate::fixture::recorded;
-use crate::thing::{THINGS, Thing, added, error, initial_end, key, modified, thing, with};
+use crate::scripted::LONG;
+use crate::thing::{THINGS, Thing, added, deleted, error, initial_end, modified, thing, with};
 use crate::world::{World, unhurried, until};
 
 fn of(namespace: &str) -> String {
@@ -74,7 +75,7 @@ async fn a_handler_finds_the_new_state_in_the_store_and_no_lock_in_its_way() {
     .await;
     let mut stream = world.settled().await;
     stream.line(&modified(&thing("a", 11))).await;
-    stream.line(&crate::thing::deleted(&thing("b", 12))).await;
+    stream.line(&deleted(&thing("b", 12))).await;
     until("all are told", || found.lock().unwrap().len() == 4).await;
     let expected = [("n/a", Some("5"), 2), ("n/b", Some("6"), 2), ("n/a", Some("11"), 2), ("n/b", None, 1)];
     let expected = expected.map(|(key, version, len)| (key.to_owned(), version.map(str::to_owned), len));
@@ -84,7 +85,7 @@ async fn a_handler_finds_the_new_state_in_the_store_and_no_lock_in_its_way() {
 #[tokio::test]
 async fn a_stop_ends_every_task_wherever_it_waits() {
     let scopes: Vec<Scope> = ["streams", "lists", "backs-off", "has-no-answer"].map(|namespace| Some(namespace.into())).to_vec();
-    let mut world = World::start(scopes, unhurried(), |informer: &mut Informer<Thing>| informer.resync_every(crate::scripted::LONG)).await;
+    let mut world = World::start(scopes, unhurried(), |informer: &mut Informer<Thing>| informer.resync_every(LONG)).await;
     assert_eq!(world.tasks(), 5, "one for each namespace, and the resync");
     let mut streams = world.server.next_to(&of("streams")).await.stream().await;
     streams.line(&initial_end(10)).await;

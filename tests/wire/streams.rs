@@ -1,14 +1,17 @@
 //! Recorded watches, line by line: through the decoder, and through a whole informer.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::Value;
 use smooth_operator::api::{MCPSERVERS, MCPServer};
 use smooth_operator::client::{Request, WatchParams};
-use smooth_operator::object::{Meta, Object, Resource};
+use smooth_operator::object::{DEPLOYMENTS, Meta, Object, Resource};
 use smooth_operator::watch::{Event, Identity, Lines};
-use std::time::Duration;
 
 use crate::fixture::recorded;
-use crate::world::{World, unhurried};
+use crate::thing::{initial_end, page};
+use crate::world::{World, unhurried, until};
 
 const RECORDED: [&str; 9] = [
     "rollout/deployments",
@@ -64,14 +67,43 @@ fn every_recorded_line_is_read_wherever_the_stream_is_cut() {
 fn the_life_of_a_server_reads_as_it_happened() {
     let text = recorded("watch/mcpservers-lifecycle").body();
     let story: Vec<String> = text.lines().map(|line| in_short(line.as_bytes())).collect();
-    assert_eq!(story, [""; 0]);
+    let expected = [
+        "ADDED minimal@291 generation 1",
+        "ADDED example-server@292 generation 1",
+        "MODIFIED example-server@293 generation 2",
+        "MODIFIED example-server@294 generation 2",
+        "MODIFIED example-server@295 generation 2",
+        "MODIFIED example-server@296 generation 2",
+        "MODIFIED example-server@297 generation 3",
+        "ADDED page-0@298 generation 1",
+        "ADDED page-1@299 generation 1",
+        "ADDED page-2@300 generation 1",
+        "ADDED page-3@301 generation 1",
+        "ADDED page-4@302 generation 1",
+        "DELETED minimal@303 generation 1",
+        "MODIFIED page-4@304 generation 2 deleting",
+        "DELETED page-0@305 generation 1",
+        "DELETED page-1@306 generation 1",
+        "DELETED page-2@307 generation 1",
+        "DELETED page-3@308 generation 1",
+    ];
+    assert_eq!(story, expected);
 }
 
 #[test]
 fn a_streaming_list_has_one_end_and_goes_on() {
     let text = recorded("watch/streaming-list").body();
     let story: Vec<String> = text.lines().map(|line| in_short(line.as_bytes())).collect();
-    assert_eq!(story, [""; 0]);
+    let expected = [
+        "ADDED example-server@297 generation 3",
+        "ADDED s-0@390 generation 1",
+        "ADDED s-1@391 generation 1",
+        "ADDED s-2@392 generation 1",
+        "BOOKMARK @392 end true",
+        "MODIFIED s-0@393 generation 2",
+        "DELETED s-1@394 generation 1",
+    ];
+    assert_eq!(story, expected);
 }
 
 #[test]
@@ -113,9 +145,11 @@ async fn the_recorded_streaming_list_fills_a_store_and_keeps_it_current() {
     let mut stream = world.asked("stream").await.stream().await;
     stream.bytes(recorded("watch/streaming-list").body().as_bytes()).await;
     stream.end().await;
-    world.tells(&[]).await;
-    world.asked("watch since ").await;
-    assert_eq!(world.holds(), [""; 0]);
+    let initial = ["example-server@297", "s-0@390", "s-1@391", "s-2@392"].map(|name| format!("+default/{name} initial"));
+    world.tells(&initial.each_ref().map(String::as_str)).await;
+    world.tells(&["~default/s-0@393", "-default/s-1@391"]).await;
+    world.asked("watch since 394").await;
+    assert_eq!(world.holds(), ["default/example-server@297", "default/s-0@393", "default/s-2@392"]);
 }
 
 /// The whole story of an old server: it can't stream lists, so they come in pages; the version expires, and it is not asked to stream again.
@@ -137,15 +171,15 @@ async fn recorded_pages_fill_a_store_where_streaming_lists_are_unknown() {
     let mut watch = world.asked(&format!("watch since {version}")).await.stream().await;
     watch.bytes(recorded("watch/gone").body().as_bytes()).await;
     watch.end().await;
-    world.asked(&format!("list 500 since {version}")).await.json(200, &recorded("mcpservers/list-empty").response.body).await;
-    crate::world::until("all are gone", || world.store.is_empty()).await;
+    world.asked(&format!("list 500 since {version}")).await.json(200, &page(&[], 400, "")).await;
+    until("all are gone", || world.store.is_empty()).await;
 }
 
 /// Only what every kind has.
 struct Anything(Meta);
 
 impl Object for Anything {
-    const RESOURCE: Resource = smooth_operator::object::DEPLOYMENTS;
+    const RESOURCE: Resource = DEPLOYMENTS;
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str::<Value>(json).and_then(|mut object| serde_json::from_value(object["metadata"].take())).map(Self)
@@ -163,10 +197,10 @@ async fn a_recorded_rollout_is_told_event_by_event() {
         let text = recorded(name).body();
         let mut world = World::<Anything>::start(vec![None], unhurried(), |_| {}).await;
         let mut stream = world.asked("stream").await.stream().await;
-        stream.line(&crate::thing::initial_end(445)).await;
+        stream.line(&initial_end(445)).await;
         stream.bytes(text.as_bytes()).await;
         stream.end().await;
-        let mut last = std::collections::BTreeMap::new();
+        let mut last = BTreeMap::new();
         for line in text.lines() {
             let event: Value = serde_json::from_str(line).unwrap();
             let metadata = &event["object"]["metadata"];

@@ -138,7 +138,8 @@ impl Reconciler {
         let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
         let operation = request.operation.clone();
         let answer = self.client.send::<Box<RawValue>>(request).await?;
-        let version = resource_version(&answer).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+        let version = resource_version(&answer)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
         self.memory.wrote(key, Written::Status, version, Instant::now());
         self.memory.agrees(key);
         let phase = status.phase.map_or("", Phase::as_str);
@@ -206,7 +207,11 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
     let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
     ServerReport {
         phase: status.phase.map_or("", Phase::as_str).to_owned(),
-        conditions: status.conditions.iter().map(|found| (found.condition_type.clone(), found.status.to_string())).collect(),
+        conditions: status
+            .conditions
+            .iter()
+            .map(|found| (found.condition_type.clone(), found.status.to_string()))
+            .collect(),
         replicas: vec![
             ("desired", desired),
             ("current", status.replicas),

@@ -33,11 +33,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            watch_seconds: 300..=600,
-            silence: Duration::from_secs(90),
-            streaming_silence: Duration::from_secs(30),
-        }
+        Self { watch_seconds: 300..=600, silence: Duration::from_secs(90), streaming_silence: Duration::from_secs(30) }
     }
 }
 
@@ -337,7 +333,9 @@ fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
 /// What is wrong, and the mend.
 fn explain(error: &Error, resource: Resource) -> String {
     match error.code() {
-        404 => format!("the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"),
+        404 => format!(
+            "the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"
+        ),
         _ => format!("{error}; trying again"),
     }
 }

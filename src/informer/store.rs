@@ -130,8 +130,7 @@ struct Inner<K> {
 impl<K: Object> Store<K> {
     /// An empty store that keeps these indexes.
     pub fn new(indexers: Vec<Indexer<K>>) -> Self {
-        let inner =
-            Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new(), invalid: 0 };
+        let inner = Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new(), invalid: 0 };
         Self { indexers, inner: Mutex::new(inner) }
     }
 
@@ -214,7 +213,8 @@ impl<K: Object> Store<K> {
         let same = |live: &Entry<K>| {
             replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
         };
-        let found = if inner.objects.get(entry.key()).is_some_and(same) { Found::Unchanged } else { Found::New(entry.clone()) };
+        let found =
+            if inner.objects.get(entry.key()).is_some_and(same) { Found::Unchanged } else { Found::New(entry.clone()) };
         replacement.found.insert(entry.key().clone(), found);
     }
 
@@ -227,8 +227,7 @@ impl<K: Object> Store<K> {
         let covers = |key: &ObjectKey| scope.as_deref().is_none_or(|namespace| namespace == key.namespace());
         let gone = |key: &&ObjectKey| covers(key) && !found.contains_key(*key);
         let gone: Vec<ObjectKey> = inner.objects.keys().filter(gone).cloned().collect();
-        let mut changes: Vec<Change<K>> =
-            gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
+        let mut changes: Vec<Change<K>> = gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
@@ -390,7 +389,11 @@ mod tests {
     #[test]
     fn a_relist_tells_the_difference_and_nothing_else() {
         let store = store();
-        replace(&store, vec![thing("gone", "1", "1", "o"), thing("same", "2", "2", "o"), thing("changed", "3", "3", "o")], "9");
+        replace(
+            &store,
+            vec![thing("gone", "1", "1", "o"), thing("same", "2", "2", "o"), thing("changed", "3", "3", "o")],
+            "9",
+        );
         let changes = replace(
             &store,
             vec![thing("same", "2", "2", "o"), thing("changed", "3", "11", "o"), thing("new", "4", "12", "o")],

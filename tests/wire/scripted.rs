@@ -94,8 +94,10 @@ async fn listen(mut socket: TcpStream, tell: UnboundedSender<Asked>) {
     let mut request = lines.next().unwrap().split(' ');
     let method = request.next().unwrap().to_owned();
     let target = request.next().unwrap();
-    let headers: BTreeMap<String, String> =
-        lines.map(|line| line.split_once(':').unwrap()).map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
+    let headers: BTreeMap<String, String> = lines
+        .map(|line| line.split_once(':').unwrap())
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .collect();
     let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     while body.len() < length {
         if socket.read_buf(&mut body).await.unwrap_or(0) == 0 {

@@ -165,7 +165,7 @@ impl Control for Kubelet {
             pods.into_iter().flatten().for_each(|pod| queue.add(pod));
         } else if change.kind == EventKind::Deleted {
             self.records.remove(&change.object.uid);
-        } else {
+        } else if !change.asks_nothing_new() {
             queue.add(key.clone());
         }
     }

@@ -170,12 +170,11 @@ impl Recorder {
         };
         let what = Arc::new(What { regarding: regarding.clone(), event });
         match self.queue.try_send(Occurrence { what, at: (self.wall)() }) {
-            Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            // The process is stopping.
-            Err(mpsc::error::TrySendError::Closed(_)) => {}
+            // Where it is closed, the process is stopping.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
 }

@@ -46,9 +46,9 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Connection, Fence};
+use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
-use crate::events::Recorder;
+use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError, Health, Server};
 use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
@@ -125,74 +125,99 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let mut informers = informers(&settings);
     let queue = Workqueue::new(RateLimit::default(), seeds.random(), metrics.queue(NAME));
     informers.feed(&queue);
-    let synced = informers.synced();
-    let stores = informers.stores();
-
     let served = CancellationToken::new();
-    let mut servers = JoinSet::new();
-    for server in [
-        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
-        Server::bind(&settings.health, "--health-bind-address", health(&synced)).await?,
-    ] {
-        if let Some(server) = server {
-            servers.spawn(server.run(served.clone()));
+    let servers = listen(&settings, &metrics, &informers.synced(), &served).await?;
+
+    let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let ended = match settings.election {
+        None => {
+            work.run(&stop).await;
+            Ok(())
         }
+        Some(Election { lease, timing }) => {
+            let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
+            let gauge = Box::new(move |leading| gauge.leading(leading));
+            let random = StdRng::from_rng(&mut seeds);
+            let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random);
+            Box::pin(lead(elector, lease, work.run(&stop), &stop)).await
+        }
+    };
+    served.cancel();
+    join_all(servers).await;
+    ended
+}
+
+/// Serves health and metrics until `served`.
+async fn listen(
+    settings: &Settings,
+    metrics: &Metrics,
+    synced: &[(&'static str, Synced)],
+    served: &CancellationToken,
+) -> Result<JoinSet<()>, BindError> {
+    let bound = [
+        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
+        Server::bind(&settings.health, "--health-bind-address", health(synced)).await?,
+    ];
+    let mut servers = JoinSet::new();
+    for server in bound.into_iter().flatten() {
+        servers.spawn(server.run(served.clone()));
+    }
+    Ok(servers)
+}
+
+/// What works once the Lease is held: caches that are being filled already, and a controller that waits for them.
+struct Work {
+    synced: Vec<(&'static str, Synced)>,
+    controller: Controller<ObjectKey, Reconciler>,
+    events: Delivery,
+    reflectors: JoinSet<()>,
+    /// Stops the reflectors.
+    watched: CancellationToken,
+}
+
+impl Work {
+    /// Begins to fill the caches.
+    fn begin(
+        informers: Informers,
+        queue: Workqueue<ObjectKey>,
+        options: Options,
+        client: &Client,
+        metrics: &Metrics,
+        identity: &Identity,
+        seeds: &mut StdRng,
+    ) -> Self {
+        let (synced, stores) = (informers.synced(), informers.stores());
+        let (watched, mut reflectors) = (CancellationToken::new(), JoinSet::new());
+        informers.start(client, metrics, seeds, &mut reflectors, &watched);
+        let (recorder, events) = Recorder::new(client, identity.as_str());
+        let reconciler = Arc::new(Reconciler::new(client.clone(), stores, recorder, metrics.servers()));
+        let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
+        Self { synced, controller, events, reflectors, watched }
     }
 
-    let watched = CancellationToken::new();
-    let mut watches = JoinSet::new();
-    informers.start(&client, &metrics, &mut seeds, &mut watches, &watched);
-
-    let (recorder, events) = Recorder::new(&client, identity.as_str());
-    let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers());
-    let work = async {
+    /// Works from when all caches are filled until `stop`, and tidies up.
+    async fn run(self, stop: &CancellationToken) {
+        let Self { synced, controller, events, reflectors, watched } = self;
         let all_synced = async {
             for (_resource, mut synced) in synced {
                 synced.wait().await;
             }
         };
-        if stop.run_until_cancelled(all_synced).await.is_some() {
-            let reconciler = Arc::new(reconciler);
-            let controller = Controller::new(NAME, queue, reconciler, settings.work, metrics.controller(NAME));
-            if let Stopped::Aborted(workers) = controller.run(stop.clone()).await {
-                tracing::warn!(workers, "what was being done did not finish in time and was cut off");
-            }
+        if stop.run_until_cancelled(all_synced).await.is_some()
+            && let Stopped::Aborted(workers) = controller.run(stop.clone()).await
+        {
+            tracing::warn!(workers, "what was being done did not finish in time and was cut off");
         }
         events.flush().await;
         watched.cancel();
-        join_all(watches).await;
-    };
-    let ended = match settings.election {
-        None => {
-            work.await;
-            Ok(())
-        }
-        Some(election) => {
-            let gauge = metrics.leader(election.lease.name());
-            let elector = Elector::new(
-                ClientLease::new(&client, election.lease.clone()),
-                election.lease.clone(),
-                identity,
-                election.timing,
-                fence,
-                Box::new(move |leading| gauge.leading(leading)),
-                StdRng::from_rng(&mut seeds),
-            );
-            lead(elector, &election.lease, work, &stop).await
-        }
-    };
-    served.cancel();
-    join_all(servers).await;
-    if ended.is_ok() {
-        tracing::info!("stopped");
+        join_all(reflectors).await;
     }
-    ended
 }
 
 /// Works while holding the Lease, and gives it back when the work is done.
 async fn lead(
     elector: Elector<ClientLease>,
-    lease: &ObjectKey,
+    lease: ObjectKey,
     work: impl Future<Output = ()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -213,7 +238,7 @@ async fn lead(
             retired.release().await;
             Ok(())
         }
-        Term::Lost(reason) => Err(Error::LeadershipLost { lease: lease.clone(), reason }),
+        Term::Lost(reason) => Err(Error::LeadershipLost { lease, reason }),
     }
 }
 

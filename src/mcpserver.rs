@@ -123,9 +123,9 @@ impl Reconciler {
             Urgency::None => self.memory.agrees(key),
             Urgency::Now => self.write_status(server, &status).await?,
             Urgency::Patient(patience) => {
-                let waited = self.memory.differs_for(key, Instant::now());
-                if waited < patience {
-                    return Ok(Action::RequeueAfter(patience - waited));
+                let rest = patience.saturating_sub(self.memory.differs_for(key, Instant::now()));
+                if !rest.is_zero() {
+                    return Ok(Action::RequeueAfter(rest));
                 }
                 self.write_status(server, &status).await?;
             }

@@ -108,6 +108,7 @@ impl ObjectKey {
 
     /// The key of another object in the same namespace, as an owner reference or a `secretName` gives it:
     /// neither can point out of its namespace.
+    #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
         Self { namespace: Arc::clone(&self.namespace), name: name.into() }
     }

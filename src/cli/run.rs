@@ -94,7 +94,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let version = greet(&connection).await?;
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
-    Ok(manager::run(&connection, settings, stop).await?)
+    Ok(Box::pin(manager::run(&connection, settings, stop)).await?)
 }
 
 /// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the

@@ -9,7 +9,7 @@
 //!    └► None: stopped    └► Lost: exit non-zero
 //! ```
 //!
-//! Invariant: the fence is open only while a [`Standing`] exists that opened it, and only until the last counted write
+//! Invariant: the fence is open only while a `Standing` exists that opened it, and only until the last counted write
 //! was *sent* plus the lease duration less the margin. However a leader ends — stopped, lost, its task aborted or
 //! panicking — the gauge falls to 0 and the fence closes with it.
 //!

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::ours::{Digest, ManagedFields, ours};
+use super::ours::{Digest, ManagedFields, hex, ours};
 use crate::object::{DEPLOYMENTS, Meta, Object, Resource, SECRETS, SERVICES};
 
 /// On a Deployment or Service: the digest of what was last applied. It tells a changed wish from a changed object.
@@ -114,7 +114,7 @@ impl Object for Deployment {
         let spec: Value = serde_json::from_str(spec.get())?;
         let template = &spec["template"]["metadata"]["annotations"];
         let secret_hash = template[SECRET_HASH].as_str().map(str::to_owned);
-        Ok(Self { child: Child::decode(metadata, spec)?, secret_hash, status: status.unwrap_or_default() })
+        Ok(Self { child: Child::decode(metadata, &spec)?, secret_hash, status: status.unwrap_or_default() })
     }
 
     fn meta(&self) -> &Meta {
@@ -127,7 +127,7 @@ impl Object for Service {
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<de::IgnoredAny>>(json)?;
-        Ok(Self { child: Child::decode(metadata, serde_json::from_str(spec.get())?)? })
+        Ok(Self { child: Child::decode(metadata, &serde_json::from_str(spec.get())?)? })
     }
 
     fn meta(&self) -> &Meta {
@@ -174,7 +174,7 @@ struct WireMetadata<'json> {
 }
 
 impl Child {
-    fn decode(metadata: &RawValue, spec: Value) -> Result<Self, serde_json::Error> {
+    fn decode(metadata: &RawValue, spec: &Value) -> Result<Self, serde_json::Error> {
         let meta: Meta = serde_json::from_str(metadata.get())?;
         let WireMetadata { labels, annotations, owner_references, managed_fields } = serde_json::from_str(metadata.get())?;
         let has = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
@@ -216,7 +216,7 @@ impl SecretHash {
             hash.update(key);
             hash.update(value);
         }
-        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&hash.finalize()))
     }
 }
 

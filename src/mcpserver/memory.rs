@@ -79,11 +79,12 @@ impl Memory {
             }
         });
         let waited = now.duration_since(memory.written_at?);
-        if memory.writes.is_empty() || waited >= STALE {
+        let rest = STALE.saturating_sub(waited);
+        if memory.writes.is_empty() || rest.is_zero() {
             memory.writes.clear();
             return None;
         }
-        Some(STALE - waited)
+        Some(rest)
     }
 
     /// The status differs from what is written: for how long already.

@@ -204,8 +204,8 @@ impl View<'_> {
         match self.outcome {
             Outcome::HandsOff(HandsOff::Terminating) => return Phase::Terminating,
             Outcome::HandsOff(HandsOff::Suspended) => return Phase::Suspended,
-            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => return Phase::Failed,
-            Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
+            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_))
+            | Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
             Outcome::Applied(Applied { refused: None, .. }) => {}
         }
         let Some(deployment) = self.deployment else { return Phase::Pending };

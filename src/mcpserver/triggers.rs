@@ -84,8 +84,8 @@ impl Informers {
         let stores = self.stores();
         let to = queue.clone();
         self.servers.subscribe(move |change: &Change<MCPServer>| {
-            for key in change.new.iter().chain(&change.old).map(|entry| entry.key()).take(1) {
-                to.add_with_priority(key.clone(), priority(change));
+            if let Some(entry) = change.states().next() {
+                to.add_with_priority(entry.key().clone(), priority(change));
             }
         });
         feed_children(&mut self.deployments, queue, &stores);

@@ -61,7 +61,8 @@ impl Controller {
         let mut adopted = false;
         for key in self.sets.orphans(namespace(deployment)) {
             let Some(set) = self.cluster.get(REPLICA_SETS, &key.namespace, &key.name) else { continue };
-            if is_deleting(deployment) || !selector::matches(&deployment["spec"]["selector"], &set["metadata"]["labels"])
+            if is_deleting(deployment)
+                || !selector::matches(&deployment["spec"]["selector"], &set["metadata"]["labels"])
             {
                 continue;
             }

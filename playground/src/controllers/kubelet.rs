@@ -117,18 +117,15 @@ impl Kubelet {
             queue.add_at(key.clone(), end);
             return Ok(());
         }
-        let options = DeleteOptions {
-            uid: Some(uid(pod).to_owned()),
-            grace_period_seconds: Some(0),
-            ..DeleteOptions::default()
-        };
+        let options =
+            DeleteOptions { uid: Some(uid(pod).to_owned()), grace_period_seconds: Some(0), ..DeleteOptions::default() };
         self.cluster.delete(PODS, namespace(pod), name(pod), &options).map(drop)
     }
 
     fn advance(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
-        let missing = sources::of(pod).into_iter().find(|source| {
-            self.cluster.get(source.table, &key.namespace, &source.name).is_none()
-        });
+        let missing = sources::of(pod)
+            .into_iter()
+            .find(|source| self.cluster.get(source.table, &key.namespace, &source.name).is_none());
         let (instant, now) = (Instant::now(), self.cluster.now());
         let record = self.record(pod);
         let address = record.address;

@@ -1,4 +1,4 @@
-//! What machinery and operators rely on, one fact a test.
+//! What people rely on, one fact a test.
 
 use tokio_util::sync::CancellationToken;
 

@@ -1,4 +1,4 @@
-//! Statement 3, against chance: the intervals in which two instances may write never overlap.
+//! The promise of the whole module, against chance: the intervals in which two instances may write never overlap.
 //!
 //! Two or three instances compete for one Lease, over networks that delay and lose at random, with wall clocks hours
 //! apart; they are suspended and resumed, stopped and killed; the Lease is deleted now and then.

@@ -41,7 +41,7 @@ pub mod request;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, Limited};
 use kube_client::client::Body;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -106,7 +106,8 @@ impl Client {
     pub async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let operation = request.operation.clone();
         let body = self.bounded(request, self.timeout).await?;
-        serde_json::from_slice(&body).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+        serde_json::from_slice(&body)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
     }
 
     /// Reads one page of a list and hands over each item as its bytes arrive.
@@ -153,7 +154,7 @@ impl Client {
         let exchange = async {
             let body = self.open(request).await?;
             let collected = Limited::new(body, Self::MAX_OBJECT).collect().await;
-            collected.map(|body| body.to_bytes()).map_err(|source| broken(&operation, source))
+            collected.map(Collected::to_bytes).map_err(|source| broken(&operation, source))
         };
         timeout(limit, exchange).await.unwrap_or_else(|_| Err(timed_out(&operation, limit)))
     }
@@ -162,7 +163,8 @@ impl Client {
     async fn open(&self, request: Request) -> Result<Body, Error> {
         let Request { operation, method, uri, content_type, body } = request;
         let started = Instant::now();
-        let mut http = http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
+        let mut http =
+            http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
         http = http.header(http::header::ACCEPT, "application/json");
         if let Some(content_type) = content_type {
             http = http.header(http::header::CONTENT_TYPE, content_type);
@@ -238,7 +240,11 @@ async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
     });
     status.code = code;
     let seconds = header.or_else(|| status.details.as_ref()?.retry_after_seconds);
-    Error::Api { operation: Box::new(operation), status: Box::new(status), retry_after: seconds.map(Duration::from_secs) }
+    Error::Api {
+        operation: Box::new(operation),
+        status: Box::new(status),
+        retry_after: seconds.map(Duration::from_secs),
+    }
 }
 
 /// The beginning of a refusal's text, as far as it goes. The code has been said, and with it that the answer is no: a proxy's

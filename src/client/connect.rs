@@ -11,13 +11,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube_client::Config;
 use kube_client::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube_client::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube_client::Config;
-use tower::util::{option_layer, MapErrLayer};
+use tower::util::{MapErrLayer, option_layer};
 
 use super::error::root_cause;
 
@@ -80,7 +80,7 @@ pub enum ConnectError {
         /// The program that is to fetch a token, if there is one.
         plugin: String,
         /// What is wrong with them.
-        source: kube_client::Error,
+        source: Box<kube_client::Error>,
     },
 }
 
@@ -99,7 +99,9 @@ fn unusable(error: &KubeconfigError) -> String {
 /// What a login plugin printed may be a token, so of its output only the error stream is quoted.
 fn rejected(plugin: &str, error: &kube_client::Error) -> String {
     match error {
-        kube_client::Error::Auth(AuthError::AuthExecStart(error)) => format!("the login plugin {plugin} can't be started: {error}"),
+        kube_client::Error::Auth(AuthError::AuthExecStart(error)) => {
+            format!("the login plugin {plugin} can't be started: {error}")
+        }
         kube_client::Error::Auth(AuthError::AuthExecRun { cmd: _, out }) => {
             let said = String::from_utf8_lossy(&out.stderr);
             format!("the login plugin {plugin} failed with {}: {}", out.status, said.trim().replace('\n', ", "))
@@ -121,7 +123,8 @@ pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default();
-    let refused = |source| ConnectError::Credentials { server: server.clone(), origin, plugin, source };
+    let refused =
+        |source| ConnectError::Credentials { server: server.clone(), origin, plugin, source: Box::new(source) };
     let transport = build(config).map_err(refused)?;
     Ok(Connection { client: super::Client::new(transport), server, namespace })
 }

@@ -79,7 +79,9 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
             Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
-            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => Self::Trouble,
+            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
+                Self::Trouble
+            }
         }
     }
 }
@@ -177,7 +179,13 @@ enum State {
 impl Machine {
     /// A reflector that knows nothing yet.
     pub fn new() -> Self {
-        Self { state: State::Streaming { since: None }, last: None, streaming: true, failures: 0, reason: Reason::Initial }
+        Self {
+            state: State::Streaming { since: None },
+            last: None,
+            streaming: true,
+            failures: 0,
+            reason: Reason::Initial,
+        }
     }
 
     /// What to ask next.
@@ -310,7 +318,8 @@ impl Machine {
             }
             // A list so long that its first version expires while it is read: all at once, then, and no pages.
             State::Listing(params) if params.continue_token.is_some() => {
-                *params = ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
+                *params =
+                    ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
                 Pause::None
             }
             State::Listing(params) => {
@@ -422,7 +431,8 @@ mod tests {
     }
 
     fn status(code: u16, cause: &str) -> Status {
-        let json = serde_json::json!({"code": code, "details": {"causes": [{"reason": cause}], "retryAfterSeconds": 7}});
+        let json =
+            serde_json::json!({"code": code, "details": {"causes": [{"reason": cause}], "retryAfterSeconds": 7}});
         serde_json::from_value(json).unwrap()
     }
 

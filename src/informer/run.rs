@@ -33,11 +33,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            watch_seconds: 300..=600,
-            silence: Duration::from_secs(90),
-            streaming_silence: Duration::from_secs(30),
-        }
+        Self { watch_seconds: 300..=600, silence: Duration::from_secs(90), streaming_silence: Duration::from_secs(30) }
     }
 }
 
@@ -122,7 +118,7 @@ impl<K: Object> Reflector<K> {
     /// Begins to learn the whole state, as one that goes on from the last one (`continues`) or as any.
     fn begin(&mut self, continues: bool) {
         self.metrics.relist(self.machine.reason().as_str());
-        self.replacement = Some(self.store.replacement(self.scope.clone(), continues));
+        self.replacement = Some(Replacement::new(self.scope.clone(), continues));
     }
 
     /// Reads one page.
@@ -201,7 +197,7 @@ impl<K: Object> Reflector<K> {
                 self.metrics.event("BOOKMARK");
                 if self.replacement.is_none() {
                     if let Err(error) = self.machine.advance(&resource_version) {
-                        return self.backwards(&error);
+                        return self.backwards(error);
                     }
                     self.store.advance(&self.scope, resource_version);
                 } else if initial_events_end {
@@ -224,7 +220,7 @@ impl<K: Object> Reflector<K> {
             return Told::GoOn;
         }
         if let Err(error) = self.machine.advance(entry.resource_version()) {
-            return self.backwards(&error);
+            return self.backwards(error);
         }
         let changes = self.store.upsert(&self.scope, entry);
         self.deliver(&changes);
@@ -238,7 +234,7 @@ impl<K: Object> Reflector<K> {
             return Told::GoOn;
         }
         if let Err(error) = self.machine.advance(resource_version) {
-            return self.backwards(&error);
+            return self.backwards(error);
         }
         let change = self.store.remove(&self.scope, key, resource_version.clone());
         self.deliver(change.as_slice());
@@ -283,7 +279,7 @@ impl<K: Object> Reflector<K> {
         Told::Unreadable
     }
 
-    fn backwards(&mut self, error: &WentBackwards) -> Told {
+    fn backwards(&mut self, error: WentBackwards) -> Told {
         self.complain(&error.to_string());
         Told::Pause(Pause::Backoff(None))
     }
@@ -337,7 +333,9 @@ fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
 /// What is wrong, and the mend.
 fn explain(error: &Error, resource: Resource) -> String {
     match error.code() {
-        404 => format!("the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"),
+        404 => format!(
+            "the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"
+        ),
         _ => format!("{error}; trying again"),
     }
 }

@@ -27,13 +27,20 @@ async fn refusal(name: &str) -> Error {
 #[tokio::test]
 async fn a_refusal_reads_as_a_sentence_with_the_mend_where_there_is_one() {
     let rule = |kind: &str, group: &str, resource: &str, verb: &str| {
-        format!(r#"add to the operator's {kind}: {{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}"#)
+        format!(
+            r#"add to the operator's {kind}: {{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}"#
+        )
     };
     let list = "list mcpservers.mcp.mcp.dev in all namespaces";
     let lease = "leases.coordination.k8s.io default/smooth-operator";
     let web = "patch deployments.apps default/example-server";
     for (name, expected) in [
-        ("auth/bad-token", format!("{list}: 401 Unauthorized: Unauthorized; the API server does not know these credentials: log in again, or name another context of the kubeconfig")),
+        (
+            "auth/bad-token",
+            format!(
+                "{list}: 401 Unauthorized: Unauthorized; the API server does not know these credentials: log in again, or name another context of the kubeconfig"
+            ),
+        ),
         (
             "auth/forbidden-list",
             format!(
@@ -49,21 +56,35 @@ async fn a_refusal_reads_as_a_sentence_with_the_mend_where_there_is_one() {
             ),
         ),
         ("mcpservers/list-before-crd", format!("{list}: 404: 404 page not found")),
-        ("leases/get-not-found", format!(r#"get {lease}: 404 NotFound: leases.coordination.k8s.io "smooth-operator" not found"#)),
-        ("leases/create-exists", format!(r#"create {lease}: 409 AlreadyExists: leases.coordination.k8s.io "smooth-operator" already exists"#)),
+        (
+            "leases/get-not-found",
+            format!(r#"get {lease}: 404 NotFound: leases.coordination.k8s.io "smooth-operator" not found"#),
+        ),
+        (
+            "leases/create-exists",
+            format!(
+                r#"create {lease}: 409 AlreadyExists: leases.coordination.k8s.io "smooth-operator" already exists"#
+            ),
+        ),
         (
             "leases/invalid",
             format!(
                 r#"update {lease}: 422 Invalid: Lease.coordination.k8s.io "smooth-operator" is invalid: spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"#
             ),
         ),
-        ("deployments/apply-missing-namespace", r#"patch deployments.apps nope/example-server: 404 NotFound: namespaces "nope" not found"#.to_owned()),
+        (
+            "deployments/apply-missing-namespace",
+            r#"patch deployments.apps nope/example-server: 404 NotFound: namespaces "nope" not found"#.to_owned(),
+        ),
         ("errors/too-many-requests", format!("{list}: 429: Too many requests, please try again later.")),
     ] {
         assert_eq!(refusal(name).await.to_string(), expected, "{name}");
     }
     let mismatch = refusal("deployments/apply-uid-mismatch").await.to_string();
-    assert!(mismatch.starts_with(&format!("{web}: 422 Invalid: Deployment.apps \"example-server\" is invalid: ")), "{mismatch}");
+    assert!(
+        mismatch.starts_with(&format!("{web}: 422 Invalid: Deployment.apps \"example-server\" is invalid: ")),
+        "{mismatch}"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +101,10 @@ async fn a_conflict_says_of_which_kind_it_is() {
         assert_eq!(error.code(), 409, "{name}");
         assert!(error.is(reason), "{name}: {error}");
     }
-    assert!(refusal("deployments/apply-uid-mismatch").await.is("Invalid"), "another object has the name: that is no conflict to the server");
+    assert!(
+        refusal("deployments/apply-uid-mismatch").await.is("Invalid"),
+        "another object has the name: that is no conflict to the server"
+    );
 }
 
 #[tokio::test]
@@ -129,7 +153,11 @@ async fn leases_and_events_come_back_as_they_were_sent() {
         let lease: Lease = client.send(exchange.request().unwrap()).await.unwrap();
         let spec = lease.spec.unwrap();
         assert_eq!(lease.metadata.resource_version.as_deref(), Some(version), "{name}");
-        assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some(holder), Some(transitions)), "{name}");
+        assert_eq!(
+            (spec.holder_identity.as_deref(), spec.lease_transitions),
+            (Some(holder), Some(transitions)),
+            "{name}"
+        );
     }
     for name in ["events/create", "events/patch-series"] {
         let exchange = recorded(name);
@@ -149,19 +177,30 @@ async fn an_mcpserver_is_read_with_the_defaults_that_the_server_filled_in() {
         let (spec, wire) = (server.spec.unwrap(), &exchange.response.body);
         assert_eq!(wire["metadata"]["name"], server.meta.key.name(), "{name}");
         assert_eq!(wire["metadata"]["generation"], server.meta.generation, "{name}");
-        assert_eq!((&wire["spec"]["image"], &wire["spec"]["port"], &wire["spec"]["replicas"]), (&spec.image.into(), &spec.port.into(), &spec.replicas.into()));
-        assert_eq!(spec.service.service_type, ServiceType::ClusterIp, "{name}: an older schema knows no service, and has the default");
+        assert_eq!(
+            (&wire["spec"]["image"], &wire["spec"]["port"], &wire["spec"]["replicas"]),
+            (&spec.image.into(), &spec.port.into(), &spec.replicas.into())
+        );
+        assert_eq!(
+            spec.service.service_type,
+            ServiceType::ClusterIp,
+            "{name}: an older schema knows no service, and has the default"
+        );
     }
 }
 
 #[tokio::test]
 async fn pages_of_servers_are_handed_over_one_by_one_and_say_where_the_next_begins() {
     let mut names = Vec::new();
-    for (name, remaining) in [("mcpservers/list-page-1", true), ("mcpservers/list-page-2", true), ("mcpservers/list-page-3", false)] {
+    for (name, remaining) in
+        [("mcpservers/list-page-1", true), ("mcpservers/list-page-2", true), ("mcpservers/list-page-3", false)]
+    {
         let exchange = recorded(name);
         let (_server, client) = exchange.served().await;
         let request = Request::list(&MCPSERVERS, None, &ListParams { limit: 3, ..ListParams::default() });
-        let meta = client.list(request, |item| names.push(MCPServer::decode(std::str::from_utf8(item).unwrap()).unwrap().meta.key.to_string()));
+        let meta = client.list(request, |item| {
+            names.push(MCPServer::decode(std::str::from_utf8(item).unwrap()).unwrap().meta.key.to_string())
+        });
         assert_eq!(!meta.await.unwrap().continue_token.is_empty(), remaining, "{name}");
     }
     assert_eq!(names.len(), 7, "{names:?}");
@@ -173,12 +212,22 @@ async fn pages_of_servers_are_handed_over_one_by_one_and_say_where_the_next_begi
 async fn a_kind_that_is_only_just_there_asks_for_patience() {
     let error = refusal("mcpservers/list-empty").await;
     assert_eq!(Failure::from(&error), Failure::Busy(Some(Duration::from_secs(1))));
-    assert_eq!(error.to_string(), "list mcpservers.mcp.mcp.dev in all namespaces: 429 TooManyRequests: storage is (re)initializing");
+    assert_eq!(
+        error.to_string(),
+        "list mcpservers.mcp.mcp.dev in all namespaces: 429 TooManyRequests: storage is (re)initializing"
+    );
 }
 
 #[tokio::test]
 async fn every_item_of_every_recorded_list_has_an_identity() {
-    for name in ["mcpservers/list-two", "mcpservers/list-rv0", "mcpservers/list-label-selector", "deployments/list", "services/list", "secrets/list"] {
+    for name in [
+        "mcpservers/list-two",
+        "mcpservers/list-rv0",
+        "mcpservers/list-label-selector",
+        "deployments/list",
+        "services/list",
+        "secrets/list",
+    ] {
         let exchange = recorded(name);
         let (_server, client) = exchange.served().await;
         let mut seen = 0;

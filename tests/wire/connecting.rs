@@ -37,7 +37,10 @@ async fn complaint(text: &str, context: Option<&str>) -> String {
 #[tokio::test]
 async fn a_file_that_is_not_there_is_named() {
     let message = connect(&target(&PathBuf::from("/nowhere/config"))).await.unwrap_err().to_string();
-    assert_eq!(message, "the kubeconfig /nowhere/config: No such file or directory (os error 2); mend the file, or name another with --kubeconfig or --context");
+    assert_eq!(
+        message,
+        "the kubeconfig /nowhere/config: No such file or directory (os error 2); mend the file, or name another with --kubeconfig or --context"
+    );
 }
 
 #[tokio::test]
@@ -53,9 +56,15 @@ async fn a_file_that_is_no_kubeconfig_says_where_it_stops_making_sense() {
 async fn a_context_that_is_not_there_is_named() {
     let text = config(&json!({"server": "https://127.0.0.1:6443"}), &json!({})).to_string();
     let message = complaint(&text, Some("elsewhere")).await;
-    assert_eq!(message, "the kubeconfig FILE: failed to load current context: elsewhere; mend the file, or name another with --kubeconfig or --context");
+    assert_eq!(
+        message,
+        "the kubeconfig FILE: failed to load current context: elsewhere; mend the file, or name another with --kubeconfig or --context"
+    );
     let message = complaint(r#"{"apiVersion":"v1","kind":"Config"}"#, None).await;
-    assert_eq!(message, "the kubeconfig FILE: failed to determine current context; mend the file, or name another with --kubeconfig or --context");
+    assert_eq!(
+        message,
+        "the kubeconfig FILE: failed to determine current context; mend the file, or name another with --kubeconfig or --context"
+    );
 }
 
 #[tokio::test]
@@ -73,7 +82,11 @@ async fn certificates_that_are_none_are_told_apart() {
     let server = "https://127.0.0.1:6443";
     let not_base64 = config(&json!({"server": server, "certificate-authority-data": "%%%"}), &json!({}));
     let message = complaint(&not_base64.to_string(), None).await;
-    assert!(message.starts_with("the kubeconfig FILE: failed to load certificate authority: failed to decode base64 data: "), "{message}");
+    assert!(
+        message
+            .starts_with("the kubeconfig FILE: failed to load certificate authority: failed to decode base64 data: "),
+        "{message}"
+    );
 
     let not_there = config(&json!({"server": server, "certificate-authority": "/nowhere/ca.crt"}), &json!({}));
     let message = complaint(&not_there.to_string(), None).await;
@@ -101,7 +114,10 @@ async fn a_login_plugin_that_fails_is_quoted_and_its_output_is_not() {
     std::fs::remove_file(file).unwrap();
     let message = error.to_string();
     assert!(matches!(error, ConnectError::Credentials { .. }), "{message}");
-    assert!(message.contains("exit status: 3") && message.contains("said-on-stderr") && !message.contains('\n'), "{message}");
+    assert!(
+        message.contains("exit status: 3") && message.contains("said-on-stderr") && !message.contains('\n'),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -56,9 +56,14 @@ async fn nothing_that_writes_leaves_a_closed_fence_and_everything_that_reads_doe
         assert!(matches!(error, Error::Fenced { .. }), "{error}");
         assert_eq!(error.to_string(), format!("{operation}: not sent, this instance does not hold the lease"));
     }
-    assert_eq!(passes(&mut server, &fenced, Request::get(&DEPLOYMENTS, &web())).await, "GET", "the first that the server hears of");
+    assert_eq!(
+        passes(&mut server, &fenced, Request::get(&DEPLOYMENTS, &web())).await,
+        "GET",
+        "the first that the server hears of"
+    );
     let list = fenced.list(Request::list(&DEPLOYMENTS, None, &ListParams::default()), |_| {});
-    let answer = async { server.next().await.json(200, &json!({"metadata": {"resourceVersion": "7"}, "items": []})).await };
+    let answer =
+        async { server.next().await.json(200, &json!({"metadata": {"resourceVersion": "7"}, "items": []})).await };
     assert_eq!(tokio::join!(list, answer).0.unwrap().resource_version.as_str(), "7");
     let params = WatchParams { resource_version: None, send_initial_events: false, timeout: Duration::from_secs(300) };
     let watch = fenced.watch(Request::watch(&DEPLOYMENTS, None, &params));
@@ -118,7 +123,10 @@ async fn a_client_behind_a_fence_shares_the_connection_and_not_the_fence() {
     let fenced = client.behind(Fence::closed());
     let [create, replace, ..] = writes();
     assert_eq!(passes(&mut server, &client, create).await, "POST", "the original has none");
-    assert!(matches!(fenced.clone().send::<Value>(replace).await, Err(Error::Fenced { .. })), "a clone has the same one");
+    assert!(
+        matches!(fenced.clone().send::<Value>(replace).await, Err(Error::Fenced { .. })),
+        "a clone has the same one"
+    );
     let reopened = fenced.behind(Fence::always_open());
     let [_, replace, ..] = writes();
     assert_eq!(passes(&mut server, &reopened, replace).await, "PUT");

@@ -97,7 +97,9 @@ impl Exchange {
         let ours = query == "fieldManager=smooth-operator&force=true";
         let plain = self.request.headers.get("Accept").is_none_or(|accept| accept == "application/json");
         match (self.request.method.as_str(), name, subresource, content_type) {
-            ("GET", None, "", _) if plain && !query.contains("watch=") => Some(Request::list(&resource, namespace, &ListParams::default())),
+            ("GET", None, "", _) if plain && !query.contains("watch=") => {
+                Some(Request::list(&resource, namespace, &ListParams::default()))
+            }
             ("GET", Some(name), "", _) => Some(Request::get(&resource, &key(name))),
             ("POST", None, "", _) if query.is_empty() => {
                 let name = self.sent()["metadata"]["name"].as_str()?.to_owned();
@@ -107,7 +109,9 @@ impl Exchange {
             ("PATCH", Some(name), "", Some("application/merge-patch+json")) if query.is_empty() => {
                 Some(Request::merge_patch(&resource, &key(name), &self.sent()))
             }
-            ("PATCH", Some(name), "", Some("application/apply-patch+yaml")) if ours => Some(Request::apply(&resource, &key(name), &self.sent())),
+            ("PATCH", Some(name), "", Some("application/apply-patch+yaml")) if ours => {
+                Some(Request::apply(&resource, &key(name), &self.sent()))
+            }
             ("PATCH", Some(name), "status", Some("application/apply-patch+yaml")) if ours => {
                 Some(Request::apply_status(&resource, &key(name), &self.sent()))
             }

@@ -16,7 +16,8 @@ impl Logs {
     pub(crate) fn collect() -> Self {
         let text = Arc::<Mutex<Vec<u8>>>::default();
         let writer = Arc::clone(&text);
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Writer(Arc::clone(&writer))).finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || Writer(Arc::clone(&writer))).finish();
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
     }
 

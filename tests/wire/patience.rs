@@ -28,7 +28,11 @@ fn list() -> Request {
 }
 
 fn watch() -> Request {
-    Request::watch(&SECRETS, None, &WatchParams { resource_version: None, send_initial_events: false, timeout: Duration::from_secs(300) })
+    Request::watch(
+        &SECRETS,
+        None,
+        &WatchParams { resource_version: None, send_initial_events: false, timeout: Duration::from_secs(300) },
+    )
 }
 
 #[tokio::test]
@@ -76,7 +80,11 @@ async fn a_stream_that_is_cut_is_not_mistaken_for_one_that_ended() {
     let (mut server, client) = world().await;
     for reset in [false, true] {
         let (watched, stream) = tokio::join!(client.watch(watch()), async { server.next().await.stream().await });
-        if reset { stream.reset() } else { stream.cut() }
+        if reset {
+            stream.reset()
+        } else {
+            stream.cut()
+        }
         let error = watched.unwrap().next_line().await.unwrap_err();
         assert!(matches!(error, StreamError::Broken(_)), "{error}");
     }
@@ -105,7 +113,9 @@ async fn a_connection_that_breaks_before_the_answer_is_an_error_and_not_a_second
 async fn no_code_makes_the_client_ask_again_by_itself() {
     let (mut server, client) = world().await;
     for code in [429, 500, 502, 503, 504] {
-        let (sent, ()) = tokio::join!(client.send::<Value>(get()), async { server.next().await.answer(code, &[("retry-after", "0")], "").await });
+        let (sent, ()) = tokio::join!(client.send::<Value>(get()), async {
+            server.next().await.answer(code, &[("retry-after", "0")], "").await
+        });
         assert_eq!(sent.unwrap_err().code(), code);
         assert!(server.was_asked_nothing_more());
     }
@@ -114,13 +124,22 @@ async fn no_code_makes_the_client_ask_again_by_itself() {
 #[tokio::test]
 async fn an_answer_that_is_no_json_says_so_and_for_what() {
     let (mut server, client) = world().await;
-    let (sent, ()) = tokio::join!(client.send::<Value>(get()), async { server.next().await.answer(200, &[], "<html>").await });
+    let (sent, ()) =
+        tokio::join!(client.send::<Value>(get()), async { server.next().await.answer(200, &[], "<html>").await });
     let error = sent.unwrap_err();
     assert!(matches!(error, Error::Answer { .. }), "{error:?}");
-    assert!(error.to_string().starts_with("get deployments.apps n/web: the answer can't be read: expected value"), "{error}");
+    assert!(
+        error.to_string().starts_with("get deployments.apps n/web: the answer can't be read: expected value"),
+        "{error}"
+    );
     let half = page(&[thing("a", 5)], 10, "").to_string();
-    let (listed, ()) = tokio::join!(client.list(list(), |_| {}), async { server.next().await.answer(200, &[], half.split_at(90).0).await });
-    assert_eq!(listed.unwrap_err().to_string(), "list secrets in namespace n: the answer can't be read: the list is cut short or malformed");
+    let (listed, ()) = tokio::join!(client.list(list(), |_| {}), async {
+        server.next().await.answer(200, &[], half.split_at(90).0).await
+    });
+    assert_eq!(
+        listed.unwrap_err().to_string(),
+        "list secrets in namespace n: the answer can't be read: the list is cut short or malformed"
+    );
 }
 
 /// A proxy's error page can be of any length, and may break off. The code has been said by then, and is what counts.
@@ -128,7 +147,8 @@ async fn an_answer_that_is_no_json_says_so_and_for_what() {
 async fn a_refusal_keeps_its_code_however_long_or_broken_its_text() {
     let (mut server, client) = world().await;
     let long = "no ".repeat(100_000);
-    let (sent, ()) = tokio::join!(client.send::<Value>(get()), async { server.next().await.answer(403, &[], &long).await });
+    let (sent, ()) =
+        tokio::join!(client.send::<Value>(get()), async { server.next().await.answer(403, &[], &long).await });
     let error = sent.unwrap_err();
     assert_eq!(error.code(), 403, "{error}");
     assert!(error.to_string().len() < 400, "{error}");

@@ -14,7 +14,9 @@ async fn ask(client: &Client, request: Request) -> Result<Value, Error> {
     if request.uri().contains("limit=") {
         let mut items = Vec::<Value>::new();
         let meta = client.list(request, |item| items.push(serde_json::from_slice(item).unwrap())).await?;
-        return Ok(serde_json::json!({"items": items, "resourceVersion": meta.resource_version, "continue": meta.continue_token}));
+        return Ok(
+            serde_json::json!({"items": items, "resourceVersion": meta.resource_version, "continue": meta.continue_token}),
+        );
     }
     client.send(request).await
 }
@@ -37,9 +39,14 @@ fn assert_refusal(exchange: &Exchange, error: &Error) {
     assert_eq!((status.code, status.reason.as_str()), (response.status, said("reason")), "{name}");
     let message = response.body.as_str().map_or_else(|| said("message").to_owned(), |text| text.trim().to_owned());
     assert_eq!(status.message, message, "{name}");
-    let causes = status.details.iter().flat_map(|details| &details.causes).map(|cause| [&cause.reason, &cause.field, &cause.message]);
+    let causes = status
+        .details
+        .iter()
+        .flat_map(|details| &details.causes)
+        .map(|cause| [&cause.reason, &cause.field, &cause.message]);
     let recorded = response.body["details"]["causes"].as_array().into_iter().flatten();
-    let recorded = recorded.map(|cause| ["reason", "field", "message"].map(|name| cause[name].as_str().unwrap_or_default().to_owned()));
+    let recorded = recorded
+        .map(|cause| ["reason", "field", "message"].map(|name| cause[name].as_str().unwrap_or_default().to_owned()));
     assert!(causes.map(|cause| cause.map(Clone::clone)).eq(recorded), "{name}: {:?}", status.details);
     let seconds = response.headers.get("retry-after").map(|seconds| seconds.parse().unwrap());
     assert_eq!(retry_after.map(|pause| pause.as_secs()), seconds, "{name}");
@@ -72,5 +79,8 @@ async fn every_recorded_answer_is_read_as_it_was_meant() {
             }
         }
     }
-    assert!(good >= 45 && bad >= 35, "{good} answers and {bad} refusals: has the recording shrunk, or can't we ask any more?");
+    assert!(
+        good >= 45 && bad >= 35,
+        "{good} answers and {bad} refusals: has the recording shrunk, or can't we ask any more?"
+    );
 }

@@ -94,8 +94,10 @@ async fn listen(mut socket: TcpStream, tell: UnboundedSender<Asked>) {
     let mut request = lines.next().unwrap().split(' ');
     let method = request.next().unwrap().to_owned();
     let target = request.next().unwrap();
-    let headers: BTreeMap<String, String> =
-        lines.map(|line| line.split_once(':').unwrap()).map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
+    let headers: BTreeMap<String, String> = lines
+        .map(|line| line.split_once(':').unwrap())
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .collect();
     let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     while body.len() < length {
         if socket.read_buf(&mut body).await.unwrap_or(0) == 0 {
@@ -214,7 +216,9 @@ impl Stream {
     }
 
     /// Breaks off in the middle.
-    pub(crate) fn cut(self) {}
+    pub(crate) fn cut(self) {
+        drop(self.socket);
+    }
 
     /// Breaks off with a reset: what the client has not read yet may be lost, too.
     pub(crate) fn reset(self) {

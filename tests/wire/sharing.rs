@@ -84,8 +84,10 @@ async fn a_handler_finds_the_new_state_in_the_store_and_no_lock_in_its_way() {
 
 #[tokio::test]
 async fn a_stop_ends_every_task_wherever_it_waits() {
-    let scopes: Vec<Scope> = ["streams", "lists", "backs-off", "has-no-answer"].map(|namespace| Some(namespace.into())).to_vec();
-    let mut world = World::start(scopes, unhurried(), |informer: &mut Informer<Thing>| informer.resync_every(LONG)).await;
+    let scopes: Vec<Scope> =
+        ["streams", "lists", "backs-off", "has-no-answer"].map(|namespace| Some(namespace.into())).to_vec();
+    let mut world =
+        World::start(scopes, unhurried(), |informer: &mut Informer<Thing>| informer.resync_every(LONG)).await;
     assert_eq!(world.tasks(), 5, "one for each namespace, and the resync");
     let mut streams = world.server.next_to(&of("streams")).await.stream().await;
     streams.line(&initial_end(10)).await;
@@ -95,7 +97,10 @@ async fn a_stop_ends_every_task_wherever_it_waits() {
     lists.bytes(b"{\"items\":[").await;
     world.server.next_to(&of("backs-off")).await.json(500, &serde_json::json!({})).await;
     let unanswered = world.server.next_to(&of("has-no-answer")).await;
-    until("the stream is read", || world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 4"#)).await;
+    until("the stream is read", || {
+        world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 4"#)
+    })
+    .await;
     let (told, hangs_up) = oneshot::channel();
     tokio::spawn(async move {
         streams.hung_up().await;

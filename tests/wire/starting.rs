@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use smooth_operator::informer::{Informer, Synced, Timing};
 use serde_json::json;
+use smooth_operator::informer::{Informer, Synced, Timing};
 
 use crate::fixture::recorded;
 use crate::logs::Logs;
@@ -45,7 +45,10 @@ async fn the_bookmark_at_the_end_of_the_initial_events_makes_the_state_whole_and
     stream.line(&bookmark(7)).await;
     stream.line(&deleted(&thing("a", 8))).await;
     stream.line(&added(&thing("b", 9))).await;
-    until("the lines are read", || world.counts(r#"smooth_operator_informer_events_total{resource="things",type="BOOKMARK"} 1"#)).await;
+    until("the lines are read", || {
+        world.counts(r#"smooth_operator_informer_events_total{resource="things",type="BOOKMARK"} 1"#)
+    })
+    .await;
     assert!(world.store.is_empty() && world.has_told_nothing_more() && !world.synced.now());
     stream.line(&initial_end(10)).await;
     world.tells(&["+n/b@9 initial"]).await;
@@ -182,7 +185,8 @@ async fn a_missing_permission_names_the_rule() {
     let forbidden = recorded("auth/forbidden-list").response;
     world.asked("stream").await.json(403, &forbidden.body).await;
     until("it is said", || !logs.lines_with("WARN").is_empty()).await;
-    let rule = r#"add to the operator's ClusterRole: {apiGroups: ["test.dev"], resources: ["things"], verbs: ["watch"]}"#;
+    let rule =
+        r#"add to the operator's ClusterRole: {apiGroups: ["test.dev"], resources: ["things"], verbs: ["watch"]}"#;
     assert_eq!(logs.lines_with(rule).len(), 1, "{:?}", logs.lines_with("WARN"));
     assert!(!world.synced.now(), "what may not be read is not known to be empty");
 }

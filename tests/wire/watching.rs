@@ -16,7 +16,11 @@ use crate::world::{World, unhurried, until};
 async fn where_the_chunks_are_cut_changes_nothing() {
     let mut world = World::of_things().await;
     let mut stream = world.settled().await;
-    let text = format!("{}\r\n\r\n\n{}\n", modified(&with(thing("a", 11), "/metadata/uid", json!("uid of ä🦀"))), deleted(&thing("b", 12)));
+    let text = format!(
+        "{}\r\n\r\n\n{}\n",
+        modified(&with(thing("a", 11), "/metadata/uid", json!("uid of ä🦀"))),
+        deleted(&thing("b", 12))
+    );
     for byte in text.as_bytes() {
         stream.bytes(&[*byte]).await;
     }

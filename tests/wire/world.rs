@@ -77,7 +77,8 @@ impl<K: Object> World<K> {
     /// The next changes that are told, which have to be these.
     pub(crate) async fn tells(&mut self, changes: &[&str]) {
         for change in changes {
-            let told = timeout(LONG, self.told.recv()).await.unwrap_or_else(|_| panic!("{change} is not told")).unwrap();
+            let told =
+                timeout(LONG, self.told.recv()).await.unwrap_or_else(|_| panic!("{change} is not told")).unwrap();
             assert_eq!(told, *change);
         }
     }

@@ -118,7 +118,7 @@ impl<K: Object> Reflector<K> {
     /// Begins to learn the whole state, as one that goes on from the last one (`continues`) or as any.
     fn begin(&mut self, continues: bool) {
         self.metrics.relist(self.machine.reason().as_str());
-        self.replacement = Some(self.store.replacement(self.scope.clone(), continues));
+        self.replacement = Some(Replacement::new(self.scope.clone(), continues));
     }
 
     /// Reads one page.
@@ -197,7 +197,7 @@ impl<K: Object> Reflector<K> {
                 self.metrics.event("BOOKMARK");
                 if self.replacement.is_none() {
                     if let Err(error) = self.machine.advance(&resource_version) {
-                        return self.backwards(&error);
+                        return self.backwards(error);
                     }
                     self.store.advance(&self.scope, resource_version);
                 } else if initial_events_end {
@@ -220,7 +220,7 @@ impl<K: Object> Reflector<K> {
             return Told::GoOn;
         }
         if let Err(error) = self.machine.advance(entry.resource_version()) {
-            return self.backwards(&error);
+            return self.backwards(error);
         }
         let changes = self.store.upsert(&self.scope, entry);
         self.deliver(&changes);
@@ -234,7 +234,7 @@ impl<K: Object> Reflector<K> {
             return Told::GoOn;
         }
         if let Err(error) = self.machine.advance(resource_version) {
-            return self.backwards(&error);
+            return self.backwards(error);
         }
         let change = self.store.remove(&self.scope, key, resource_version.clone());
         self.deliver(change.as_slice());
@@ -279,7 +279,7 @@ impl<K: Object> Reflector<K> {
         Told::Unreadable
     }
 
-    fn backwards(&mut self, error: &WentBackwards) -> Told {
+    fn backwards(&mut self, error: WentBackwards) -> Told {
         self.complain(&error.to_string());
         Told::Pause(Pause::Backoff(None))
     }

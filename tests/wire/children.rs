@@ -46,7 +46,8 @@ fn rollout() -> Vec<Deployment> {
 fn wish(sent: &Value) -> Digest {
     let metadata = &sent["metadata"];
     let kept = ["labels", "annotations", "ownerReferences"].into_iter().filter(|name| metadata.get(name).is_some());
-    let metadata: Value = kept.map(|name| (name.to_owned(), metadata[name].clone())).collect::<serde_json::Map<_, _>>().into();
+    let metadata: Value =
+        kept.map(|name| (name.to_owned(), metadata[name].clone())).collect::<serde_json::Map<_, _>>().into();
     let mut wish = json!({"spec": sent["spec"]});
     if metadata != json!({}) {
         wish["metadata"] = metadata;
@@ -61,12 +62,23 @@ fn every_recorded_child_is_read() {
         for (name, object) in &objects {
             let decoded = K::decode(&object.to_string()).unwrap_or_else(|error| panic!("{name}: {error}"));
             let (meta, wire) = (decoded.meta(), &object["metadata"]);
-            assert_eq!((wire["name"].as_str(), wire["uid"].as_str()), (Some(meta.key.name()), Some(meta.uid.as_str())), "{name}");
-            assert_eq!(wire["resourceVersion"].as_str().map_or("".into(), ResourceVersion::from), meta.resource_version, "{name}");
+            assert_eq!(
+                (wire["name"].as_str(), wire["uid"].as_str()),
+                (Some(meta.key.name()), Some(meta.uid.as_str())),
+                "{name}"
+            );
+            assert_eq!(
+                wire["resourceVersion"].as_str().map_or("".into(), ResourceVersion::from),
+                meta.resource_version,
+                "{name}"
+            );
             let Some(child) = child(&decoded) else { continue };
-            let owned = wire["ownerReferences"].as_array().is_some_and(|owners| owners.iter().any(|owner| owner["controller"] == true));
+            let owned = wire["ownerReferences"]
+                .as_array()
+                .is_some_and(|owners| owners.iter().any(|owner| owner["controller"] == true));
             assert_eq!(meta.controller.is_some(), owned, "{name}");
-            let labelled = wire["labels"]["app.kubernetes.io/managed-by"] == "smooth-operator" && wire["labels"]["app.kubernetes.io/instance"] == meta.key.name();
+            let labelled = wire["labels"]["app.kubernetes.io/managed-by"] == "smooth-operator"
+                && wire["labels"]["app.kubernetes.io/instance"] == meta.key.name();
             assert_eq!(child.labelled, labelled, "{name}");
         }
         objects.len()
@@ -74,7 +86,10 @@ fn every_recorded_child_is_read() {
     let deployments = read::<Deployment>(|deployment| Some(&deployment.child));
     let services = read::<Service>(|service| Some(&service.child));
     let secrets = read::<Secret>(|_| None);
-    assert!(deployments >= 15 && services >= 4 && secrets >= 5, "{deployments} Deployments, {services} Services, {secrets} Secrets");
+    assert!(
+        deployments >= 15 && services >= 4 && secrets >= 5,
+        "{deployments} Deployments, {services} Services, {secrets} Secrets"
+    );
     assert!(rollout().len() > 50);
 }
 
@@ -140,8 +155,12 @@ fn through_a_whole_rollout_ours_changes_only_with_the_generation() {
         }
     }
     let changes = states.windows(2).filter(|pair| pair[0].child.ours != pair[1].child.ours).count();
-    let generations = states.windows(2).filter(|pair| pair[0].child.meta.generation != pair[1].child.meta.generation).count();
-    assert!(changes < generations, "the restart by a stranger is a generation and nothing of ours: {changes} of {generations}");
+    let generations =
+        states.windows(2).filter(|pair| pair[0].child.meta.generation != pair[1].child.meta.generation).count();
+    assert!(
+        changes < generations,
+        "the restart by a stranger is a generation and nothing of ours: {changes} of {generations}"
+    );
 }
 
 #[test]
@@ -167,7 +186,8 @@ async fn an_owner_that_would_be_a_second_controller_is_refused_by_the_server() {
 
 #[test]
 fn a_secret_is_another_one_when_its_data_is_and_not_when_its_labels_are() {
-    let (created, rotated, labelled) = (secret("secrets/create"), secret("secrets/patch-data"), secret("secrets/patch-label"));
+    let (created, rotated, labelled) =
+        (secret("secrets/create"), secret("secrets/patch-data"), secret("secrets/patch-label"));
     assert_eq!(secret("secrets/get").hash, created.hash);
     assert_ne!(rotated.hash, created.hash);
     assert!(labelled.meta.resource_version > rotated.meta.resource_version && labelled.hash == rotated.hash);

@@ -62,9 +62,9 @@ use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
-use apply::{Done, Why, apply};
+use apply::{Applied, Done, Why, apply};
 use build::build;
-use memory::{Memory, Written};
+use memory::{Memory, Refused, Written};
 use observe::{Observed, Stores, observe};
 use report::{Outcome, Urgency, report, urgency};
 use validate::{Verdict, validate};
@@ -97,14 +97,15 @@ impl Reconciler {
             self.forget(key);
             return Ok(Action::Done);
         };
-        let applied = match validate(&observed) {
+        let (applied, written) = match validate(&observed) {
             Verdict::HandsOff(why) => return self.say(&observed, &Outcome::HandsOff(&why)).await,
             Verdict::Wanted(wanted) => {
                 let children = build(&observed.server, &wanted).map_err(|source| unbuildable(key, source))?;
-                apply(&self.client, &self.memory, &observed, &wanted, &children).await?
+                apply(&self.client, &self.memory, &observed, &wanted, &children).await
             }
         };
         self.tell(&observed, &applied.done);
+        written?;
         self.say(&observed, &Outcome::Applied(&applied)).await
     }
 
@@ -130,7 +131,7 @@ impl Reconciler {
                 self.write_status(server, &status).await?;
             }
         }
-        Ok(Action::Done)
+        Ok(next(outcome, Instant::now()))
     }
 
     async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
@@ -186,6 +187,14 @@ fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
 
 fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Error> {
     crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
+}
+
+/// What is awaited that sends no event: the end of a refusal.
+fn next(outcome: &Outcome<'_>, now: Instant) -> Action {
+    match outcome {
+        Outcome::Applied(Applied { refused: Some(Refused { until, .. }), .. }) => Action::RequeueAfter(*until - now),
+        Outcome::Applied(Applied { refused: None, .. }) | Outcome::HandsOff(_) => Action::Done,
+    }
 }
 
 /// Whether the Deployment's controller has said anything of its present generation.

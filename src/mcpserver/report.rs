@@ -108,7 +108,7 @@ impl View<'_> {
                 "NameConflict",
                 &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),
             ),
-            Outcome::Applied(Applied { refused: Some(message), .. }) => no("InvalidSpec", message),
+            Outcome::Applied(Applied { refused: Some(refused), .. }) => no("InvalidSpec", &refused.message),
             Outcome::Applied(Applied { refused: None, .. })
             | Outcome::HandsOff(HandsOff::Terminating | HandsOff::Suspended) => {
                 finding(ACCEPTED, ConditionStatus::True, "Accepted", "the spec can be followed")

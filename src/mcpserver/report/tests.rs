@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::memory::Refused;
 use super::super::testing::{UID, deployment, observed, owner, server};
 use super::*;
 
@@ -132,7 +133,13 @@ fn a_conflict_says_nothing_of_the_strangers_pods() {
 
 #[test]
 fn a_refusal_is_quoted() {
-    let refused = Applied { refused: Some("spec.x: Invalid value".to_owned()), ..applied(None) };
+    let refused = Refused {
+        hash: "of the wish".to_owned(),
+        of: None,
+        message: "spec.x: Invalid value".to_owned(),
+        until: tokio::time::Instant::now(),
+    };
+    let refused = Applied { refused: Some(refused), ..applied(None) };
     let status = report_at(NOW, &world(1, None), &refused);
     assert_eq!((said(&status, ACCEPTED), status.phase), (pair("False", "InvalidSpec"), Some(Phase::Failed)));
     assert_eq!(status.condition(ACCEPTED).unwrap().message, "spec.x: Invalid value");

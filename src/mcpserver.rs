@@ -51,6 +51,8 @@ mod testing;
 pub mod triggers;
 pub mod validate;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -83,7 +85,7 @@ pub struct Reconciler {
 
 impl Reconcile<ObjectKey> for Reconciler {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, controller::Error> {
-        self.six_steps(key).await.map_err(controller::Error::transient)
+        self.six_steps(key).await.map_err(judge)
     }
 }
 
@@ -171,6 +173,16 @@ impl Reconciler {
     }
 }
 
+/// Whoever is asked too much says when to come back. Not at once, in any case, and not in an hour.
+fn judge(error: Error) -> controller::Error {
+    const SOONEST: Duration = Duration::from_secs(1);
+    const LATEST: Duration = Duration::from_secs(5 * 60);
+    match error.retry_after() {
+        Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
+        None => controller::Error::transient(error),
+    }
+}
+
 /// The whole status, as server-side apply wants it. The uid makes sure that it is about this server and no later one.
 fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
     json!({
@@ -234,4 +246,26 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
 fn unbuildable(key: &ObjectKey, source: serde_json::Error) -> Error {
     let operation = Request::get(&crate::object::DEPLOYMENTS, key).operation;
     Error::Answer { operation: Box::new(operation), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::Status;
+
+    #[test]
+    fn a_busy_server_is_asked_again_when_it_says_but_neither_at_once_nor_in_an_hour() {
+        let answered = |retry_after: Option<u64>| {
+            let operation = Request::get(&MCPSERVERS, &ObjectKey::new("n", "a")).operation;
+            let status = Box::new(Status { code: 429, ..Status::default() });
+            let retry_after = retry_after.map(Duration::from_secs);
+            judge(Error::Api { operation: Box::new(operation), status, retry_after })
+        };
+        let wait = |seconds| match answered(Some(seconds)) {
+            controller::Error::Busy(_, wait) => wait.as_secs(),
+            other => panic!("{other}"),
+        };
+        assert_eq!([wait(0), wait(9), wait(86_400)], [1, 9, 300]);
+        assert!(matches!(answered(None), controller::Error::Transient(_)));
+    }
 }

@@ -41,7 +41,7 @@ pub mod request;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, Limited};
 use kube_client::client::Body;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -154,7 +154,7 @@ impl Client {
         let exchange = async {
             let body = self.open(request).await?;
             let collected = Limited::new(body, Self::MAX_OBJECT).collect().await;
-            collected.map(|body| body.to_bytes()).map_err(|source| broken(&operation, source))
+            collected.map(Collected::to_bytes).map_err(|source| broken(&operation, source))
         };
         timeout(limit, exchange).await.unwrap_or_else(|_| Err(timed_out(&operation, limit)))
     }

@@ -51,8 +51,8 @@ use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError, Health, Server};
 use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
-use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
 use crate::leader_election::config::hostname;
+use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
 use crate::mcpserver::Reconciler;
 use crate::mcpserver::observe::{child_indexes, server_indexes};
 use crate::mcpserver::triggers::Informers;
@@ -263,7 +263,8 @@ fn informers(settings: &Settings) -> Informers {
 fn health(synced: &[(&'static str, Synced)]) -> Health {
     let synced = synced.to_vec();
     Health::new().with_check("informers-synced", move || {
-        let waiting: Vec<&str> = synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
+        let waiting: Vec<&str> =
+            synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
         if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
     })
 }

@@ -117,7 +117,7 @@ impl Reconciler {
     async fn say(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
         let server = &observed.server;
         let key = &server.meta.key;
-        let status = report(observed, outcome, (self.wall_clock)());
+        let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
             Urgency::None => self.memory.agrees(key),
@@ -137,8 +137,13 @@ impl Reconciler {
         let key = &server.meta.key;
         let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
         let operation = request.operation.clone();
-        let answer = self.client.send::<Box<RawValue>>(request).await?;
-        let version = resource_version(&answer).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+        let answer = match self.client.send::<Box<RawValue>>(request).await {
+            // It was deleted a moment ago, and the event that says so is on its way.
+            Err(error) if error.code() == 404 => return Ok(()),
+            answer => answer?,
+        };
+        let version = resource_version(&answer)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
         self.memory.wrote(key, Written::Status, version, Instant::now());
         self.memory.agrees(key);
         let phase = status.phase.map_or("", Phase::as_str);
@@ -187,6 +192,11 @@ fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Er
     crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
 }
 
+/// Times in Kubernetes objects have no fractions, and neither have those that people compare with them.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
 /// Whether the Deployment's controller has said anything of its present generation.
 fn controller_spoke(outcome: &Outcome<'_>) -> bool {
     match outcome {
@@ -206,7 +216,11 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
     let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
     ServerReport {
         phase: status.phase.map_or("", Phase::as_str).to_owned(),
-        conditions: status.conditions.iter().map(|found| (found.condition_type.clone(), found.status.to_string())).collect(),
+        conditions: status
+            .conditions
+            .iter()
+            .map(|found| (found.condition_type.clone(), found.status.to_string()))
+            .collect(),
         replicas: vec![
             ("desired", desired),
             ("current", status.replicas),

@@ -56,17 +56,41 @@ pub struct RunArgs {
     retry_period: Duration,
 
     /// Where /metrics is served; 0 for nowhere.
-    #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = "SMOOTH_OPERATOR_METRICS_BIND_ADDRESS", help_heading = "Listening")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = ":8080",
+        env = "SMOOTH_OPERATOR_METRICS_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
     metrics_bind_address: BindAddress,
     /// Where /healthz and /readyz are served; 0 for nowhere.
-    #[arg(long, value_name = "ADDRESS", default_value = ":8081", env = "SMOOTH_OPERATOR_HEALTH_BIND_ADDRESS", help_heading = "Listening")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = ":8081",
+        env = "SMOOTH_OPERATOR_HEALTH_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
     health_bind_address: BindAddress,
 
     /// How log lines look: text or json.
-    #[arg(long, value_name = "FORMAT", default_value = "text", env = "SMOOTH_OPERATOR_LOG_FORMAT", help_heading = "Logging")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "SMOOTH_OPERATOR_LOG_FORMAT",
+        help_heading = "Logging"
+    )]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug or trace, or a list like info,smooth_operator::informer=debug.
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "SMOOTH_OPERATOR_LOG_LEVEL", help_heading = "Logging")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "SMOOTH_OPERATOR_LOG_LEVEL",
+        help_heading = "Logging"
+    )]
     log_level: String,
 
     /// The server ends each watch after this time, or up to twice as long. Some load balancers cut what is older than 4 minutes.
@@ -112,7 +136,9 @@ async fn greet(connection: &Connection) -> anyhow::Result<String> {
 
 fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
     let lease_namespace = args.lease_namespace.as_deref().unwrap_or(namespace);
-    let election = args.leader_elect.then(|| Election { lease: ObjectKey::new(lease_namespace, args.lease_name.as_str()), timing });
+    let election = args
+        .leader_elect
+        .then(|| Election { lease: ObjectKey::new(lease_namespace, args.lease_name.as_str()), timing });
     let seconds = args.watch_timeout.as_secs().max(1);
     Settings {
         namespaces: args.namespaces.0,
@@ -177,12 +203,17 @@ fn label(text: &str) -> Result<String, String> {
         && text.chars().all(inner)
         && !text.starts_with('-')
         && !text.ends_with('-');
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name: at most 63 lower-case letters, digits and '-'")) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no name: at most 63 lower-case letters, digits and '-'"))
+    }
 }
 
 /// `90s`, `5m`, `1h30m`, as Kubernetes' own programs take it.
 fn duration(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 90s, 5m or 1h30m"))?;
+    let span =
+        text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 90s, 5m or 1h30m"))?;
     Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
 }
 

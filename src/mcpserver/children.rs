@@ -140,7 +140,8 @@ impl Object for Secret {
 
     /// The decoder's messages quote what they could not read, so none of them leaves this function.
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json).map_err(|_quotes_the_data| de::Error::custom("its data is not what a Secret's data is"))
+        serde_json::from_str(json)
+            .map_err(|_quotes_the_data| de::Error::custom("its data is not what a Secret's data is"))
     }
 
     fn meta(&self) -> &Meta {
@@ -176,7 +177,8 @@ struct WireMetadata<'json> {
 impl Child {
     fn decode(metadata: &RawValue, spec: &Value) -> Result<Self, serde_json::Error> {
         let meta: Meta = serde_json::from_str(metadata.get())?;
-        let WireMetadata { labels, annotations, owner_references, managed_fields } = serde_json::from_str(metadata.get())?;
+        let WireMetadata { labels, annotations, owner_references, managed_fields } =
+            serde_json::from_str(metadata.get())?;
         let has = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
         let labelled = has(MANAGED_BY, SMOOTH_OPERATOR) && has(NAME, MCPSERVER) && has(INSTANCE, meta.key.name());
         let applied = annotations.get(APPLIED_HASH).cloned();
@@ -264,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_secrets_hash_is_of_its_data_in_whatever_order() {
-        let text = |data: &str| format!(r#"{{"metadata":{{"name":"s","uid":"1","resourceVersion":"2"}},"data":{data}}}"#);
+        let text =
+            |data: &str| format!(r#"{{"metadata":{{"name":"s","uid":"1","resourceVersion":"2"}},"data":{data}}}"#);
         let one = Secret::decode(&text(r#"{"A":"eA==","B":"eQ=="}"#)).unwrap();
         let two = Secret::decode(&text(r#"{"B":"eQ==","A":"eA=="}"#)).unwrap();
         assert_eq!(one.hash, two.hash);
@@ -288,7 +291,8 @@ mod tests {
     fn nothing_of_a_secrets_data_is_kept_or_told() {
         let secret = secret(&json!({"TOKEN": "c2VjcmV0"}));
         assert!(!format!("{secret:?}").contains("c2VjcmV0"), "{secret:?}");
-        let error = Secret::decode(r#"{"metadata":{"name":"s","uid":"1","resourceVersion":"2"},"data":"c2VjcmV0"}"#).unwrap_err();
+        let error = Secret::decode(r#"{"metadata":{"name":"s","uid":"1","resourceVersion":"2"},"data":"c2VjcmV0"}"#)
+            .unwrap_err();
         assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
     }
 

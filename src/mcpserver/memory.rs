@@ -71,12 +71,10 @@ impl Memory {
     pub fn behind(&self, key: &ObjectKey, stores: &Stores, now: Instant) -> Option<Duration> {
         let mut memories = self.lock();
         let memory = memories.get_mut(key)?;
-        memory.writes.retain(|what, version| {
-            !match what {
-                Written::Deployment => stores.deployments.has_seen(key, version),
-                Written::Service => stores.services.has_seen(key, version),
-                Written::Status => stores.servers.has_seen(key, version),
-            }
+        memory.writes.retain(|what, version| !match what {
+            Written::Deployment => stores.deployments.has_seen(key, version),
+            Written::Service => stores.services.has_seen(key, version),
+            Written::Status => stores.servers.has_seen(key, version),
         });
         let waited = now.duration_since(memory.written_at?);
         let rest = STALE.saturating_sub(waited);

@@ -232,8 +232,10 @@ mod tests {
 
     #[test]
     fn a_digest_knows_no_order_of_keys_but_the_order_of_items() {
-        let (a, b): (Value, Value) =
-            (serde_json::from_str(r#"{"a":1,"b":[1,2]}"#).unwrap(), serde_json::from_str(r#"{"b":[1,2],"a":1}"#).unwrap());
+        let (a, b): (Value, Value) = (
+            serde_json::from_str(r#"{"a":1,"b":[1,2]}"#).unwrap(),
+            serde_json::from_str(r#"{"b":[1,2],"a":1}"#).unwrap(),
+        );
         assert_eq!(Digest::of(&a), Digest::of(&b));
         assert_ne!(Digest::of(&a), Digest::of(&json!({"a": 1, "b": [2, 1]})));
         assert_ne!(Digest::of(&json!({"a": "1"})), Digest::of(&json!({"a": 1})));

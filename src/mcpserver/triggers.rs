@@ -61,7 +61,14 @@ impl Informers {
     }
 
     /// Starts them all on `tasks`. They end with `stop`.
-    pub fn start(self, client: &Client, metrics: &Metrics, seeds: &mut StdRng, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+    pub fn start(
+        self,
+        client: &Client,
+        metrics: &Metrics,
+        seeds: &mut StdRng,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
         fn start<K: Object>(
             informer: Informer<K>,
             client: &Client,

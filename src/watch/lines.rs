@@ -91,7 +91,9 @@ mod tests {
     use super::*;
 
     fn drain(lines: &mut Lines) -> Vec<String> {
-        std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
+        std::iter::from_fn(|| lines.next_line().unwrap())
+            .map(|line| String::from_utf8(line.to_vec()).unwrap())
+            .collect()
     }
 
     #[test]

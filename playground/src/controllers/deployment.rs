@@ -77,12 +77,7 @@ impl Controller {
     }
 
     /// Plans and acts once; returns the ReplicaSets that this made or changed.
-    fn pass(
-        &self,
-        deployment: &Value,
-        sets: &[Arc<Value>],
-        queue: &mut Queue<Key>,
-    ) -> Result<Vec<Arc<Value>>, Status> {
+    fn pass(&self, deployment: &Value, sets: &[Arc<Value>], queue: &mut Queue<Key>) -> Result<Vec<Arc<Value>>, Status> {
         let Plan { create, update, delete, status, again } = plan(deployment, sets, self.cluster.now());
         let namespace = namespace(deployment);
         if let Some(again) = again {

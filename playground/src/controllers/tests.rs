@@ -41,7 +41,9 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(Duration::from_secs(3600), waiting).await.unwrap_or_else(|_| panic!("never: {what}; {:#?}", self.standing()))
+        timeout(Duration::from_secs(3600), waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never: {what}; {:#?}", self.standing()))
     }
 
     /// What there is, for a test's last words.
@@ -149,9 +151,10 @@ async fn a_deployment_lives_through_the_recorded_story() {
     world.until_reason(server, "Progressing", "NewReplicaSetAvailable").await;
     world.apply(&sent("deployments/apply-scale.json"));
     settled(&world, 3).await;
-    for (manager, step) in
-        [("kubectl-rollout", "deployments/stranger-annotation.json"), ("kubectl-edit", "deployments/stranger-replicas.json")]
-    {
+    for (manager, step) in [
+        ("kubectl-rollout", "deployments/stranger-annotation.json"),
+        ("kubectl-edit", "deployments/stranger-replicas.json"),
+    ] {
         world.cluster.patch_merge(DEPLOYMENTS, "default", server, None, &sent(step), manager).unwrap();
         settled(&world, if manager == "kubectl-edit" { 6 } else { 3 }).await;
     }

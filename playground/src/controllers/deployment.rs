@@ -61,7 +61,8 @@ impl Controller {
         let mut adopted = false;
         for key in self.sets.orphans(namespace(deployment)) {
             let Some(set) = self.cluster.get(REPLICA_SETS, &key.namespace, &key.name) else { continue };
-            if is_deleting(deployment) || !selector::matches(&deployment["spec"]["selector"], &set["metadata"]["labels"])
+            if is_deleting(deployment)
+                || !selector::matches(&deployment["spec"]["selector"], &set["metadata"]["labels"])
             {
                 continue;
             }
@@ -76,12 +77,7 @@ impl Controller {
     }
 
     /// Plans and acts once; returns the ReplicaSets that this made or changed.
-    fn pass(
-        &self,
-        deployment: &Value,
-        sets: &[Arc<Value>],
-        queue: &mut Queue<Key>,
-    ) -> Result<Vec<Arc<Value>>, Status> {
+    fn pass(&self, deployment: &Value, sets: &[Arc<Value>], queue: &mut Queue<Key>) -> Result<Vec<Arc<Value>>, Status> {
         let Plan { create, update, delete, status, again } = plan(deployment, sets, self.cluster.now());
         let namespace = namespace(deployment);
         if let Some(again) = again {

@@ -35,7 +35,7 @@ use crate::resources::Registry;
 use crate::status::Status;
 use crate::storage::{EventKind, Key};
 
-pub use status::{Moment, next, scheduled, unschedulable};
+pub use status::{Moment, next, unschedulable};
 
 /// The only node.
 pub const NODE: &str = "playground";
@@ -95,9 +95,7 @@ impl Kubelet {
         }
         pod["spec"]["nodeName"] = NODE.into();
         let namespace = namespace(&pod).to_owned();
-        let bound = self.cluster.update(PODS, &namespace, pod, SCHEDULER)?;
-        let status = scheduled(&bound, self.cluster.now());
-        self.write_status((*bound).clone(), status, SCHEDULER)
+        self.cluster.update(PODS, &namespace, pod, SCHEDULER).map(drop)
     }
 
     fn write_status(&self, mut pod: Value, status: Value, manager: &str) -> Result<(), Status> {
@@ -117,18 +115,15 @@ impl Kubelet {
             queue.add_at(key.clone(), end);
             return Ok(());
         }
-        let options = DeleteOptions {
-            uid: Some(uid(pod).to_owned()),
-            grace_period_seconds: Some(0),
-            ..DeleteOptions::default()
-        };
+        let options =
+            DeleteOptions { uid: Some(uid(pod).to_owned()), grace_period_seconds: Some(0), ..DeleteOptions::default() };
         self.cluster.delete(PODS, namespace(pod), name(pod), &options).map(drop)
     }
 
     fn advance(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
-        let missing = sources::of(pod).into_iter().find(|source| {
-            self.cluster.get(source.table, &key.namespace, &source.name).is_none()
-        });
+        let missing = sources::of(pod)
+            .into_iter()
+            .find(|source| self.cluster.get(source.table, &key.namespace, &source.name).is_none());
         let (instant, now) = (Instant::now(), self.cluster.now());
         let record = self.record(pod);
         let address = record.address;

@@ -41,7 +41,9 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(Duration::from_secs(3600), waiting).await.unwrap_or_else(|_| panic!("never: {what}; {:#?}", self.standing()))
+        timeout(Duration::from_secs(3600), waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never: {what}; {:#?}", self.standing()))
     }
 
     /// What there is, for a test's last words.
@@ -149,9 +151,10 @@ async fn a_deployment_lives_through_the_recorded_story() {
     world.until_reason(server, "Progressing", "NewReplicaSetAvailable").await;
     world.apply(&sent("deployments/apply-scale.json"));
     settled(&world, 3).await;
-    for (manager, step) in
-        [("kubectl-rollout", "deployments/stranger-annotation.json"), ("kubectl-edit", "deployments/stranger-replicas.json")]
-    {
+    for (manager, step) in [
+        ("kubectl-rollout", "deployments/stranger-annotation.json"),
+        ("kubectl-edit", "deployments/stranger-replicas.json"),
+    ] {
         world.cluster.patch_merge(DEPLOYMENTS, "default", server, None, &sent(step), manager).unwrap();
         settled(&world, if manager == "kubectl-edit" { 6 } else { 3 }).await;
     }
@@ -347,18 +350,18 @@ async fn a_settled_cluster_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_deployments_come_and_go() {
+async fn a_burst_of_deployments_comes_and_goes() {
     let world = World::new();
-    for number in 0..1000 {
+    for number in 0..200 {
         world.apply(&deployment(&format!("d-{number}"), 1, "good:1"));
     }
     world
-        .until("a thousand pods run", |cluster| {
+        .until("all pods run", |cluster| {
             let pods = cluster.list("pods", None);
-            (pods.iter().filter(|pod| text(pod, &["status", "phase"]) == "Running").count() == 1000).then_some(())
+            (pods.iter().filter(|pod| text(pod, &["status", "phase"]) == "Running").count() == 200).then_some(())
         })
         .await;
-    for number in 0..1000 {
+    for number in 0..200 {
         world.delete(DEPLOYMENTS, &format!("d-{number}"), Propagation::Background);
     }
     world.until("all pods are gone", |cluster| cluster.list("pods", None).is_empty().then_some(())).await;

@@ -18,7 +18,7 @@
 //! - Every write passes the [`Fence`], and its timeout ends no later than the fence's own time: a write that
 //!   could not be sent before leadership ran out is dropped, wherever it waits.
 //! - Every wait has an end, every answer a greatest size.
-//! - An [`Error`] names the operation, and knows the [mend](Error::mend) where there is a known one.
+//! - An [`Error`] names the operation, and the mend where one is known: the RBAC rule to add, the credentials to renew.
 //!
 //! # What it does not promise
 //!
@@ -51,6 +51,7 @@ pub use error::{Error, StreamError};
 pub use fence::Fence;
 pub use request::{FIELD_MANAGER, ListParams, Operation, Request, Verb, WatchParams};
 
+use crate::telemetry::ClientMetrics;
 use crate::watch::list::ListError;
 use crate::watch::{Lines, ListMeta, ListSplitter, Status};
 
@@ -64,6 +65,7 @@ type BodyError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Client {
     transport: kube_client::Client,
     fence: Fence,
+    metrics: Option<ClientMetrics>,
 }
 
 impl Client {
@@ -74,7 +76,13 @@ impl Client {
 
     /// A client over an existing connection, with a fence that lets everything pass.
     pub fn new(transport: kube_client::Client) -> Self {
-        Self { transport, fence: Fence::always_open() }
+        Self { transport, fence: Fence::always_open(), metrics: None }
+    }
+
+    /// The same connection, with its requests counted.
+    #[must_use]
+    pub fn measured_by(&self, metrics: ClientMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self.clone() }
     }
 
     /// The same connection behind another fence.
@@ -147,15 +155,22 @@ impl Client {
     async fn open(&self, request: Request) -> Result<Body, Error> {
         let Request { operation, method, uri, content_type, body } = request;
         let started = Instant::now();
-        let mut http = http::Request::builder().method(method).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
+        let mut http = http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
         http = http.header(http::header::ACCEPT, "application/json");
         if let Some(content_type) = content_type {
             http = http.header(http::header::CONTENT_TYPE, content_type);
         }
         let http = http.body(Body::from(body)).map_err(|error| broken(&operation, error.into()))?;
-        let answer = self.transport.send(http).await.map_err(|error| broken(&operation, error.into()))?;
+        let answer = self.transport.send(http).await;
+        let elapsed = started.elapsed();
+        match (&self.metrics, &answer) {
+            (Some(metrics), Ok(answer)) => metrics.answered(method.as_str(), answer.status().as_u16(), elapsed),
+            (Some(metrics), Err(_)) => metrics.failed(method.as_str(), elapsed),
+            (None, _) => {}
+        }
+        let answer = answer.map_err(|error| broken(&operation, error.into()))?;
         let code = answer.status();
-        tracing::debug!(%operation, code = code.as_u16(), elapsed = ?started.elapsed(), "asked the API server");
+        tracing::debug!(%operation, code = code.as_u16(), ?elapsed, "asked the API server");
         if code.is_success() { Ok(answer.into_body()) } else { Err(refusal(operation, answer).await) }
     }
 }

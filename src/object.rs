@@ -240,6 +240,13 @@ pub struct Meta {
     pub controller: Option<Controller>,
 }
 
+impl Meta {
+    /// Whether the object with this uid controls it.
+    pub fn is_controlled_by(&self, owner: &Uid) -> bool {
+        self.controller.as_ref().is_some_and(|controller| controller.uid == *owner)
+    }
+}
+
 impl<'de> Deserialize<'de> for Meta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = WireMeta::deserialize(deserializer)?;

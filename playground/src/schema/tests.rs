@@ -194,6 +194,29 @@ fn the_metadata_of_a_definition_may_restrict_names_only() {
 }
 
 #[test]
+fn a_rule_may_blame_the_name_only_where_the_schema_declares_it() {
+    let version = |metadata: Value| {
+        json!({"schema": {"openAPIV3Schema": {
+            "type": "object",
+            "properties": {"metadata": metadata},
+            "x-kubernetes-validations": [
+                {"rule": "self.metadata.name != 'x'", "message": "no", "fieldPath": ".metadata.name"},
+            ],
+        }}})
+    };
+    let told = Structural::from_crd_version(&version(json!({"type": "object"}))).unwrap_err();
+    assert_eq!(
+        texts(&told),
+        ["spec.validation.openAPIV3Schema.x-kubernetes-validations[0].fieldPath: Invalid value: \".metadata.name\": \
+          must be a valid path"]
+    );
+    let declared = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+    let schema = Structural::from_crd_version(&version(declared)).unwrap();
+    let causes = schema.validate(&json!({"metadata": {"name": "x"}}), None);
+    assert_eq!(texts(&causes), ["metadata.name: Invalid value: no"]);
+}
+
+#[test]
 fn rules_that_make_no_sense_are_refused() {
     let properties = json!({
         "s": {"type": "string"},

@@ -11,13 +11,19 @@
 
 use std::sync::Arc;
 
-use super::children::Secret;
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::children::{Deployment, Secret, Service};
 use super::observe::{BY_SECRET, BY_UID, Stores};
 use crate::api::MCPServer;
-use crate::informer::{Change, Informer};
+use crate::client::Client;
+use crate::informer::{Change, Informer, Synced};
 use crate::object::{Object, ObjectKey};
+use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
-use super::children::{Deployment, Service};
 
 /// The informers of all that a reconcile reads.
 pub struct Informers {
@@ -43,13 +49,50 @@ impl Informers {
         }
     }
 
+    /// When each of them has synced.
+    pub fn synced(&self) -> Vec<(&'static str, Synced)> {
+        let Self { servers, deployments, services, secrets } = self;
+        vec![
+            (MCPServer::RESOURCE.plural, servers.synced()),
+            (Deployment::RESOURCE.plural, deployments.synced()),
+            (Service::RESOURCE.plural, services.synced()),
+            (Secret::RESOURCE.plural, secrets.synced()),
+        ]
+    }
+
+    /// Starts them all on `tasks`. They end with `stop`.
+    pub fn start(
+        self,
+        client: &Client,
+        metrics: &Metrics,
+        seeds: &mut StdRng,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
+        fn start<K: Object>(
+            informer: Informer<K>,
+            client: &Client,
+            metrics: &Metrics,
+            seeds: &mut StdRng,
+            tasks: &mut JoinSet<()>,
+            stop: &CancellationToken,
+        ) {
+            informer.start(client, &metrics.informer(K::RESOURCE.plural), seeds.random(), tasks, stop);
+        }
+        let Self { servers, deployments, services, secrets } = self;
+        start(servers, client, metrics, seeds, tasks, stop);
+        start(deployments, client, metrics, seeds, tasks, stop);
+        start(services, client, metrics, seeds, tasks, stop);
+        start(secrets, client, metrics, seeds, tasks, stop);
+    }
+
     /// Puts the keys of whatever changes from now on into `queue`.
     pub fn feed(&mut self, queue: &Workqueue<ObjectKey>) {
         let stores = self.stores();
         let to = queue.clone();
         self.servers.subscribe(move |change: &Change<MCPServer>| {
-            for key in change.new.iter().chain(&change.old).map(|entry| entry.key()).take(1) {
-                to.add_with_priority(key.clone(), priority(change));
+            if let Some(entry) = change.states().next() {
+                to.add_with_priority(entry.key().clone(), priority(change));
             }
         });
         feed_children(&mut self.deployments, queue, &stores);

@@ -29,8 +29,8 @@
 //! # What it does not promise
 //!
 //! That every object in the cluster decodes. Somebody may have stored one before the schema became stricter, and a
-//! newer version of this operator may know more than this one. Such an object is [kept as invalid](crate::informer::store)
-//! and said so; it stops nobody else.
+//! newer version of this operator may know more than this one. Such an object has an [unreadable spec](MCPServer::spec),
+//! which its status then says; it stops nobody else.
 //!
 //! # What to try
 //!
@@ -61,8 +61,9 @@ pub struct MCPServer {
     /// Which one it is.
     #[serde(rename = "metadata")]
     pub meta: Meta,
-    /// What is wanted.
-    pub spec: MCPServerSpec,
+    /// What is wanted; or what makes it unreadable, the field and the value as far as the decoder can tell.
+    #[serde(deserialize_with = "readable")]
+    pub spec: Result<MCPServerSpec, String>,
     /// What this operator last said about it.
     #[serde(default, deserialize_with = "lenient")]
     pub status: Option<MCPServerStatus>,
@@ -78,6 +79,12 @@ impl Object for MCPServer {
     fn meta(&self) -> &Meta {
         &self.meta
     }
+}
+
+/// A spec that can't be read is no reason to lose the object: its status is the place to say so.
+fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<MCPServerSpec, String>, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(text.get()).map_err(|error| error.to_string()))
 }
 
 /// A status that this version can't read is as good as none: it is ours, and is written anew. It must not make the
@@ -99,10 +106,20 @@ mod tests {
             r#"{"metadata":{"namespace":"a","name":"b","uid":"u","resourceVersion":"1"},"spec":{"image":"x"}}"#,
         )
         .unwrap();
-        let MCPServerSpec { image, replicas, port, secret_name, service, suspend } = server.spec;
+        let MCPServerSpec { image, replicas, port, secret_name, service, suspend } = server.spec.unwrap();
         assert_eq!((image.as_str(), replicas, port, secret_name, suspend), ("x", 1, 8080, None, false));
         assert_eq!(service, ServiceSpec::default());
         assert_eq!(server.status, None);
+    }
+
+    #[test]
+    fn a_spec_that_can_not_be_read_names_what_is_wrong_and_keeps_the_object() {
+        let server = MCPServer::decode(
+            r#"{"metadata":{"namespace":"a","name":"b","uid":"u","resourceVersion":"1"},"spec":{"image":"x","port":"http"}}"#,
+        )
+        .unwrap();
+        assert!(server.spec.unwrap_err().starts_with(r#"invalid type: string "http", expected i32"#));
+        assert_eq!(server.meta.key.name(), "b");
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! - Every write passes the [`Fence`], and its timeout ends no later than the fence's own time: a write that
 //!   could not be sent before leadership ran out is dropped, wherever it waits.
 //! - Every wait has an end, every answer a greatest size.
-//! - An [`Error`] names the operation, and knows the [mend](Error::mend) where there is a known one.
+//! - An [`Error`] names the operation, and the mend where one is known: the RBAC rule to add, the credentials to renew.
 //!
 //! # What it does not promise
 //!
@@ -51,6 +51,7 @@ pub use error::{Error, StreamError};
 pub use fence::Fence;
 pub use request::{FIELD_MANAGER, ListParams, Operation, Request, Verb, WatchParams};
 
+use crate::telemetry::ClientMetrics;
 use crate::watch::list::ListError;
 use crate::watch::{Lines, ListMeta, ListSplitter, Status};
 
@@ -64,6 +65,8 @@ type BodyError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Client {
     transport: kube_client::Client,
     fence: Fence,
+    metrics: Option<ClientMetrics>,
+    timeout: Duration,
 }
 
 impl Client {
@@ -74,13 +77,25 @@ impl Client {
 
     /// A client over an existing connection, with a fence that lets everything pass.
     pub fn new(transport: kube_client::Client) -> Self {
-        Self { transport, fence: Fence::always_open() }
+        Self { transport, fence: Fence::always_open(), metrics: None, timeout: Self::TIMEOUT }
+    }
+
+    /// The same connection, with its requests counted.
+    #[must_use]
+    pub fn measured_by(&self, metrics: ClientMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self.clone() }
     }
 
     /// The same connection behind another fence.
     #[must_use]
     pub fn behind(&self, fence: Fence) -> Self {
         Self { fence, ..self.clone() }
+    }
+
+    /// The same connection with another bound than [`TIMEOUT`](Self::TIMEOUT), for a caller who has less time.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
     }
 
     /// Asks, and reads the answer as `T`.
@@ -90,8 +105,9 @@ impl Client {
     /// See [`Error`].
     pub async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let operation = request.operation.clone();
-        let body = self.bounded(request, Self::TIMEOUT).await?;
-        serde_json::from_slice(&body).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+        let body = self.bounded(request, self.timeout).await?;
+        serde_json::from_slice(&body)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
     }
 
     /// Reads one page of a list and hands over each item as its bytes arrive.
@@ -109,7 +125,7 @@ impl Client {
             }
             splitter.finish().map_err(|error| unreadable(&operation, error))
         };
-        timeout(Self::TIMEOUT, read).await.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))
+        timeout(self.timeout, read).await.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))
     }
 
     /// Opens a watch. The wait for its first byte is bounded; how long it then stays silent is for the caller to judge.
@@ -119,8 +135,8 @@ impl Client {
     /// See [`Error`]: the server refused to begin.
     pub async fn watch(&self, request: Request) -> Result<WatchStream, Error> {
         let operation = request.operation.clone();
-        let opened = timeout(Self::TIMEOUT, self.open(request)).await;
-        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))?;
+        let opened = timeout(self.timeout, self.open(request)).await;
+        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))?;
         Ok(WatchStream { body, lines: Lines::new(Self::MAX_OBJECT) })
     }
 
@@ -147,15 +163,23 @@ impl Client {
     async fn open(&self, request: Request) -> Result<Body, Error> {
         let Request { operation, method, uri, content_type, body } = request;
         let started = Instant::now();
-        let mut http = http::Request::builder().method(method).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
+        let mut http =
+            http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
         http = http.header(http::header::ACCEPT, "application/json");
         if let Some(content_type) = content_type {
             http = http.header(http::header::CONTENT_TYPE, content_type);
         }
         let http = http.body(Body::from(body)).map_err(|error| broken(&operation, error.into()))?;
-        let answer = self.transport.send(http).await.map_err(|error| broken(&operation, error.into()))?;
+        let answer = self.transport.send(http).await;
+        let elapsed = started.elapsed();
+        match (&self.metrics, &answer) {
+            (Some(metrics), Ok(answer)) => metrics.answered(method.as_str(), answer.status().as_u16(), elapsed),
+            (Some(metrics), Err(_)) => metrics.failed(method.as_str(), elapsed),
+            (None, _) => {}
+        }
+        let answer = answer.map_err(|error| broken(&operation, error.into()))?;
         let code = answer.status();
-        tracing::debug!(%operation, code = code.as_u16(), elapsed = ?started.elapsed(), "asked the API server");
+        tracing::debug!(%operation, code = code.as_u16(), ?elapsed, "asked the API server");
         if code.is_success() { Ok(answer.into_body()) } else { Err(refusal(operation, answer).await) }
     }
 }
@@ -207,20 +231,32 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
 
 /// Reads what a refusal says. A Status where the API server speaks, plain text where it has no such path.
 async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
-    const MAX_TEXT: usize = 64 * 1024;
     let code = answer.status().as_u16();
     let header = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match Limited::new(answer.into_body(), MAX_TEXT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(source) => return broken(&operation, source),
-    };
+    let body = beginning(answer.into_body()).await;
     let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(&body).trim().chars().take(256).collect(),
         ..Status::default()
     });
     status.code = code;
     let seconds = header.or_else(|| status.details.as_ref()?.retry_after_seconds);
-    Error::Api { operation: Box::new(operation), status: Box::new(status), retry_after: seconds.map(Duration::from_secs) }
+    Error::Api {
+        operation: Box::new(operation),
+        status: Box::new(status),
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+/// The beginning of a refusal's text, as far as it goes. The code has been said, and with it that the answer is no: a proxy's
+/// endless error page must not turn that into "perhaps".
+async fn beginning(mut body: Body) -> Vec<u8> {
+    const ENOUGH: usize = 64 * 1024;
+    let mut text = Vec::new();
+    while text.len() < ENOUGH {
+        let Ok(Some(chunk)) = next_chunk(&mut body).await else { break };
+        text.extend_from_slice(&chunk);
+    }
+    text
 }
 
 fn broken(operation: &Operation, source: BodyError) -> Error {

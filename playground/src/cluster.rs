@@ -13,6 +13,8 @@
 //! So the expensive part (validation, field ownership) runs in parallel and the critical section stays short.
 
 mod admit;
+mod apply;
+mod commit;
 mod definitions;
 mod delete;
 mod metadata;
@@ -295,7 +297,7 @@ impl Cluster {
     }
 
     fn new_uid(&self) -> String {
-        let bits: u128 = self.random(|random| random.random());
+        let bits: u128 = self.random(Rng::random);
         let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
         let hex = format!("{bits:032x}");
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])

@@ -19,6 +19,7 @@ mod json_path;
 mod mutate;
 mod negotiate;
 mod openapi;
+mod protobuf;
 mod query;
 mod read;
 mod response;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 
 use crate::cluster::{Cluster, RequestRecord};
+use crate::resources::Trait;
 use crate::status::Status;
 use query::Query;
 pub use response::Body;
@@ -95,12 +97,12 @@ impl Call<'_> {
         match route {
             Route::Resource(place) => self.answer_resource(place).await,
             Route::Health => Ok(response::text(200, "ok")),
-            Route::Version => self.read_only(|call| Ok(discovery::version(call))),
+            Route::Version => self.read_only(discovery::version),
             Route::CoreVersions => self.read_only(discovery::core_versions),
             Route::Groups => self.read_only(discovery::groups),
             Route::Group(group) => self.read_only(|call| discovery::group(call, group)),
             Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
-            Route::OpenApiRoot => self.read_only(|call| Ok(openapi::root(call))),
+            Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review => review::review(self),
             Route::Requests => self.answer_requests(),
@@ -108,9 +110,9 @@ impl Call<'_> {
         }
     }
 
-    fn read_only(&self, answer: impl FnOnce(&Self) -> Answer) -> Answer {
+    fn read_only(&self, answer: impl FnOnce(&Self) -> Response<Body>) -> Answer {
         match *self.method {
-            Method::GET | Method::HEAD => answer(self),
+            Method::GET | Method::HEAD => Ok(answer(self)),
             _ => Err(Status::method_not_allowed()),
         }
     }
@@ -142,7 +144,7 @@ impl Call<'_> {
             (None | Some("status"), true, &Method::PUT) => mutate::update(self, place),
             (None | Some("status"), true, &Method::PATCH) => mutate::patch(self, place),
             (None, true, &Method::DELETE) => mutate::delete(self, place),
-            (None, false, &Method::DELETE) if place.resource.traits.delete_collection => {
+            (None, false, &Method::DELETE) if place.resource.has(Trait::DeleteCollection) => {
                 mutate::delete_collection(self, place)
             }
             (Some("scale"), true, _) => scale::scale(self, place),

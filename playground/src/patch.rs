@@ -1,10 +1,10 @@
 //! The patches that are not an apply: merge patch, JSON patch, strategic merge patch.
 //!
-//! | content type                             | here           | what it is                              |
-//! |------------------------------------------|----------------|-----------------------------------------|
-//! | `application/merge-patch+json`           | [`merge`]      | RFC 7386: lists are replaced            |
-//! | `application/json-patch+json`            | [`json_patch`] | RFC 6902: a list of operations          |
-//! | `application/strategic-merge-patch+json` | [`strategic`]  | Kubernetes': lists are merged by a key  |
+//! | content type                             | here             | what it is                              |
+//! |------------------------------------------|------------------|-----------------------------------------|
+//! | `application/merge-patch+json`           | [`merge()`]      | RFC 7386: lists are replaced            |
+//! | `application/json-patch+json`            | [`json_patch()`] | RFC 6902: a list of operations          |
+//! | `application/strategic-merge-patch+json` | [`strategic()`]  | Kubernetes': lists are merged by a key  |
 //!
 //! A patch says what to change; who owns the result is [`fields::track_update`](crate::fields::track_update)'s
 //! business.

@@ -39,7 +39,7 @@ pub struct Resource {
     /// False for cluster-scoped kinds.
     pub namespaced: bool,
     /// Which optional behaviours it has.
-    pub traits: Traits,
+    pub traits: Vec<Trait>,
     /// The scale subresource, where there is one.
     pub scale: Option<Scale>,
     /// Which lists are maps, sets or atomic: what server-side apply needs to know.
@@ -52,19 +52,19 @@ pub struct Resource {
     pub origin: Origin,
 }
 
-/// Optional behaviours of a kind, as the `strategy.go` of each kind in Kubernetes has them.
+/// An optional behaviour of a kind, as the `strategy.go` of each kind in Kubernetes has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traits {
+pub enum Trait {
     /// `status` is written through its own subresource only.
-    pub status: bool,
+    Status,
     /// `metadata.generation` counts changes of the spec.
-    pub generation: bool,
+    Generation,
     /// PUT to a name that is not there creates.
-    pub create_on_update: bool,
+    CreateOnUpdate,
     /// PUT without a resourceVersion is refused.
-    pub needs_version: bool,
+    NeedsVersion,
     /// A whole collection can be deleted.
-    pub delete_collection: bool,
+    DeleteCollection,
 }
 
 /// Where the scale subresource finds its values: paths from the root, already split.
@@ -119,6 +119,11 @@ impl Resource {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Has it this behaviour?
+    pub fn has(&self, wanted: Trait) -> bool {
+        self.traits.contains(&wanted)
+    }
+
     /// The name of its table in the store. All versions of a kind share one.
     pub fn table(&self) -> String {
         match self.form {
@@ -164,7 +169,9 @@ pub struct Registry {
 impl Default for Registry {
     fn default() -> Self {
         let mut registry = Self { resources: BTreeMap::new() };
-        builtin::all().into_iter().for_each(|resource| registry.insert(resource));
+        for resource in builtin::all() {
+            registry.insert(resource);
+        }
         registry
     }
 }

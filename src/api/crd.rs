@@ -100,7 +100,7 @@ fn schema() -> Value {
             "spec": structural::<MCPServerSpec>(),
             "status": structural::<MCPServerStatus>(),
         },
-        "x-kubernetes-validations": [{"rule": NAME_RULE, "message": NAME_MESSAGE, "reason": "FieldValueInvalid", "fieldPath": ".metadata.name"}],
+        "x-kubernetes-validations": [{"rule": NAME_RULE, "message": NAME_MESSAGE}],
     })
 }
 

@@ -29,7 +29,8 @@ pub struct MCPServerSpec {
     /// How the server is reached within the cluster, and from outside.
     #[serde(default)]
     pub service: ServiceSpec,
-    /// While true, the operator makes, changes and reports nothing but this: the server stays as it is.
+    /// While true, the operator makes and changes nothing: the server stays as it is, and its status goes on to say how
+    /// that is.
     #[serde(default)]
     pub suspend: bool,
 }

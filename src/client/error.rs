@@ -11,8 +11,8 @@ use crate::watch::{LineTooLong, Status};
 /// whether a write was done, and a fenced write was certainly not.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server answered, and said no.
-    #[error("{operation}: {status}")]
+    /// The API server answered, and said no. Where it is known what a person can do about it, the message says that too.
+    #[error("{operation}: {status}{}", mend(operation, status))]
     Api {
         /// What was tried.
         operation: Box<Operation>,
@@ -79,26 +79,25 @@ impl Error {
             Self::Transport { .. } | Self::Timeout { .. } | Self::Answer { .. } | Self::Fenced { .. } => None,
         }
     }
+}
 
-    /// What a person can do about it, where that is known: the missing RBAC rule, the credentials.
-    pub fn mend(&self) -> Option<String> {
-        match self {
-            Self::Api { operation, status, .. } if status.code == 403 => Some(missing_rule(operation)),
-            Self::Api { status, .. } if status.code == 401 => Some(
-                "the API server does not know these credentials: log in again, or name another context in the kubeconfig"
-                    .to_owned(),
-            ),
-            _ => None,
+/// The missing RBAC rule, or the wrong credentials.
+fn mend(operation: &Operation, status: &Status) -> String {
+    match status.code {
+        401 => {
+            "; the API server does not know these credentials: log in again, or name another context of the kubeconfig"
+                .to_owned()
         }
+        // RBAC says "User … cannot list resource …"; quotas and terminating namespaces are "forbidden", too.
+        403 if status.message.contains(" cannot ") => format!("; {}", missing_rule(operation)),
+        _ => String::new(),
     }
 }
 
 /// The RBAC rule that a refused operation lacks, as it would stand in a Role.
 fn missing_rule(operation: &Operation) -> String {
     let Operation { verb, resource, subresource, target } = operation;
-    let Some(resource) = resource else {
-        return "grant the operator's service account the path".to_owned();
-    };
+    let Some(resource) = resource else { return "allow the operator's service account this path".to_owned() };
     let slash = if subresource.is_empty() { "" } else { "/" };
     let kind = match target {
         Target::Cluster => "ClusterRole".to_owned(),
@@ -141,20 +140,22 @@ mod tests {
     use crate::object::{DEPLOYMENTS, ObjectKey};
 
     fn refused(request: Request, code: u16) -> Error {
-        let status = Box::new(Status { code, ..Status::default() });
+        let message = r#"deployments is forbidden: User "x" cannot do that"#.to_owned();
+        let status = Box::new(Status { code, message, ..Status::default() });
         Error::Api { operation: Box::new(request.operation), status, retry_after: None }
     }
 
     #[test]
     fn a_refused_permission_names_the_rule_to_add() {
-        let list = refused(Request::list(&DEPLOYMENTS, None, &ListParams::default()), 403);
+        let list = refused(Request::list(&DEPLOYMENTS, None, &ListParams::default()), 403).to_string();
         assert_eq!(
-            list.mend().unwrap(),
-            r#"add to the operator's ClusterRole: {apiGroups: ["apps"], resources: ["deployments"], verbs: ["list"]}"#
+            list,
+            r#"list deployments.apps in all namespaces: 403: deployments is forbidden: User "x" cannot do that; add to the operator's ClusterRole: {apiGroups: ["apps"], resources: ["deployments"], verbs: ["list"]}"#
         );
         let key = ObjectKey::new("prod", "web");
-        let status = refused(Request::apply_status(&DEPLOYMENTS, &key, &()).unwrap(), 403);
-        assert!(status.mend().unwrap().contains(r#"resources: ["deployments/status"], verbs: ["patch"]"#));
-        assert_eq!(refused(Request::get(&DEPLOYMENTS, &key), 404).mend(), None);
+        let status = refused(Request::apply_status(&DEPLOYMENTS, &key, &serde_json::json!({})), 403).to_string();
+        assert!(status.contains(r#"resources: ["deployments/status"], verbs: ["patch"]"#), "{status}");
+        let absent = refused(Request::get(&DEPLOYMENTS, &key), 404).to_string();
+        assert!(!absent.contains("add to"), "{absent}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use serde::Serialize;
+use serde_json::Value;
 
 use crate::object::{ObjectKey, Resource, ResourceVersion};
 
@@ -185,41 +185,36 @@ impl Request {
     }
 
     /// Makes an object, which must not exist.
-    pub fn create(resource: &Resource, key: &ObjectKey, object: &impl Serialize) -> serde_json::Result<Self> {
+    pub fn create(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         let uri = resource.collection(Some(key.namespace()));
         let request = Self::object(Verb::Create, Method::POST, resource, "", key, uri);
         request.with_body("application/json", object)
     }
 
     /// Replaces an object. The body's `resourceVersion` says which state of it may be replaced.
-    pub fn replace(resource: &Resource, key: &ObjectKey, object: &impl Serialize) -> serde_json::Result<Self> {
+    pub fn replace(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         let request = Self::object(Verb::Update, Method::PUT, resource, "", key, resource.path(key));
         request.with_body("application/json", object)
     }
 
     /// Changes fields of an object by merge patch (RFC 7386).
-    pub fn merge_patch(resource: &Resource, key: &ObjectKey, patch: &impl Serialize) -> serde_json::Result<Self> {
+    pub fn merge_patch(resource: &Resource, key: &ObjectKey, patch: &Value) -> Self {
         let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, resource.path(key));
         request.with_body("application/merge-patch+json", patch)
     }
 
     /// Server-side apply: the fields of `object` become what they say and this operator's, and the fields that
     /// this operator applied before and no longer names go away. All others stay as they are.
-    pub fn apply(resource: &Resource, key: &ObjectKey, object: &impl Serialize) -> serde_json::Result<Self> {
+    pub fn apply(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         Self::apply_to(resource, "", key, object)
     }
 
     /// Server-side apply of the `status` subresource.
-    pub fn apply_status(resource: &Resource, key: &ObjectKey, object: &impl Serialize) -> serde_json::Result<Self> {
+    pub fn apply_status(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         Self::apply_to(resource, "status", key, object)
     }
 
-    fn apply_to(
-        resource: &Resource,
-        subresource: &'static str,
-        key: &ObjectKey,
-        object: &impl Serialize,
-    ) -> serde_json::Result<Self> {
+    fn apply_to(resource: &Resource, subresource: &'static str, key: &ObjectKey, object: &Value) -> Self {
         let separator = if subresource.is_empty() { "" } else { "/" };
         let path = resource.path(key);
         let uri = format!("{path}{separator}{subresource}?fieldManager={FIELD_MANAGER}&force=true");
@@ -247,8 +242,13 @@ impl Request {
         Self { operation, method, uri, content_type: None, body: Bytes::new() }
     }
 
-    fn with_body(self, content_type: &'static str, body: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self { content_type: Some(content_type), body: serde_json::to_vec(body)?.into(), ..self })
+    fn with_body(self, content_type: &'static str, body: &Value) -> Self {
+        Self { content_type: Some(content_type), body: body.to_string().into(), ..self }
+    }
+
+    /// What is sent with it.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// The path and query.
@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_streaming_list_asks_for_initial_events_and_bookmarks() {
-        let params = WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(300) };
+        let params =
+            WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(300) };
         assert_eq!(
             Request::watch(&SECRETS, None, &params).uri(),
             "/api/v1/secrets?watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn an_operation_names_itself_as_a_person_would() {
         let key = ObjectKey::new("prod", "web");
-        let apply = Request::apply_status(&DEPLOYMENTS, &key, &json!({})).unwrap();
+        let apply = Request::apply_status(&DEPLOYMENTS, &key, &json!({}));
         assert_eq!(apply.operation.to_string(), "patch deployments.apps/status prod/web");
         assert!(apply.uri().ends_with("/deployments/web/status?fieldManager=smooth-operator&force=true"));
         let list = Request::list(&SECRETS, Some("prod"), &ListParams::default());

@@ -11,12 +11,14 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value};
 
+use super::apply::apply_error;
+use super::commit::Decision;
 use super::definitions;
 use super::metadata;
-use super::write::{Decision, FieldValidation, WriteOptions, apply_error};
+use super::write::{FieldValidation, WriteOptions};
 use crate::builtin::{self, ClusterIps, Refusal};
 use crate::fields;
-use crate::resources::{Custom, Resource};
+use crate::resources::{Custom, Form, Resource, Trait};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::Key;
@@ -159,7 +161,7 @@ pub(super) fn check_put_preconditions(context: &Context<'_>, live: &Value, objec
         return Err(Status::conflict(context.resource, name, &why));
     }
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if version.is_empty() && context.resource.traits.needs_version {
+    if version.is_empty() && context.resource.has(Trait::NeedsVersion) {
         let cause = Cause {
             reason: "FieldValueInvalid".into(),
             field: "metadata.resourceVersion".into(),
@@ -173,7 +175,7 @@ pub(super) fn check_put_preconditions(context: &Context<'_>, live: &Value, objec
 fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
     let warnings = drop_unknown(context, object)?;
     metadata::begin(context, object);
-    if context.stored.traits.status
+    if context.stored.has(Trait::Status)
         && let Some(map) = object.as_object_mut()
     {
         map.remove("status");
@@ -207,7 +209,12 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     if context.stored.kind == "CustomResourceDefinition" {
         return Ok(definitions::prepare(object));
     }
-    match builtin::prepare(&context.stored.group_resource(), object, live, context.ips) {
+    // An Event of the core group is taken as it comes, one of events.k8s.io has rules.
+    let resource = match context.resource.form {
+        Form::CoreEvent => context.resource.group_resource(),
+        Form::Stored | Form::Renamed => context.stored.group_resource(),
+    };
+    match builtin::prepare(&resource, object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),
         Err(Refusal::Invalid(causes)) => Ok(causes),
         Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(
@@ -265,7 +272,7 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
                 metadata.insert("annotations".into(), annotations);
             }
         }
-        _ if context.stored.traits.status => {
+        _ if context.stored.has(Trait::Status) => {
             from_live(map, "status");
         }
         _ => {}
@@ -296,14 +303,14 @@ fn drop_managed_fields(object: &mut Value) {
 
 /// The generation counts what the object asks for: everything but metadata and status.
 fn count_generation(context: &Context<'_>, live: &Value, object: &mut Value) {
-    if !context.stored.traits.generation {
+    if !context.stored.has(Trait::Generation) {
         return;
     }
     let asks = |value: &Value| {
         let mut map = value.as_object().cloned().unwrap_or_default();
         map.retain(|name, _| {
-            !matches!(name.as_str(), "apiVersion" | "kind" | "metadata")
-                && !(name == "status" && context.stored.traits.status)
+            let aside = matches!(name.as_str(), "apiVersion" | "kind" | "metadata");
+            !aside && (name != "status" || !context.stored.has(Trait::Status))
         });
         map
     };

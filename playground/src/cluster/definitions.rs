@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Cluster;
+use super::commit::Decision;
 use super::delete::{DeleteOptions, Deleted};
-use super::write::{Decision, Target};
+use super::write::Target;
 use crate::resources::{Resource, parse_definition};
 use crate::schema::Cause;
 use crate::status::Status;
@@ -101,7 +102,9 @@ impl Cluster {
         let (group, plural) = (text(&definition["spec"]["group"]), text(&definition["spec"]["names"]["plural"]));
         self.set_registry(|registry| {
             registry.remove_custom(&group, &plural);
-            resources.into_iter().for_each(|resource| registry.insert(resource));
+            for resource in resources {
+                registry.insert(resource);
+            }
         });
         let now = self.timestamp();
         let mut status = definition["status"].clone();

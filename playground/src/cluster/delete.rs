@@ -14,8 +14,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Cluster;
-use super::write::{Decision, Target};
-use crate::resources::Resource;
+use super::commit::Decision;
+use super::write::Target;
+use crate::resources::{Resource, Trait};
 use crate::status::Status;
 use crate::storage::Object;
 
@@ -149,7 +150,7 @@ fn decide(
     }
     if !marked {
         object["metadata"]["deletionTimestamp"] = if grace == 0 { now.into() } else { deadline(grace).into() };
-        if resource.traits.generation {
+        if resource.has(Trait::Generation) {
             let generation = object["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = generation.into();
         }

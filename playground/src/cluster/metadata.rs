@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::admit::Context;
+use crate::resources::Trait;
 use crate::schema::Cause;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
@@ -38,7 +39,7 @@ pub(super) fn begin(context: &Context<'_>, object: &mut Value) {
     } else {
         metadata.remove("namespace");
     }
-    if context.stored.traits.generation {
+    if context.stored.has(Trait::Generation) {
         metadata.insert("generation".into(), 1.into());
     }
     drop_empty(metadata);
@@ -112,10 +113,8 @@ fn name_causes(context: &Context<'_>) -> Vec<Cause> {
         return vec![cause("FieldValueRequired", "metadata.name", message)];
     }
     let (limit, valid, rule) = match (context.stored.group.as_str(), context.stored.kind.as_str()) {
-        // Any path segment will do.
-        ("rbac.authorization.k8s.io", _) => return Vec::new(),
-        // Validated with the Service itself.
-        ("", "Service") => return Vec::new(),
+        // Any path segment will do for a role; a Service's name is validated with the Service.
+        ("rbac.authorization.k8s.io", _) | ("", "Service") => return Vec::new(),
         ("", "Namespace") => (63, is_label(name), LABEL),
         _ => (253, name.split('.').all(is_label), SUBDOMAIN),
     };

@@ -119,7 +119,7 @@ pub fn apply(live: Option<&Value>, config: &Value, by: Applier<'_>, schema: &Sch
     }
     check(schema, config).map_err(ApplyError::Untyped)?;
     let mut managers = managed::decode(live.unwrap_or(&Value::Null)).ok_or(ApplyError::Live)?;
-    let live = managed::without(live.unwrap_or(&json!({})));
+    let live = managed::without(live.cloned().unwrap_or_else(|| json!({})));
     if managers.is_empty() {
         let by = update::Updater { manager: BEFORE_FIRST_APPLY, ..by.as_updater() };
         update::track(&mut managers, &json!({}), &live, by, schema);
@@ -136,7 +136,7 @@ pub fn apply(live: Option<&Value>, config: &Value, by: Applier<'_>, schema: &Sch
     managers.0.insert(manager.clone(), entry);
     let merged = merge(schema, &live, config);
     let mut object = match last {
-        Some(last) => prune(schema, merged, &last.set, &managers),
+        Some(last) => prune(schema, &merged, &last.set, &managers),
         None => merged,
     };
 
@@ -195,18 +195,18 @@ fn conflicts(owner: &Manager, fields: &FieldSet) -> Vec<Conflict> {
 ///
 /// What it owned goes with all that is inside; from that, all that is still owned comes back, and so
 /// does what was never its own: a stranger's field inside a list item keeps the item.
-fn prune(schema: &Schema, merged: Value, last: &FieldSet, managers: &Managers) -> Value {
-    let all = with_structs(schema, &owned(schema, &merged));
+fn prune(schema: &Schema, merged: &Value, last: &FieldSet, managers: &Managers) -> Value {
+    let all = with_structs(schema, &owned(schema, merged));
     let last = with_structs(schema, last);
     let left = |object: &Value, gone: &FieldSet| remove(&schema.root, object, gone).unwrap_or_else(|| json!({}));
     let set_of = |object: &Value| with_structs(schema, &owned(schema, object));
 
-    let without_last = left(&merged, &last);
+    let without_last = left(merged, &last);
     let claimed = managers.0.values().fold(FieldSet::default(), |all, e| all.union(&e.set));
     let kept = set_of(&without_last).union(&with_structs(schema, &claimed));
-    let with_claimed = left(&merged, &all.difference(&kept));
+    let with_claimed = left(merged, &all.difference(&kept));
     let gone = all.difference(&set_of(&with_claimed)).intersection(&last);
-    left(&merged, &gone)
+    left(merged, &gone)
 }
 
 impl fmt::Display for Conflict {
@@ -214,3 +214,6 @@ impl fmt::Display for Conflict {
         write!(f, "{}: {}", self.cause(), self.field)
     }
 }
+
+#[cfg(test)]
+mod tests;

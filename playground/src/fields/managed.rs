@@ -88,8 +88,7 @@ pub(super) fn decode(object: &Value) -> Option<Managers> {
 }
 
 /// The object without its entries.
-pub(super) fn without(object: &Value) -> Value {
-    let mut object = object.clone();
+pub(super) fn without(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }

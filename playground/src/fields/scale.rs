@@ -16,8 +16,8 @@ use super::update::Updater;
 pub fn track_scale(old: &Value, new: Value, path: &[&str], by: Updater<'_>) -> Value {
     let at = |object: &Value| path.iter().try_fold(object, |value, name| value.get(name)).cloned();
     let mut managers = managed::decode(old).unwrap_or_default();
-    let mut object = managed::without(&new);
-    if at(old) != at(&new) && !managers.is_empty() {
+    let mut object = managed::without(new);
+    if at(old) != at(&object) && !managers.is_empty() {
         let mut replicas = FieldSet::default();
         replicas.insert(&path.iter().map(|name| Step::field(name)).collect::<Vec<_>>());
         // The entry is known by the version of the Scale object, and written with the object's own.

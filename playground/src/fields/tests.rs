@@ -67,7 +67,11 @@ fn replay(exchange: &Value, live: Option<&Value>, now: &str, schema: &Schema) ->
         return apply(live, &config, Applier { manager, force, api_version, subresource, now }, schema);
     }
     let mut new = live.unwrap().clone();
-    json_patch::merge(&mut new, &request["body"]);
+    if request["headers"]["Content-Type"] == "application/strategic-merge-patch+json" {
+        new = crate::patch::strategic(&new, &request["body"], schema).unwrap();
+    } else {
+        crate::patch::merge(&mut new, &request["body"]);
+    }
     let api_version = new["apiVersion"].as_str().unwrap().to_owned();
     let by = Updater { manager, api_version: &api_version, subresource, now };
     Ok(track_update(live, new, by, schema))

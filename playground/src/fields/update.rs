@@ -28,9 +28,9 @@ pub struct Updater<'a> {
 /// the live ones count.
 pub fn track_update(old: Option<&Value>, new: Value, by: Updater<'_>, schema: &Schema) -> Value {
     let mut managers = start(old, &new, by.subresource);
-    let mut object = managed::without(&new);
+    let mut object = managed::without(new);
     if old.is_none() || !managers.is_empty() {
-        let before = old.map_or_else(|| json!({}), managed::without);
+        let before = old.cloned().map_or_else(|| json!({}), managed::without);
         track(&mut managers, &before, &object, by, schema);
         managers.fold();
     }
@@ -106,7 +106,10 @@ pub fn keep_times(old: &Value, new: &mut Value) {
         Some(managers)
     };
     let (before, after) = (timeless(old), timeless(new));
-    if before.is_some() && before == after && managed::without(old) == managed::without(new) {
+    if before.is_some() && before == after && managed::without(old.clone()) == managed::without(new.clone()) {
         *new = old.clone();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::Response;
 use serde_json::{Value, json};
 
 use super::negotiate::wants_aggregated_discovery;
-use super::{Answer, Call, response};
-use crate::resources::Resource;
+use super::{Body, Call, response};
+use crate::resources::{Resource, Trait};
 
 /// The version of Kubernetes whose behaviour is played.
 const MINOR: &str = "36";
@@ -21,12 +22,12 @@ fn verbs(resource: &Resource) -> Vec<&'static str> {
     if resource.custom().is_some() {
         return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
     }
-    verbs.retain(|verb| *verb != "deletecollection" || resource.traits.delete_collection);
+    verbs.retain(|verb| *verb != "deletecollection" || resource.has(Trait::DeleteCollection));
     verbs
 }
 
 /// `/version`
-pub(super) fn version(_: &Call<'_>) -> http::Response<super::Body> {
+pub(super) fn version(_: &Call<'_>) -> Response<Body> {
     let body = json!({
         "major": "1",
         "minor": MINOR,
@@ -46,9 +47,9 @@ pub(super) fn version(_: &Call<'_>) -> http::Response<super::Body> {
 }
 
 /// `/api`
-pub(super) fn core_versions(call: &Call<'_>) -> Answer {
+pub(super) fn core_versions(call: &Call<'_>) -> Response<Body> {
     if wants_aggregated_discovery(call.accept) {
-        return Ok(aggregated(call, str::is_empty));
+        return aggregated(call, str::is_empty);
     }
     let host = if call.host.is_empty() { "127.0.0.1" } else { call.host };
     let body = json!({
@@ -56,37 +57,37 @@ pub(super) fn core_versions(call: &Call<'_>) -> Answer {
         "versions": ["v1"],
         "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}],
     });
-    Ok(response::json(200, &body))
+    response::json(200, &body)
 }
 
 /// `/apis`
-pub(super) fn groups(call: &Call<'_>) -> Answer {
+pub(super) fn groups(call: &Call<'_>) -> Response<Body> {
     if wants_aggregated_discovery(call.accept) {
-        return Ok(aggregated(call, |group| !group.is_empty()));
+        return aggregated(call, |group| !group.is_empty());
     }
     let groups: Vec<Value> = by_group(call)
         .into_iter()
         .filter(|(group, _)| !group.is_empty())
-        .map(|(group, versions)| group_value(&group, versions.into_keys().collect()))
+        .map(|(group, versions)| group_value(&group, versions.keys()))
         .collect();
-    Ok(response::json(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})))
+    response::json(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
 }
 
 /// `/apis/{group}`
-pub(super) fn group(call: &Call<'_>, group: &str) -> Answer {
+pub(super) fn group(call: &Call<'_>, group: &str) -> Response<Body> {
     let Some(versions) = by_group(call).remove(group).filter(|_| !group.is_empty()) else {
-        return Ok(response::page_not_found());
+        return response::page_not_found();
     };
-    let mut body = group_value(group, versions.into_keys().collect());
+    let mut body = group_value(group, versions.keys());
     body["kind"] = "APIGroup".into();
     body["apiVersion"] = "v1".into();
-    Ok(response::json(200, &body))
+    response::json(200, &body)
 }
 
 /// `/api/v1`, `/apis/{group}/{version}`
-pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Answer {
+pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Response<Body> {
     let Some(resources) = by_group(call).remove(group).and_then(|mut versions| versions.remove(version)) else {
-        return Ok(response::page_not_found());
+        return response::page_not_found();
     };
     let group_version = resources.first().map(|resource| resource.api_version()).unwrap_or_default();
     let entries: Vec<Value> = resources.iter().flat_map(|resource| entries(resource)).collect();
@@ -96,7 +97,7 @@ pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Answer {
         "groupVersion": group_version,
         "resources": entries,
     });
-    Ok(response::json(200, &body))
+    response::json(200, &body)
 }
 
 type ByGroup = BTreeMap<String, BTreeMap<String, Vec<Arc<Resource>>>>;
@@ -112,9 +113,9 @@ fn by_group(call: &Call<'_>) -> ByGroup {
     groups
 }
 
-fn group_value(group: &str, versions: Vec<String>) -> Value {
+fn group_value<'a>(group: &str, versions: impl Iterator<Item = &'a String>) -> Value {
     let version = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    let versions: Vec<Value> = versions.iter().map(version).collect();
+    let versions: Vec<Value> = versions.map(version).collect();
     json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
 }
 
@@ -135,7 +136,7 @@ fn entries(resource: &Resource) -> Vec<Value> {
     }
     let mut entries = vec![entry];
     let verbs = ["get", "patch", "update"];
-    if resource.traits.status {
+    if resource.has(Trait::Status) {
         entries.push(json!({
             "name": format!("{}/status", resource.plural),
             "singularName": "",
@@ -158,7 +159,7 @@ fn entries(resource: &Resource) -> Vec<Value> {
     entries
 }
 
-fn aggregated(call: &Call<'_>, wanted: impl Fn(&str) -> bool) -> http::Response<super::Body> {
+fn aggregated(call: &Call<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> {
     let groups = by_group(call).into_iter().filter(|(group, _)| wanted(group));
     let items: Vec<Value> = groups
         .map(|(group, versions)| {
@@ -208,7 +209,7 @@ fn aggregated_entry(resource: &Resource) -> Value {
         let kind = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
         subresources.push(json!({"subresource": "scale", "responseKind": kind, "verbs": verbs}));
     }
-    if resource.traits.status {
+    if resource.has(Trait::Status) {
         subresources.push(json!({"subresource": "status", "responseKind": own_kind, "verbs": verbs}));
     }
     if !subresources.is_empty() {

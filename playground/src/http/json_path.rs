@@ -24,7 +24,7 @@ enum Step<'a> {
     Filter { path: &'a str, equal: bool, value: String },
 }
 
-impl<'p> Step<'p> {
+impl Step<'_> {
     fn apply<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         match self {
             Self::Member(name) => value.get(name.as_str()).into_iter().collect(),

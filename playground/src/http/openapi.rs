@@ -4,18 +4,20 @@
 //! content, because their schemas are not part of the playground: `kubectl explain deployment` says little here.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use http::Response;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, Body, Call, response};
+use super::{Body, Call, response};
 use crate::resources::Resource;
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// `/openapi/v3`
-pub(super) fn root(call: &Call<'_>) -> http::Response<Body> {
+pub(super) fn root(call: &Call<'_>) -> Response<Body> {
     let mut paths = Map::new();
     for ((group, version), resources) in by_version(call) {
         let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
@@ -27,10 +29,10 @@ pub(super) fn root(call: &Call<'_>) -> http::Response<Body> {
 }
 
 /// `/openapi/v3/api/v1`, `/openapi/v3/apis/{group}/{version}`
-pub(super) fn document(call: &Call<'_>, group: &str, version: &str) -> Answer {
+pub(super) fn document(call: &Call<'_>, group: &str, version: &str) -> Response<Body> {
     match by_version(call).get(&(group.to_owned(), version.to_owned())) {
-        Some(resources) => Ok(response::json(200, &document_value(group, version, resources))),
-        None => Ok(response::page_not_found()),
+        Some(resources) => response::json(200, &document_value(group, version, resources)),
+        None => response::page_not_found(),
     }
 }
 
@@ -47,7 +49,11 @@ fn by_version(call: &Call<'_>) -> ByVersion {
 
 fn hash(document: &Value) -> String {
     let digest = Sha256::digest(document.to_string());
-    digest.iter().map(|byte| format!("{byte:02X}")).collect()
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
 }
 
 fn document_value(group: &str, version: &str, resources: &[Arc<Resource>]) -> Value {

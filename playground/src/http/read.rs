@@ -155,7 +155,7 @@ fn page(mut snapshot: Snapshot, limit: usize, selector: &Selector, place: &Place
         return Page { snapshot, token: String::new(), remaining: None };
     }
     snapshot.objects.truncate(limit);
-    let last = snapshot.objects.last().map(|object| object.key.clone()).unwrap_or_else(|| Key::new("", ""));
+    let last = snapshot.objects.last().map_or_else(|| Key::new("", ""), |object| object.key.clone());
     let token = Token { revision: Some(snapshot.revision), after: last }.encode(place);
     Page { snapshot, token, remaining: selector.is_everything().then_some(rest) }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::resources::{Registry, Resource};
+use crate::resources::{Registry, Resource, Trait};
 
 /// What a path names.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> R
     let Some(resource) = registry.find(group, version, plural) else { return Route::Unknown };
     let has_subresource = match subresource {
         None => true,
-        Some(&"status") => resource.traits.status,
+        Some(&"status") => resource.has(Trait::Status),
         Some(&"scale") => resource.scale.is_some(),
         Some(_) => false,
     };
@@ -115,7 +115,9 @@ mod tests {
     use super::{Route, route};
     use crate::resources::Registry;
 
-    fn place(path: &str) -> Option<(String, Option<String>, Option<String>, Option<String>)> {
+    type Named = (String, Option<String>, Option<String>, Option<String>);
+
+    fn place(path: &str) -> Option<Named> {
         match route(&Registry::default(), path) {
             Route::Resource(place) => {
                 Some((place.resource.group_resource(), place.namespace, place.name, place.subresource))

@@ -33,12 +33,11 @@ enum Cells<'a> {
 impl<'a> Table<'a> {
     /// `include_object`: `None`, `Metadata` (or nothing), `Object`.
     pub(super) fn new(resource: &'a Resource, now: Timestamp, include_object: &'a str) -> Self {
-        let (columns, cells) = match resource.custom() {
-            Some(custom) => (custom_columns(&custom.columns), Cells::Custom(&custom.columns)),
-            None => {
-                let printer = columns::printer(resource);
-                (builtin_columns(printer), Cells::Builtin(printer))
-            }
+        let (columns, cells) = if let Some(custom) = resource.custom() {
+            (custom_columns(&custom.columns), Cells::Custom(custom.columns.as_slice()))
+        } else {
+            let printer = columns::printer(resource);
+            (builtin_columns(printer), Cells::Builtin(printer))
         };
         Self { columns, cells, now, include_object }
     }

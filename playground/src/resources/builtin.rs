@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Form, Origin, Resource, Scale, ScaleSelector, Traits};
+use super::{Form, Origin, Resource, Scale, ScaleSelector, Trait};
 use crate::fields;
 
 /// One line of the table.
@@ -16,12 +16,20 @@ struct Row {
     plural: &'static str,
     singular: &'static str,
     short: &'static [&'static str],
-    /// Letters: n = namespaced, a = category `all`, s = status subresource, S = scale subresource, g = counts
-    /// generations, c = PUT creates, v = PUT needs a resourceVersion.
+    /// Letters: n = namespaced, a = category `all`, S = scale subresource, and those of [`TRAITS`].
     traits: &'static str,
     /// (label, path in the stored form)
     selectable: &'static [(&'static str, &'static str)],
 }
+
+/// The letter of each optional behaviour.
+const TRAITS: [(char, Trait); 5] = [
+    ('s', Trait::Status),
+    ('g', Trait::Generation),
+    ('c', Trait::CreateOnUpdate),
+    ('v', Trait::NeedsVersion),
+    ('d', Trait::DeleteCollection),
+];
 
 macro_rules! rows {
     ($($group:literal $version:literal $kind:literal $plural:literal $singular:literal $short:tt $traits:literal $selectable:tt;)*) => {
@@ -72,27 +80,27 @@ const POD: [(&str, &str); 8] = [
 
 #[rustfmt::skip]
 const ROWS: &[Row] = rows! {
-    "" "v1" "ConfigMap" "configmaps" "configmap" ["cm"] "n" [];
-    "" "v1" "Endpoints" "endpoints" "endpoints" ["ep"] "nc" [];
-    "" "v1" "Event" "events" "event" ["ev"] "nc" CORE_EVENT;
+    "" "v1" "ConfigMap" "configmaps" "configmap" ["cm"] "nd" [];
+    "" "v1" "Endpoints" "endpoints" "endpoints" ["ep"] "ncd" [];
+    "" "v1" "Event" "events" "event" ["ev"] "ncd" CORE_EVENT;
     "" "v1" "Namespace" "namespaces" "namespace" ["ns"] "s" [("status.phase", "status.phase")];
-    "" "v1" "Pod" "pods" "pod" ["po"] "nasg" POD;
-    "" "v1" "Secret" "secrets" "secret" [] "n" [("type", "type")];
-    "" "v1" "Service" "services" "service" ["svc"] "nasc" [("spec.clusterIP", "spec.clusterIP"), ("spec.type", "spec.type")];
-    "" "v1" "ServiceAccount" "serviceaccounts" "serviceaccount" ["sa"] "n" [];
-    "apiextensions.k8s.io" "v1" "CustomResourceDefinition" "customresourcedefinitions" "customresourcedefinition" ["crd", "crds"] "sgv" [];
-    "apps" "v1" "Deployment" "deployments" "deployment" ["deploy"] "nasSg" [];
-    "apps" "v1" "ReplicaSet" "replicasets" "replicaset" ["rs"] "nasSg" [("status.replicas", "status.replicas")];
-    "autoscaling" "v2" "HorizontalPodAutoscaler" "horizontalpodautoscalers" "horizontalpodautoscaler" ["hpa"] "nas" [];
-    "coordination.k8s.io" "v1" "Lease" "leases" "lease" [] "ncv" [];
-    "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" "endpointslice" [] "ng" [];
-    "events.k8s.io" "v1" "Event" "events" "event" ["ev"] "nc" EVENT;
-    "networking.k8s.io" "v1" "NetworkPolicy" "networkpolicies" "networkpolicy" ["netpol"] "ng" [];
-    "policy" "v1" "PodDisruptionBudget" "poddisruptionbudgets" "poddisruptionbudget" ["pdb"] "nsgv" [];
-    "rbac.authorization.k8s.io" "v1" "ClusterRole" "clusterroles" "clusterrole" [] "" [];
-    "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" "clusterrolebinding" [] "" [];
-    "rbac.authorization.k8s.io" "v1" "Role" "roles" "role" [] "n" [];
-    "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" "rolebinding" [] "n" [];
+    "" "v1" "Pod" "pods" "pod" ["po"] "nasgd" POD;
+    "" "v1" "Secret" "secrets" "secret" [] "nd" [("type", "type")];
+    "" "v1" "Service" "services" "service" ["svc"] "nascd" [("spec.clusterIP", "spec.clusterIP"), ("spec.type", "spec.type")];
+    "" "v1" "ServiceAccount" "serviceaccounts" "serviceaccount" ["sa"] "nd" [];
+    "apiextensions.k8s.io" "v1" "CustomResourceDefinition" "customresourcedefinitions" "customresourcedefinition" ["crd", "crds"] "sgvd" [];
+    "apps" "v1" "Deployment" "deployments" "deployment" ["deploy"] "nasSgd" [];
+    "apps" "v1" "ReplicaSet" "replicasets" "replicaset" ["rs"] "nasSgd" [("status.replicas", "status.replicas")];
+    "autoscaling" "v2" "HorizontalPodAutoscaler" "horizontalpodautoscalers" "horizontalpodautoscaler" ["hpa"] "nasd" [];
+    "coordination.k8s.io" "v1" "Lease" "leases" "lease" [] "ncvd" [];
+    "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" "endpointslice" [] "ngd" [];
+    "events.k8s.io" "v1" "Event" "events" "event" ["ev"] "ncd" EVENT;
+    "networking.k8s.io" "v1" "NetworkPolicy" "networkpolicies" "networkpolicy" ["netpol"] "ngd" [];
+    "policy" "v1" "PodDisruptionBudget" "poddisruptionbudgets" "poddisruptionbudget" ["pdb"] "nsgvd" [];
+    "rbac.authorization.k8s.io" "v1" "ClusterRole" "clusterroles" "clusterrole" [] "d" [];
+    "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" "clusterrolebinding" [] "d" [];
+    "rbac.authorization.k8s.io" "v1" "Role" "roles" "role" [] "nd" [];
+    "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" "rolebinding" [] "nd" [];
 };
 
 /// All built-in resources.
@@ -113,13 +121,7 @@ impl Row {
             short_names: self.short.iter().map(ToString::to_string).collect(),
             categories: categories(self.kind, has('a')),
             namespaced: has('n'),
-            traits: Traits {
-                status: has('s'),
-                generation: has('g'),
-                create_on_update: has('c'),
-                needs_version: has('v'),
-                delete_collection: self.kind != "Namespace",
-            },
+            traits: TRAITS.iter().filter(|(letter, _)| has(*letter)).map(|(_, found)| *found).collect(),
             scale: has('S').then(workload_scale),
             schema: Arc::new(fields::Schema::builtin(self.kind)),
             selectable: self.selectable.iter().map(|(label, path)| (label.to_string(), path.to_string())).collect(),

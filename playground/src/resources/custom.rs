@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Form, Origin, Resource, Scale, ScaleSelector, Traits};
+use super::{Form, Origin, Resource, Scale, ScaleSelector, Trait};
 use crate::fields;
 use crate::schema::{Cause, Structural};
 
@@ -50,7 +50,7 @@ pub fn parse_definition(definition: &Value) -> Result<Vec<Resource>, Vec<Cause>>
     let storage_version = text(&storage.map_or(Value::Null, |version| version["name"].clone()));
     let mut resources = Vec::new();
     let mut causes = Vec::new();
-    for version in versions.iter() {
+    for version in versions {
         match Structural::from_crd_version(version) {
             Ok(structural) if version["served"] == true => {
                 resources.push(resource(definition, version, &storage_version, structural));
@@ -79,13 +79,7 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, structur
         short_names: texts(&names["shortNames"]),
         categories: texts(&names["categories"]),
         namespaced: spec["scope"] == "Namespaced",
-        traits: Traits {
-            status: subresources["status"].is_object(),
-            generation: true,
-            create_on_update: false,
-            needs_version: true,
-            delete_collection: true,
-        },
+        traits: traits(subresources["status"].is_object()),
         scale: subresources["scale"].is_object().then(|| scale(&subresources["scale"])),
         schema: Arc::new(merging(&openapi, subresources["status"].is_object())),
         selectable: selectable(version),
@@ -97,6 +91,11 @@ fn resource(definition: &Value, version: &Value, storage_version: &str, structur
             columns: columns(version),
         })),
     }
+}
+
+fn traits(status: bool) -> Vec<Trait> {
+    let status = status.then_some(Trait::Status);
+    [Trait::Generation, Trait::NeedsVersion, Trait::DeleteCollection].into_iter().chain(status).collect()
 }
 
 fn merging(openapi: &Value, status: bool) -> fields::Schema {

@@ -20,62 +20,62 @@ pub struct Cause {
 }
 
 impl Cause {
-    fn new(reason: &str, field: impl ToString, message: String, detail: &str) -> Self {
+    fn new(reason: &str, field: impl Into<String>, message: String, detail: &str) -> Self {
         let message = if detail.is_empty() { message } else { format!("{message}: {detail}") };
-        Self { reason: reason.to_owned(), field: field.to_string(), message }
+        Self { reason: reason.to_owned(), field: field.into(), message }
     }
 
     /// A value that is not what it must be; it is shown as it displays, a JSON value as JSON.
-    pub fn invalid(field: impl ToString, value: impl fmt::Display, detail: &str) -> Self {
+    pub fn invalid(field: impl Into<String>, value: impl fmt::Display, detail: &str) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {value}"), detail)
     }
 
     /// The same of an object or a list, whose value is not shown.
-    pub fn invalid_whole(field: impl ToString, detail: &str) -> Self {
+    pub fn invalid_whole(field: impl Into<String>, detail: &str) -> Self {
         Self::new("FieldValueInvalid", field, "Invalid value".to_owned(), detail)
     }
 
     /// A value of another type.
-    pub fn wrong_type(field: impl ToString, value: &Value, detail: &str) -> Self {
+    pub fn wrong_type(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         Self::new("FieldValueTypeInvalid", field, format!("Invalid value: {value}"), detail)
     }
 
     /// A value that must be there.
-    pub fn required(field: impl ToString, detail: &str) -> Self {
+    pub fn required(field: impl Into<String>, detail: &str) -> Self {
         Self::new("FieldValueRequired", field, "Required value".to_owned(), detail)
     }
 
     /// A value that must not be there.
-    pub fn forbidden(field: impl ToString, detail: &str) -> Self {
+    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
         Self::new("FieldValueForbidden", field, "Forbidden".to_owned(), detail)
     }
 
     /// A value that must be there once only.
-    pub fn duplicate(field: impl ToString, value: &Value) -> Self {
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"), "")
     }
 
     /// The same of an object or a list, whose value is not shown.
-    pub fn duplicate_whole(field: impl ToString) -> Self {
+    pub fn duplicate_whole(field: impl Into<String>) -> Self {
         Self::new("FieldValueDuplicate", field, "Duplicate value".to_owned(), "")
     }
 
     /// A value that is not among the supported ones.
-    pub fn not_supported(field: impl ToString, value: &Value, supported: &[String]) -> Self {
+    pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[String]) -> Self {
         let supported: Vec<_> = supported.iter().map(|value| Value::from(value.as_str()).to_string()).collect();
         let detail = format!("supported values: {}", supported.join(", "));
         Self::new("FieldValueNotSupported", field, format!("Unsupported value: {value}"), &detail)
     }
 
     /// A text of more than `max` bytes.
-    pub fn too_long(field: impl ToString, max: u64) -> Self {
+    pub fn too_long(field: impl Into<String>, max: u64) -> Self {
         let unit = if max == 1 { "byte" } else { "bytes" };
         let detail = format!("may not be more than {max} {unit}");
         Self::new("FieldValueTooLong", field, "Too long".to_owned(), &detail)
     }
 
     /// A list or map of more than `max` items.
-    pub fn too_many(field: impl ToString, actual: usize, max: u64) -> Self {
+    pub fn too_many(field: impl Into<String>, actual: usize, max: u64) -> Self {
         let unit = if max == 1 { "item" } else { "items" };
         let detail = format!("must have at most {max} {unit}");
         Self::new("FieldValueTooMany", field, format!("Too many: {actual}"), &detail)
@@ -140,6 +140,18 @@ impl Place {
     }
 }
 
+impl From<&Place> for String {
+    fn from(place: &Place) -> Self {
+        place.to_string()
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
@@ -156,8 +168,8 @@ mod tests {
     fn causes_are_printed_as_the_server_prints_them() {
         let cases = [
             (Cause::required("a", ""), "a: Required value"),
-            (Cause::invalid("a", &json!(-1), "no"), "a: Invalid value: -1: no"),
-            (Cause::invalid("a", &json!("x"), "no"), "a: Invalid value: \"x\": no"),
+            (Cause::invalid("a", json!(-1), "no"), "a: Invalid value: -1: no"),
+            (Cause::invalid("a", json!("x"), "no"), "a: Invalid value: \"x\": no"),
             (Cause::invalid_whole("a", "no"), "a: Invalid value: no"),
             (Cause::invalid(Place::default(), &Value::Null, "no"), "<nil>: Invalid value: null: no"),
             (Cause::duplicate("a[1]", &json!({"k": 1})), "a[1]: Duplicate value: {\"k\":1}"),

@@ -36,11 +36,11 @@ pub(super) fn read(version: &Value) -> Result<Node, Vec<Cause>> {
     if !sound {
         return Err(causes);
     }
-    let malformed = |why: String| vec![Cause::invalid(&at, &Value::from(""), &why)];
+    let malformed = |why: String| vec![Cause::invalid(&at, Value::from(""), &why)];
     let mut node: Node = serde_json::from_value(schema.clone()).map_err(|error| malformed(error.to_string()))?;
     node.compile().map_err(|(pattern, why)| {
         let why = format!("must be a valid regular expression, but isn't: {why}");
-        vec![Cause::invalid(at.child("pattern"), &Value::from(pattern), &why)]
+        vec![Cause::invalid(at.child("pattern"), Value::from(pattern), &why)]
     })?;
     let mut causes = defaults::check(&node, &at);
     if causes.is_empty() {

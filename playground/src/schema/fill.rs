@@ -21,7 +21,9 @@ pub(super) fn drop_nulls(value: &mut Value, node: Option<&Node>) {
         }
         Value::Array(items) => {
             let node = node.and_then(|node| node.items.as_deref());
-            items.iter_mut().for_each(|item| drop_nulls(item, node));
+            for item in items {
+                drop_nulls(item, node);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -81,12 +83,16 @@ mod tests {
                 "l": {"type": "array", "items": {"type": "object", "properties": {"q": {"default": true}}}},
                 "m": {"type": "object", "additionalProperties": {"properties": {"r": {"default": 0}}}},
                 "s": {"type": "string"},
+                "v": {"type": "string", "nullable": true},
             },
         }))
         .unwrap();
         let cases = [
             (json!({}), json!({"a": 1, "n": 2, "o": {"p": "x"}})),
-            (json!({"a": null, "n": null, "s": null, "o": null}), json!({"a": 1, "n": null, "o": {"p": "x"}})),
+            (
+                json!({"a": null, "n": null, "s": null, "o": null, "v": null}),
+                json!({"a": 1, "n": null, "o": {"p": "x"}, "v": null}),
+            ),
             (
                 json!({"a": 5, "n": 6, "o": {"p": "y"}, "l": [{}], "m": {"k": {}}, "unknown": null}),
                 json!({"a": 5, "n": 6, "o": {"p": "y"}, "l": [{"q": true}], "m": {"k": {"r": 0}}, "unknown": null}),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::rules::Rule;
 
 /// A schema and those below it.
+#[expect(clippy::struct_excessive_bools, reason = "the members are those of a CRD's schema")]
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Node {

@@ -38,7 +38,7 @@ impl Walk {
                     return;
                 }
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.at(format!("[{index}]"), |walk| walk.value(item, node, is_resource(node)));
+                    self.at(&format!("[{index}]"), |walk| walk.value(item, node, is_resource(node)));
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -68,12 +68,12 @@ impl Walk {
 
     fn within<T>(&mut self, name: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let dot = if self.path.is_empty() { "" } else { "." };
-        self.at(format!("{dot}{name}"), then)
+        self.at(&format!("{dot}{name}"), then)
     }
 
-    fn at<T>(&mut self, step: String, then: impl FnOnce(&mut Self) -> T) -> T {
+    fn at<T>(&mut self, step: &str, then: impl FnOnce(&mut Self) -> T) -> T {
         let here = self.path.len();
-        self.path.push_str(&step);
+        self.path.push_str(step);
         let result = then(self);
         self.path.truncate(here);
         result
@@ -123,6 +123,7 @@ mod tests {
             "status": {},
             "spec": {
                 "a": "1",
+                "kind": "not of a resource",
                 "z": 1,
                 "list": [{"b": 1}, {"b": 2, "y": 1}],
                 "map": {"k": {"c": 1, "x": 1}},
@@ -133,6 +134,7 @@ mod tests {
         let unknown = prune(&mut object, &node);
         let wanted = [
             "spec.any.known.w",
+            "spec.kind",
             "spec.list[1].y",
             "spec.map.k.x",
             "spec.pod.data",

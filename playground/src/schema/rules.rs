@@ -18,7 +18,8 @@ use super::node::Node;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Rule {
-    pub(super) rule: String,
+    #[serde(rename = "rule")]
+    pub(super) source: String,
     pub(super) message: String,
     pub(super) message_expression: String,
     pub(super) reason: Option<String>,
@@ -131,7 +132,7 @@ impl Rules {
 
 impl Rule {
     fn check(&self, compiled: &Compiled, context: &Context<'_>, node: &Node, new: &Value, at: &Place) -> Option<Cause> {
-        let failed = |says: String| Some(Cause::invalid(at, &Value::from(node.type_name.as_str()), &says));
+        let failed = |says: String| Some(Cause::invalid(at, Value::from(node.type_name.as_str()), &says));
         match compiled.rule.test(context) {
             Ok(true) => None,
             Ok(false) => {
@@ -170,7 +171,7 @@ impl Rule {
     }
 
     fn name(&self) -> &str {
-        if self.message.is_empty() { self.rule.trim() } else { self.message.trim() }
+        if self.message.is_empty() { self.source.trim() } else { self.message.trim() }
     }
 }
 

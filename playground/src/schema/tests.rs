@@ -173,8 +173,8 @@ fn definitions_that_are_not_structural_are_refused() {
         ),
     ];
     for (properties, wanted) in cases {
-        let causes = texts(&Structural::from_crd_version(&spec(&properties, &json!([]))).unwrap_err());
-        assert!(causes.len() == 1 && causes[0].starts_with(&wanted), "{causes:?}\n{wanted}");
+        let told = texts(&Structural::from_crd_version(&spec(&properties, &json!([]))).unwrap_err());
+        assert!(told.len() == 1 && told[0].starts_with(&wanted), "{told:?}\n{wanted}");
     }
 }
 
@@ -191,6 +191,29 @@ fn the_metadata_of_a_definition_may_restrict_names_only() {
         ["spec.validation.openAPIV3Schema.properties[metadata]: Forbidden: must not specify anything other than name \
           and generateName, but metadata is implicitly specified"]
     );
+}
+
+#[test]
+fn a_rule_may_blame_the_name_only_where_the_schema_declares_it() {
+    let version = |metadata: Value| {
+        json!({"schema": {"openAPIV3Schema": {
+            "type": "object",
+            "properties": {"metadata": metadata},
+            "x-kubernetes-validations": [
+                {"rule": "self.metadata.name != 'x'", "message": "no", "fieldPath": ".metadata.name"},
+            ],
+        }}})
+    };
+    let told = Structural::from_crd_version(&version(json!({"type": "object"}))).unwrap_err();
+    assert_eq!(
+        texts(&told),
+        ["spec.validation.openAPIV3Schema.x-kubernetes-validations[0].fieldPath: Invalid value: \".metadata.name\": \
+          must be a valid path"]
+    );
+    let declared = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+    let schema = Structural::from_crd_version(&version(declared)).unwrap();
+    let causes = schema.validate(&json!({"metadata": {"name": "x"}}), None);
+    assert_eq!(texts(&causes), ["metadata.name: Invalid value: no"]);
 }
 
 #[test]
@@ -221,10 +244,10 @@ fn rules_that_make_no_sense_are_refused() {
         (&properties, json!([]), "rule", "oldSelf cannot be used on the uncorrelatable portion"),
     ];
     for (properties, rules, field, wanted) in cases {
-        let causes = Structural::from_crd_version(&spec(properties, &rules)).unwrap_err();
-        assert_eq!(causes.len(), 1, "{causes:?}");
-        assert!(causes[0].field.ends_with(field), "{causes:?}");
-        assert!(causes[0].message.contains(wanted), "{causes:?}");
+        let told = Structural::from_crd_version(&spec(properties, &rules)).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].field.ends_with(field), "{told:?}");
+        assert!(told[0].message.contains(wanted), "{told:?}");
     }
 }
 
@@ -275,6 +298,11 @@ fn a_transition_rule_speaks_only_of_transitions() {
     assert_eq!(schema.validate(&object(1), Some(&object(1))), []);
     assert_eq!(texts(&schema.validate(&object(2), Some(&object(1)))), ["spec: Invalid value: a is fixed"]);
 
+    let grows = json!({"a": {"type": "integer", "x-kubernetes-validations": [{"rule": "self > oldSelf"}]}});
+    let schema = Structural::from_crd_version(&spec(&grows, &json!([]))).unwrap();
+    let told = texts(&schema.validate(&json!({"spec": {"a": 1}, "x": 1}), Some(&object(1))));
+    assert_eq!(told, ["spec.a: Invalid value: 1: failed rule: self > oldSelf"]);
+
     let optional = json!([{
         "rule": "oldSelf.hasValue() ? self.a >= oldSelf.value().a : self.a == 0",
         "message": "a starts at 0 and grows",
@@ -313,6 +341,9 @@ fn the_same_item_twice_in_a_list_with_keys_is_refused() {
         "status": {"conditions": [condition("True"), condition("False")]},
     });
     assert_eq!(texts(&schema.validate(&object, None)), ["status.conditions[1]: Duplicate value: {\"type\":\"Ready\"}"]);
+    let mut later = object.clone();
+    later["spec"]["replicas"] = json!(2);
+    assert_eq!(schema.validate(&later, Some(&object)), [], "it was there before");
 }
 
 #[test]

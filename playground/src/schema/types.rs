@@ -124,9 +124,11 @@ impl<'a> Type<'a> {
     /// Whether the two can be compared for equality.
     fn equals(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dyn | Self::Null, _) | (_, Self::Dyn | Self::Null) => true,
+            (Self::Dyn | Self::Null, _)
+            | (_, Self::Dyn | Self::Null)
+            | (Self::Object(..), Self::Map(_))
+            | (Self::Map(_), Self::Object(..)) => true,
             (Self::List(a), Self::List(b)) | (Self::Map(a), Self::Map(b)) => a.equals(b),
-            (Self::Object(..), Self::Map(_)) | (Self::Map(_), Self::Object(..)) => true,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -221,15 +223,14 @@ impl<'a> Checker<'_, 'a> {
         // An optional selection names its field by a string.
         types.extend(call.args.iter().map(|arg| self.expr(arg)));
         let Some(symbol) = functions::symbol(name) else { return functions::result(&qualified, &types) };
-        match operator(name, &types) {
-            Some(found) => found,
-            None => {
-                let names: Vec<_> = types.iter().map(Type::name).collect();
-                let at = self.find_operator(symbol, call.args.first());
-                let message = format!("found no matching overload for '{name}' applied to '({})'", names.join(", "));
-                self.fault(at, &message);
-                Type::Dyn
-            }
+        if let Some(found) = operator(name, &types) {
+            found
+        } else {
+            let names: Vec<_> = types.iter().map(Type::name).collect();
+            let at = self.find_operator(symbol, call.args.first());
+            let message = format!("found no matching overload for '{name}' applied to '({})'", names.join(", "));
+            self.fault(at, &message);
+            Type::Dyn
         }
     }
 
@@ -307,8 +308,9 @@ fn operator<'a>(name: &str, types: &[Type<'a>]) -> Option<Type<'a>> {
             _ => a.equals(b).then(|| a.clone()),
         },
         ("_-_", [a, b]) => match (a, b) {
-            (Type::Timestamp | Type::Duration, Type::Timestamp | Type::Duration) => Some(Type::Dyn),
-            (Type::Dyn, _) | (_, Type::Dyn) => Some(Type::Dyn),
+            (Type::Timestamp | Type::Duration, Type::Timestamp | Type::Duration) | (Type::Dyn, _) | (_, Type::Dyn) => {
+                Some(Type::Dyn)
+            }
             _ => (a.is_number() && a.equals(b)).then(|| a.clone()),
         },
         ("_*_" | "_/_" | "_%_", [a, b]) => match (a, b) {

@@ -83,7 +83,7 @@ fn value(schema: &Value, at: &Place, around: Around<'_>, causes: &mut Vec<Cause>
     }
     if schema["x-kubernetes-preserve-unknown-fields"] == false {
         let at = at.child("x-kubernetes-preserve-unknown-fields");
-        causes.push(Cause::invalid(at, &json!(false), "must be true or undefined"));
+        causes.push(Cause::invalid(at, json!(false), "must be true or undefined"));
     }
     merging(schema, at, causes);
     list_map(schema, at, causes);
@@ -130,7 +130,7 @@ fn merging(schema: &Value, at: &Place, causes: &mut Vec<Cause>) {
             let says = format!("must be {wanted} if {extension} is specified");
             causes.push(match type_name {
                 "" => Cause::required(at.child("type"), &says),
-                name => Cause::invalid(at.child("type"), &json!(name), &says),
+                name => Cause::invalid(at.child("type"), json!(name), &says),
             });
         }
         if !known.contains(&value) {
@@ -179,7 +179,7 @@ fn list_map(schema: &Value, at: &Place, causes: &mut Vec<Cause>) {
     if items["type"] != "object" {
         let says = "must be object if parent array's x-kubernetes-list-type is map";
         let type_name = items["type"].as_str().unwrap_or_default();
-        causes.push(Cause::invalid(items_at.child("type"), &json!(type_name), says));
+        causes.push(Cause::invalid(items_at.child("type"), json!(type_name), says));
         return;
     }
     let mut seen = BTreeSet::new();
@@ -218,7 +218,7 @@ fn rules(schema: &Value, at: &Place, causes: &mut Vec<Cause>) {
         let text = |name: &str| rule[name].as_str().unwrap_or_default();
         let blank = |name: &str| !text(name).is_empty() && text(name).trim().is_empty();
         let message = text("message").trim();
-        let invalid = |name: &str, says: &str| Cause::invalid(at.child(name), &json!(text(name)), says);
+        let invalid = |name: &str, says: &str| Cause::invalid(at.child(name), json!(text(name)), says);
         if text("rule").trim().is_empty() {
             causes.push(Cause::required(at.child("rule"), "rule is not specified"));
         } else if blank("message") {

@@ -11,7 +11,7 @@ use super::super::types::{self, Type};
 /// Compiles every rule, here and below. What is wrong with them is told where each stands.
 pub(super) fn compile(root: &mut Node, at: &Place) -> Vec<Cause> {
     let mut causes = Vec::new();
-    below(root, at, Around { resource: true, uncorrelatable: None }, &mut causes);
+    below(root, at, &Around { resource: true, uncorrelatable: None }, &mut causes);
     causes
 }
 
@@ -25,27 +25,27 @@ struct Around {
     uncorrelatable: Option<Place>,
 }
 
-fn below(node: &mut Node, at: &Place, around: Around, causes: &mut Vec<Cause>) {
+fn below(node: &mut Node, at: &Place, around: &Around, causes: &mut Vec<Cause>) {
     let inside = |node: &Node| Around { resource: node.embedded, ..around.clone() };
     if let Some(Additional::Schema(node)) = &mut node.additional_properties {
         let around = inside(node);
-        below(node, &at.child("additionalProperties"), around, causes);
+        below(node, &at.child("additionalProperties"), &around, causes);
     }
     for (name, node) in &mut node.properties {
         let around = inside(node);
-        below(node, &at.child("properties").key(name), around, causes);
+        below(node, &at.child("properties").key(name), &around, causes);
     }
     if let Some(items) = &mut node.items {
         let mut around = inside(items);
         if node.list_type != "map" {
             around.uncorrelatable.get_or_insert_with(|| at.clone());
         }
-        below(items, &at.child("items"), around, causes);
+        below(items, &at.child("items"), &around, causes);
     }
     let mut rules = std::mem::take(&mut node.rules);
     for (index, rule) in rules.iter_mut().enumerate() {
         let at = at.child("x-kubernetes-validations").index(index);
-        causes.extend(read(rule, node, &around, &at));
+        causes.extend(read(rule, node, around, &at));
     }
     node.rules = rules;
 }
@@ -61,7 +61,7 @@ fn read(rule: &mut Rule, node: &Node, around: &Around, at: &Place) -> Vec<Cause>
         Ok::<_, String>((expression, found))
     };
     let refuse = |field: &str, why: &str| vec![Cause::invalid(at.child(field), shown(rule), why)];
-    let expression = match compiled(&rule.rule, "") {
+    let expression = match compiled(&rule.source, "") {
         Ok((expression, found)) if found.may_be_bool() => expression,
         Ok(_) => return refuse("rule", "cel expression must evaluate to a bool"),
         Err(why) => return refuse("rule", &why),
@@ -80,11 +80,11 @@ fn read(rule: &mut Rule, node: &Node, around: &Around, at: &Place) -> Vec<Cause>
     match (transition, &around.uncorrelatable, rule.optional_old_self) {
         (true, Some(list), _) => {
             let says = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
-            causes.push(Cause::invalid(at.child("rule"), &json!(rule.rule), &says));
+            causes.push(Cause::invalid(at.child("rule"), json!(rule.source), &says));
         }
         (false, _, Some(optional)) => {
             let says = "may not be set if oldSelf is not used in rule";
-            causes.push(Cause::invalid(at.child("optionalOldSelf"), &json!(optional), says));
+            causes.push(Cause::invalid(at.child("optionalOldSelf"), json!(optional), says));
         }
         (true, None, _) | (false, _, None) => {}
     }
@@ -95,10 +95,10 @@ fn read(rule: &mut Rule, node: &Node, around: &Around, at: &Place) -> Vec<Cause>
 /// The rule as the API server shows it: with the names of its Go struct, in their order, which a JSON
 /// object of ours does not keep.
 fn shown(rule: &Rule) -> String {
-    let Rule { rule, message, message_expression, reason, field_path, optional_old_self, compiled: _ } = rule;
+    let Rule { source, message, message_expression, reason, field_path, optional_old_self, compiled: _ } = rule;
     format!(
         r#"{{"Rule":{},"Message":{},"MessageExpression":{},"Reason":{},"FieldPath":{},"OptionalOldSelf":{}}}"#,
-        json!(rule),
+        json!(source),
         json!(message),
         json!(message_expression),
         json!(reason),

@@ -72,7 +72,7 @@ fn extensions(schema: &Value, at: &Place, causes: &mut Vec<Cause>) {
         for name in ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"] {
             if schema[name] == true {
                 let says = "must be false if x-kubernetes-int-or-string is true";
-                causes.push(Cause::invalid(at.child(name), &json!(true), says));
+                causes.push(Cause::invalid(at.child(name), json!(true), says));
             }
         }
     }
@@ -86,7 +86,7 @@ fn type_of(schema: &Value, level: Level, at: &Place, causes: &mut Vec<Cause>) {
         let says = "must be object if x-kubernetes-embedded-resource is true";
         causes.push(match name {
             "" => Cause::required(here, says),
-            name => Cause::invalid(here, &json!(name), says),
+            name => Cause::invalid(here, json!(name), says),
         });
         return;
     }
@@ -98,7 +98,7 @@ fn type_of(schema: &Value, level: Level, at: &Place, causes: &mut Vec<Cause>) {
         };
         causes.push(Cause::required(here, says));
     } else if level == Level::Root && !name.is_empty() && name != "object" {
-        causes.push(Cause::invalid(here, &json!(name), "must be object at the root"));
+        causes.push(Cause::invalid(here, json!(name), "must be object at the root"));
     }
 }
 
@@ -111,7 +111,7 @@ fn metadata(schema: &Value, level: Level, at: &Place, causes: &mut Vec<Cause>) {
             let found = schema["properties"].get(name).map(|schema| text(schema, "type"));
             if let Some(found) = found.filter(|found| *found != wanted) {
                 let at = properties.key(name).child("type");
-                causes.push(Cause::invalid(at, &json!(found), &format!("must be {wanted}")));
+                causes.push(Cause::invalid(at, json!(found), &format!("must be {wanted}")));
             }
         }
     }

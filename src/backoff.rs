@@ -1,0 +1,219 @@
+//! How long to wait before asking the API server again.
+//!
+//! # The naive loop, and how it breaks
+//!
+//! `loop { if list().is_err() { sleep(1s) } }` has two faults. It asks too often: an API server that
+//! just came back from an outage is met by every client once a second, falls over and is met again.
+//! And it asks in step: clients that lost their watch at the same instant come back at the same
+//! instant, for ever. So the pause must *grow* while things fail, and it must be *random*, so that
+//! the herd spreads out.
+//!
+//! # The mechanism
+//!
+//! ```text
+//!  attempt     0        1        2        3        4        5        6 ...
+//!  base d    800 ms    1.6 s    3.2 s    6.4 s   12.8 s   25.6 s    30 s ...   (x2, capped)
+//!  pause    [d, 2d)   [d, 2d)    ...                                           (jitter on top)
+//! ```
+//!
+//! After two minutes in which nobody asked for a pause, the next one starts from 800 ms again.
+//! Nobody has to call `reset` on success, and nobody should: a watch that is accepted and cut
+//! off within a millisecond is a success each time, and a loop that resets on success spins.
+//!
+//! What this does *not* promise: to sleep, to give up, or to bound the number of attempts. It yields a
+//! duration; the caller, who also knows about `Retry-After` and the stop signal, does the waiting.
+//!
+//! # Why the crate stands behind one module
+//!
+//! The growth itself (multiply, cap, no overflow) is [`backoff::exponential::ExponentialBackoff`]. Two
+//! habits of that crate must not leak into the operator, so this is the only module that names it:
+//!
+//! * It measures time by the wall of the standard library. Here its clock is tokio's, which
+//!   tests can pause; and since `max_elapsed_time` is `None`, that clock decides nothing anyway.
+//! * It draws its jitter from the thread's own generator, so that no simulation could be replayed.
+//!   Here its jitter is switched off and its answer thrown away: only the interval that it keeps is
+//!   read, and the jitter comes from a generator with a seed.
+//!
+//! # Equivalents
+//!
+//! client-go: `wait.NewExponentialBackoffManager(800ms, 30s, 2min, 2.0, 1.0, clock)` in
+//! `tools/cache/reflector.go`; kube-runtime: `watcher::DefaultBackoff`, with the same numbers.
+//!
+//! # What to try
+//!
+//! Set `jitter` of [`Policy::REFLECTOR`] to zero, start ten operators in the playground, restart its API
+//! server and look at the timestamps of their lists: ten lines within a millisecond, again and again.
+
+use std::time::Duration;
+
+use backoff::Clock;
+use backoff::backoff::Backoff as _;
+use backoff::exponential::ExponentialBackoff;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::time::Instant;
+
+/// The numbers of a [`Backoff`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// The first pause, before jitter.
+    pub initial: Duration,
+    /// What a pause is multiplied with to give the next one.
+    pub factor: f64,
+    /// No pause grows beyond this, before jitter.
+    pub cap: Duration,
+    /// How much may be added at random, as a share of the pause: 1.0 gives `[d, 2d)`, 0.0 none.
+    pub jitter: f64,
+    /// After so long without a call the pauses start from `initial` again.
+    pub quiet: Duration,
+}
+
+impl Policy {
+    /// What a reflector waits between failed lists and watches: client-go's numbers.
+    pub const REFLECTOR: Self = Self {
+        initial: Duration::from_millis(800),
+        factor: 2.0,
+        cap: Duration::from_secs(30),
+        jitter: 1.0,
+        quiet: Duration::from_secs(120),
+    };
+}
+
+/// A sequence of growing, jittered pauses; see the [module](self).
+///
+/// The same policy, seed and instants give the same pauses.
+#[derive(Debug)]
+pub struct Backoff {
+    policy: Policy,
+    /// Only its `current_interval` is ever read: the next pause, before jitter.
+    growth: ExponentialBackoff<TokioClock>,
+    /// When the last pause was handed out.
+    last: Option<Instant>,
+    random: StdRng,
+}
+
+impl Backoff {
+    /// A backoff whose jitter comes from `seed`.
+    pub fn new(policy: Policy, seed: u64) -> Self {
+        Self {
+            policy,
+            growth: ExponentialBackoff {
+                current_interval: policy.initial,
+                initial_interval: policy.initial,
+                randomization_factor: 0.0,
+                multiplier: policy.factor,
+                max_interval: policy.cap,
+                start_time: TokioClock.now(),
+                max_elapsed_time: None,
+                clock: TokioClock,
+            },
+            last: None,
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The pause before the next attempt, asked for at `now`. The one after it will be longer.
+    pub fn next_delay(&mut self, now: Instant) -> Duration {
+        if self.last.is_some_and(|last| now.duration_since(last) > self.policy.quiet) {
+            self.reset();
+        }
+        self.last = Some(now);
+        let base = self.growth.current_interval;
+        // Moves `current_interval` on. The answer is dropped: it holds unseeded randomness.
+        let _unseeded = self.growth.next_backoff();
+        base + base.mul_f64(self.policy.jitter * self.random.random::<f64>())
+    }
+
+    /// Starts from the first pause again, for a caller who *knows* that things changed (a new
+    /// server, a new lease). After mere successes the quiet time does it.
+    pub fn reset(&mut self) {
+        self.growth.reset();
+    }
+}
+
+/// tokio's clock, in the clothes that the `backoff` crate wants.
+#[derive(Clone, Copy, Debug)]
+struct TokioClock;
+
+impl Clock for TokioClock {
+    fn now(&self) -> std::time::Instant {
+        Instant::now().into_std()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BARE: Policy = Policy { jitter: 0.0, ..Policy::REFLECTOR };
+
+    /// Pauses asked for one after the other, each after the one before was waited out.
+    fn pauses(backoff: &mut Backoff, count: usize) -> Vec<Duration> {
+        let mut now = Instant::now();
+        let mut step = || {
+            let pause = backoff.next_delay(now);
+            now += pause;
+            pause
+        };
+        (0..count).map(|_| step()).collect()
+    }
+
+    #[test]
+    fn pauses_double_from_800_ms_to_the_cap_of_30_s() {
+        let millis: Vec<_> = pauses(&mut Backoff::new(BARE, 1), 8).iter().map(Duration::as_millis).collect();
+        assert_eq!(millis, [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn jitter_adds_up_to_the_whole_pause_and_never_takes_away() {
+        let (mut low, mut high) = (f64::MAX, f64::MIN);
+        for seed in 0..200 {
+            let pauses = pauses(&mut Backoff::new(Policy::REFLECTOR, seed), 8);
+            let bases = pauses_without_jitter();
+            for (pause, base) in pauses.iter().zip(bases) {
+                let share = pause.as_secs_f64() / base.as_secs_f64();
+                assert!((1.0..2.0).contains(&share), "{pause:?} is not in [{base:?}, 2 x {base:?})");
+                (low, high) = (low.min(share), high.max(share));
+            }
+        }
+        assert!(low < 1.05 && high > 1.95, "the whole range is used: {low}..{high}");
+    }
+
+    fn pauses_without_jitter() -> Vec<Duration> {
+        pauses(&mut Backoff::new(BARE, 0), 8)
+    }
+
+    #[test]
+    fn the_same_seed_replays_the_same_pauses_and_another_does_not() {
+        let run = |seed| pauses(&mut Backoff::new(Policy::REFLECTOR, seed), 10);
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+    }
+
+    #[test]
+    fn more_than_two_minutes_of_quiet_start_over_and_two_minutes_do_not() {
+        let start = Instant::now();
+        let mut backoff = Backoff::new(BARE, 1);
+        backoff.next_delay(start);
+        let second = start + Duration::from_secs(120);
+        assert_eq!(backoff.next_delay(second), Duration::from_millis(1_600));
+        let third = second + Duration::from_millis(120_001);
+        assert_eq!(backoff.next_delay(third), Duration::from_millis(800));
+    }
+
+    #[test]
+    fn reset_starts_over_at_once() {
+        let mut backoff = Backoff::new(BARE, 1);
+        pauses(&mut backoff, 5);
+        backoff.reset();
+        assert_eq!(pauses(&mut backoff, 2), [Duration::from_millis(800), Duration::from_millis(1_600)]);
+    }
+
+    /// Upstream adds a random fraction of a nanosecond even with its jitter off; ten thousand pauses
+    /// must neither drift nor overflow.
+    #[test]
+    fn the_cap_holds_for_ever() {
+        let last = pauses(&mut Backoff::new(BARE, 1), 10_000).pop();
+        assert_eq!(last, Some(Duration::from_secs(30)));
+    }
+}

@@ -1,0 +1,263 @@
+//! `smooth-operator run`.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Connection, Request, Target, connect};
+use crate::controller::Options;
+use crate::http::BindAddress;
+use crate::leader_election::Timing as LeaseTiming;
+use crate::manager::{self, Election, Settings};
+use crate::object::ObjectKey;
+use crate::telemetry::{LogFormat, init_logs};
+
+/// The flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The kubeconfig; otherwise $KUBECONFIG, ~/.kube/config, or the service account of the pod.
+    #[arg(long, value_name = "FILE", env = "SMOOTH_OPERATOR_KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; otherwise the current one.
+    #[arg(long, value_name = "NAME", env = "SMOOTH_OPERATOR_CONTEXT")]
+    context: Option<String>,
+    /// The namespaces to serve, separated by commas, or `all`. Nothing outside of them is ever asked for.
+    #[arg(long, value_name = "A,B|all", default_value = "all", env = "SMOOTH_OPERATOR_NAMESPACES", value_parser = namespaces)]
+    namespaces: Namespaces,
+    /// How many servers are reconciled at the same time.
+    #[arg(long, value_name = "N", default_value = "10", env = "SMOOTH_OPERATOR_WORKERS", value_parser = workers)]
+    workers: NonZeroU16,
+
+    /// Act only while holding a Lease, so that several instances can stand by.
+    #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", help_heading = "Leader election")]
+    leader_elect: bool,
+    /// The namespace of the Lease; otherwise that of the pod, or of the kubeconfig's context.
+    #[arg(long, value_name = "NAME", env = "SMOOTH_OPERATOR_LEASE_NAMESPACE", value_parser = label, help_heading = "Leader election")]
+    lease_namespace: Option<String>,
+    /// The name of the Lease.
+    #[arg(long, value_name = "NAME", default_value = "smooth-operator", env = "SMOOTH_OPERATOR_LEASE_NAME", value_parser = label, help_heading = "Leader election")]
+    lease_name: String,
+    /// After so long without a renewal another instance may lead.
+    #[arg(long, value_name = "TIME", default_value = "15s", env = "SMOOTH_OPERATOR_LEASE_DURATION", value_parser = duration, help_heading = "Leader election")]
+    lease_duration: Duration,
+    /// After so long without a renewal this instance gives up.
+    #[arg(long, value_name = "TIME", default_value = "10s", env = "SMOOTH_OPERATOR_RENEW_DEADLINE", value_parser = duration, help_heading = "Leader election")]
+    renew_deadline: Duration,
+    /// How often the Lease is renewed or tried for.
+    #[arg(long, value_name = "TIME", default_value = "2s", env = "SMOOTH_OPERATOR_RETRY_PERIOD", value_parser = duration, help_heading = "Leader election")]
+    retry_period: Duration,
+
+    /// Where /metrics is served; 0 for nowhere.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = ":8080",
+        env = "SMOOTH_OPERATOR_METRICS_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
+    metrics_bind_address: BindAddress,
+    /// Where /healthz and /readyz are served; 0 for nowhere.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = ":8081",
+        env = "SMOOTH_OPERATOR_HEALTH_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
+    health_bind_address: BindAddress,
+
+    /// How log lines look: text or json.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "SMOOTH_OPERATOR_LOG_FORMAT",
+        help_heading = "Logging"
+    )]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug or trace, or a list like info,smooth_operator::informer=debug.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "SMOOTH_OPERATOR_LOG_LEVEL",
+        help_heading = "Logging"
+    )]
+    log_level: String,
+
+    /// The server ends each watch after this time, or up to twice as long. Some load balancers cut what is older than 4 minutes.
+    #[arg(long, value_name = "TIME", default_value = "5m", env = "SMOOTH_OPERATOR_WATCH_TIMEOUT", value_parser = duration, help_heading = "Timing")]
+    watch_timeout: Duration,
+    /// Everything is looked at again after this time, or up to half as long again. A safety net only.
+    #[arg(long, value_name = "TIME", default_value = "10h", env = "SMOOTH_OPERATOR_RESYNC_PERIOD", value_parser = duration, help_heading = "Timing")]
+    resync_period: Duration,
+    /// At a stop, what is being done is given so long to finish.
+    #[arg(long, value_name = "TIME", default_value = "20s", env = "SMOOTH_OPERATOR_GRACEFUL_SHUTDOWN_TIMEOUT", value_parser = duration, help_heading = "Timing")]
+    graceful_shutdown_timeout: Duration,
+}
+
+/// Runs until a signal says stop.
+///
+/// # Errors
+///
+/// One line for the person who asked.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    init_logs(args.log_format, &args.log_level).context("--log-level")?;
+    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period)?;
+    let stop = stop_on_signal()?;
+    let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    let connection = connect(&target).await?;
+    let version = greet(&connection).await?;
+    tracing::info!(server = connection.server, version, "connected");
+    let settings = settings(args, timing, &connection.namespace);
+    Ok(Box::pin(manager::run(&connection, settings, stop)).await?)
+}
+
+/// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the
+/// silence of ten retries.
+async fn greet(connection: &Connection) -> anyhow::Result<String> {
+    match connection.client.send::<Value>(Request::get_path("/version")).await {
+        Ok(version) => Ok(version["gitVersion"].as_str().unwrap_or("unknown").to_owned()),
+        Err(error) if error.status().is_none() => bail!(
+            "no cluster at {}: {error}; is it running, and is this the context that you mean? (`kubectl config current-context`)",
+            connection.server
+        ),
+        Err(error) => bail!("the cluster at {} refuses: {error}", connection.server),
+    }
+}
+
+fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
+    let lease_namespace = args.lease_namespace.as_deref().unwrap_or(namespace);
+    let election = args
+        .leader_elect
+        .then(|| Election { lease: ObjectKey::new(lease_namespace, args.lease_name.as_str()), timing });
+    let seconds = args.watch_timeout.as_secs().max(1);
+    Settings {
+        namespaces: args.namespaces.0,
+        work: Options { workers: args.workers.into(), grace: args.graceful_shutdown_timeout },
+        election,
+        metrics: args.metrics_bind_address,
+        health: args.health_bind_address,
+        watch_seconds: seconds..=seconds * 2,
+        resync: args.resync_period,
+        seed: StdRng::from_os_rng().random(),
+    }
+}
+
+/// The first signal asks to stop, the second one does not ask.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be caught")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be caught")?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if token.is_cancelled() {
+                tracing::warn!("the second signal: stopping at once");
+                std::process::exit(1);
+            }
+            tracing::info!("stopping; what is being done is finished first, a second signal stops at once");
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// The namespaces to serve; none for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Namespaces(Vec<String>);
+
+fn namespaces(text: &str) -> Result<Namespaces, String> {
+    if text == "all" {
+        return Ok(Namespaces(Vec::new()));
+    }
+    let mut names = text.split(',').map(label).collect::<Result<Vec<String>, String>>()?;
+    names.sort();
+    names.dedup();
+    Ok(Namespaces(names))
+}
+
+/// A bound on what a typing error can start.
+fn workers(text: &str) -> Result<NonZeroU16, String> {
+    let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= 1000);
+    number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
+}
+
+/// A DNS label, as namespaces have to be.
+fn label(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let good = !text.is_empty()
+        && text.len() <= 63
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no name: at most 63 lower-case letters, digits and '-'"))
+    }
+}
+
+/// `90s`, `5m`, `1h30m`, as Kubernetes' own programs take it.
+fn duration(text: &str) -> Result<Duration, String> {
+    let span =
+        text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 90s, 5m or 1h30m"))?;
+    Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(flags: &[&str]) -> Result<RunArgs, String> {
+        let line = ["smooth-operator", "run"].iter().chain(flags);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Run(args) => Ok(*args),
+            Command::Crd => unreachable!("asked for run"),
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_elsewhere_in_kubernetes() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("ten").unwrap_err().contains("write 90s"));
+        assert!(duration("-5s").is_err());
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_the_name_of_its_flag() {
+        for (flags, expected) in [
+            (["--namespaces", "a,,b"], "--namespaces"),
+            (["--namespaces", "Prod"], "\"Prod\" is no name"),
+            (["--workers", "0"], "--workers"),
+            (["--lease-duration", "soon"], "--lease-duration"),
+            (["--log-format", "xml"], "--log-format"),
+        ] {
+            let message = parse(&flags).unwrap_err();
+            assert!(message.contains(expected), "{flags:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn all_namespaces_are_none_in_particular() {
+        assert_eq!(parse(&[]).unwrap().namespaces, Namespaces(vec![]));
+        assert_eq!(parse(&["--namespaces", "b,a,b"]).unwrap().namespaces, Namespaces(vec!["a".into(), "b".into()]));
+    }
+}

@@ -1,0 +1,602 @@
+//! The reflector's mind: what to ask next, given what came of the last question. Pure; [`super::run`] acts.
+//!
+//! ```text
+//!              refused, or silent for 30 s                    complete
+//!  ┌─────────────┐ ─────────────────────────► ┌─────────┐ ──────────────┐
+//!  │  Streaming  │                            │ Listing │ ◄─┐ next page │
+//!  │ (list+watch │                            └─────────┘ ──┘           │
+//!  │  in one)    │ ──────────────┐                 ▲                    │
+//!  └─────────────┘  the bookmark │                 │ (as Streaming where that works)
+//!         ▲                      ▼                 │                    │
+//!         │                 ┌──────────┐           │                    │
+//!         └──────────────── │ Watching │ ──────────┘ ◄──────────────────┘
+//!            410, a version └──────────┘
+//!            going backwards,   │  ▲ the stream ended: again, from the last version
+//!            an unreadable line └──┘
+//! ```
+//!
+//! The one invariant worth keeping in mind: `last` is a version of which everything before it is in the store. It moves
+//! with each event and bookmark while watching, at the end of a list, and at no other time — in particular not with
+//! the synthetic events of a streaming list, which come in no order.
+
+use std::time::Duration;
+
+use crate::client::{Error, ListParams};
+use crate::object::ResourceVersion;
+use crate::watch::{ListMeta, Status};
+
+/// Objects on a page of a list.
+const PAGE: u32 = 500;
+/// So many failures in a row, and what worked so far is no longer trusted.
+const PATIENCE: u32 = 3;
+/// A watch that ends sooner than this and brought nothing is no reason to ask again at once.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// What to ask the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// The whole state and then what happens, in one stream.
+    Stream {
+        /// Not older than this.
+        since: Option<ResourceVersion>,
+    },
+    /// A page of the whole state.
+    List(ListParams),
+    /// What happens after this.
+    Watch {
+        /// The version to go on from.
+        since: ResourceVersion,
+    },
+}
+
+/// When to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// At once.
+    None,
+    /// After the backoff, and not before the server's own `Retry-After`.
+    Backoff(Option<Duration>),
+}
+
+/// Why the API server did not give what was asked for, as far as that decides what to ask next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no such resource (404), or not for us (401, 403). Only people can mend that.
+    Unavailable,
+    /// The version is older than the server's memory (410).
+    Gone,
+    /// The version lies in the server's future: it lags, or it was restored from a backup.
+    TooLarge,
+    /// Too many requests (429).
+    Busy(Option<Duration>),
+    /// The server does not do what was asked (other 4xx), or says so in the stream.
+    Refused,
+    /// The server has trouble (5xx), or there is no connection.
+    Trouble,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
+            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
+                Self::Trouble
+            }
+        }
+    }
+}
+
+impl Failure {
+    fn answered(status: &Status, retry_after: Option<Duration>) -> Self {
+        match status.code {
+            _ if status.is_version_too_large() => Self::TooLarge,
+            401 | 403 | 404 => Self::Unavailable,
+            410 => Self::Gone,
+            429 => Self::Busy(retry_after),
+            400..=499 => Self::Refused,
+            _ => Self::Trouble,
+        }
+    }
+}
+
+/// How a stream ended that did not end with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The server closed it in order.
+    Clean,
+    /// The connection broke.
+    Broken,
+    /// It said nothing for too long.
+    Stalled,
+    /// A line of it could not be read, so something may be missed.
+    Unreadable,
+}
+
+/// What a stream did before it ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lived {
+    /// How long it was open.
+    pub lasted: Duration,
+    /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
+    pub moved: bool,
+}
+
+/// The reflector's state. See the [module](self).
+#[derive(Debug)]
+pub struct Machine {
+    state: State,
+    /// Everything up to here is in the store. `None` before the first state is complete.
+    last: Option<ResourceVersion>,
+    /// Streaming lists work here, as far as is known.
+    streaming: bool,
+    /// Failures in a row.
+    failures: u32,
+    /// Why the whole state is, or was last, asked for.
+    reason: Reason,
+}
+
+/// Why the whole state is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It is not known yet.
+    Initial,
+    /// The server forgot where we were.
+    Expired,
+    /// Versions went backwards, or lie in the server's future.
+    WentBackwards,
+    /// Something could not be read.
+    Unreadable,
+    /// A stream was silent for too long.
+    Stalled,
+    /// The server does not stream lists.
+    Refused,
+    /// Too many failures in a row.
+    Trouble,
+}
+
+impl Reason {
+    /// The word in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Expired => "expired",
+            Self::WentBackwards => "went-backwards",
+            Self::Unreadable => "unreadable",
+            Self::Stalled => "stalled",
+            Self::Refused => "streaming-refused",
+            Self::Trouble => "trouble",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Streaming { since: Option<ResourceVersion> },
+    Listing(ListParams),
+    Watching { since: ResourceVersion },
+}
+
+impl Machine {
+    /// A reflector that knows nothing yet.
+    pub fn new() -> Self {
+        Self {
+            state: State::Streaming { since: None },
+            last: None,
+            streaming: true,
+            failures: 0,
+            reason: Reason::Initial,
+        }
+    }
+
+    /// What to ask next.
+    pub fn ask(&self) -> Ask {
+        match &self.state {
+            State::Streaming { since } => Ask::Stream { since: since.clone() },
+            State::Listing(params) => Ask::List(params.clone()),
+            State::Watching { since } => Ask::Watch { since: since.clone() },
+        }
+    }
+
+    /// Why the whole state is asked for, or was last.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Everything up to here is in the store. `None` before the first state is complete.
+    pub fn last(&self) -> Option<&ResourceVersion> {
+        self.last.as_ref()
+    }
+
+    /// A page of the list is in. Its version, if it was the last one: the state is complete.
+    pub fn page(&mut self, meta: ListMeta) -> Option<ResourceVersion> {
+        let ListMeta { resource_version, continue_token } = meta;
+        self.failures = 0;
+        if continue_token.is_empty() {
+            self.complete(resource_version.clone());
+            return Some(resource_version);
+        }
+        if let State::Listing(params) = &mut self.state {
+            params.continue_token = Some(continue_token);
+        }
+        None
+    }
+
+    /// The state is complete as of this version, and what happens after it comes next.
+    pub fn complete(&mut self, version: ResourceVersion) {
+        self.failures = 0;
+        self.last = Some(version.clone());
+        self.state = State::Watching { since: version };
+    }
+
+    /// An event or a bookmark says that the watch has come to this version.
+    ///
+    /// # Errors
+    ///
+    /// It goes backwards: the server's data were restored from a backup, and what is in the store may never have
+    /// happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state must be learned anew.
+    pub fn advance(&mut self, version: &ResourceVersion) -> Result<(), WentBackwards> {
+        self.failures = 0;
+        let State::Watching { since } = &mut self.state else { return Ok(()) };
+        if *version < *since {
+            self.relist(None, Reason::WentBackwards);
+            return Err(WentBackwards);
+        }
+        *since = version.clone();
+        self.last = Some(version.clone());
+        Ok(())
+    }
+
+    /// The question was answered with a failure.
+    pub fn failed(&mut self, failure: Failure) -> Pause {
+        match failure {
+            Failure::Unavailable => Pause::Backoff(None),
+            Failure::Busy(retry_after) => Pause::Backoff(retry_after),
+            Failure::Gone => self.gone(),
+            Failure::TooLarge => {
+                self.relist(None, Reason::WentBackwards);
+                Pause::Backoff(None)
+            }
+            Failure::Refused => self.refused(),
+            Failure::Trouble => {
+                self.trouble();
+                Pause::Backoff(None)
+            }
+        }
+    }
+
+    /// The server ended the stream with a Status.
+    pub fn error_event(&mut self, status: &Status) -> Pause {
+        let retry_after = status.details.as_ref().and_then(|details| details.retry_after_seconds);
+        match (Failure::answered(status, retry_after.map(Duration::from_secs)), &self.state) {
+            // A server that can't stream lists accepts the request, and then says so with a 500.
+            (Failure::Trouble, State::Streaming { .. }) => self.refused(),
+            (failure, _) => self.failed(failure),
+        }
+    }
+
+    /// The stream ended without a Status.
+    pub fn ended(&mut self, ending: Ending, lived: Lived) -> Pause {
+        match (&self.state, ending) {
+            (State::Streaming { .. }, Ending::Stalled) => {
+                self.list(Reason::Stalled);
+                Pause::None
+            }
+            // A list can pass over what it can't read, a stream can't.
+            (State::Streaming { .. }, Ending::Unreadable) => {
+                self.list(Reason::Unreadable);
+                Pause::Backoff(None)
+            }
+            (_, Ending::Unreadable) => {
+                self.relist(self.last.clone(), Reason::Unreadable);
+                Pause::Backoff(None)
+            }
+            (State::Streaming { .. } | State::Listing(_), _) => {
+                self.trouble();
+                Pause::Backoff(None)
+            }
+            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) if lived.moved => Pause::None,
+            // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
+            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
+                self.trouble();
+                if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
+            }
+        }
+    }
+
+    /// The version is too old. Where it was the last known one the newest state will do; where that is what was
+    /// asked for, the server contradicts itself and is given time.
+    fn gone(&mut self) -> Pause {
+        match &mut self.state {
+            State::Watching { .. } => {
+                self.relist(self.last.clone(), Reason::Expired);
+                Pause::None
+            }
+            State::Streaming { since } => {
+                let pause = if since.is_some() { Pause::None } else { Pause::Backoff(None) };
+                *since = None;
+                pause
+            }
+            // A list so long that its first version expires while it is read: all at once, then, and no pages.
+            State::Listing(params) if params.continue_token.is_some() => {
+                *params =
+                    ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
+                Pause::None
+            }
+            State::Listing(params) => {
+                let pause = if params.resource_version.is_some() { Pause::None } else { Pause::Backoff(None) };
+                params.resource_version = None;
+                pause
+            }
+        }
+    }
+
+    /// The server does not do this at all: another way must do.
+    fn refused(&mut self) -> Pause {
+        match self.state {
+            State::Streaming { .. } => {
+                self.streaming = false;
+                self.list(Reason::Refused);
+                Pause::None
+            }
+            State::Listing(_) | State::Watching { .. } => {
+                self.trouble();
+                Pause::Backoff(None)
+            }
+        }
+    }
+
+    /// It did not work, for no reason that says what would.
+    fn trouble(&mut self) {
+        self.failures += 1;
+        if self.failures < PATIENCE {
+            return;
+        }
+        self.failures = 0;
+        match self.state {
+            State::Streaming { .. } => self.list(Reason::Trouble),
+            State::Listing(_) => {}
+            State::Watching { .. } => self.relist(None, Reason::Trouble),
+        }
+    }
+
+    /// The whole state again, not older than `since`.
+    fn relist(&mut self, since: Option<ResourceVersion>, reason: Reason) {
+        self.failures = 0;
+        self.reason = reason;
+        if self.streaming {
+            self.state = State::Streaming { since };
+        } else {
+            self.state = State::Listing(ListParams { limit: PAGE, resource_version: since, continue_token: None });
+        }
+    }
+
+    /// The whole state in pages: from any version if it is the first, from the cheap end of the server's cache.
+    fn list(&mut self, reason: Reason) {
+        self.reason = reason;
+        let from = self.last.clone().unwrap_or_else(ResourceVersion::any);
+        self.state = State::Listing(ListParams { limit: PAGE, resource_version: Some(from), continue_token: None });
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A `resourceVersion` was smaller than one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the resourceVersion went backwards: the API server's data were restored from a backup")]
+pub struct WentBackwards;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Pause = Pause::Backoff(None);
+    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true };
+    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false };
+
+    fn watching(version: &str) -> Machine {
+        let mut machine = Machine::new();
+        machine.complete(version.into());
+        machine
+    }
+
+    /// In pages, because streaming lists were refused.
+    fn listing() -> Machine {
+        let mut machine = Machine::new();
+        assert_eq!(machine.failed(Failure::Refused), Pause::None);
+        machine
+    }
+
+    fn list(limit: u32, version: Option<&str>, token: Option<&str>) -> Ask {
+        Ask::List(ListParams {
+            limit,
+            resource_version: version.map(ResourceVersion::from),
+            continue_token: token.map(str::to_owned),
+        })
+    }
+
+    fn stream(since: Option<&str>) -> Ask {
+        Ask::Stream { since: since.map(ResourceVersion::from) }
+    }
+
+    fn watch(since: &str) -> Ask {
+        Ask::Watch { since: since.into() }
+    }
+
+    fn page(version: &str, token: &str) -> ListMeta {
+        ListMeta { resource_version: version.into(), continue_token: token.to_owned() }
+    }
+
+    fn status(code: u16, cause: &str) -> Status {
+        let json =
+            serde_json::json!({"code": code, "details": {"causes": [{"reason": cause}], "retryAfterSeconds": 7}});
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_streaming_list_is_tried_first_and_goes_on_as_the_watch() {
+        let mut machine = Machine::new();
+        assert_eq!(machine.ask(), stream(None));
+        machine.complete("40".into());
+        assert_eq!(machine.ask(), watch("40"));
+    }
+
+    #[test]
+    fn a_server_that_refuses_streaming_lists_is_asked_for_pages_and_never_for_a_stream_again() {
+        for refuse in [
+            |machine: &mut Machine| machine.failed(Failure::Refused),
+            |machine: &mut Machine| machine.error_event(&status(500, "")),
+        ] {
+            let mut machine = Machine::new();
+            assert_eq!(refuse(&mut machine), Pause::None);
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+            machine.page(page("40", ""));
+            machine.failed(Failure::Gone);
+            assert_eq!(machine.ask(), list(500, Some("40"), None));
+        }
+    }
+
+    #[test]
+    fn a_streaming_list_that_never_ends_becomes_a_list_this_time() {
+        let mut machine = Machine::new();
+        assert_eq!(machine.ended(Ending::Stalled, SILENT), Pause::None);
+        assert_eq!(machine.ask(), list(500, Some("0"), None));
+        machine.page(page("40", ""));
+        machine.failed(Failure::Gone);
+        assert_eq!(machine.ask(), stream(Some("40")), "the next time it may work");
+    }
+
+    #[test]
+    fn synthetic_events_do_not_move_the_version() {
+        let mut machine = Machine::new();
+        machine.advance(&"70".into()).unwrap();
+        machine.advance(&"30".into()).unwrap();
+        assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn later_pages_go_by_the_token_and_the_last_one_completes_the_state() {
+        let mut machine = listing();
+        assert_eq!(machine.page(page("40", "two")), None);
+        assert_eq!(machine.ask(), list(500, Some("0"), Some("two")));
+        assert_eq!(machine.page(page("40", "")), Some("40".into()));
+        assert_eq!(machine.ask(), watch("40"));
+    }
+
+    #[test]
+    fn a_list_that_expires_between_pages_is_read_whole_and_once() {
+        let mut machine = listing();
+        machine.page(page("40", "two"));
+        assert_eq!(machine.failed(Failure::Gone), Pause::None);
+        assert_eq!(machine.ask(), list(0, Some("0"), None));
+    }
+
+    #[test]
+    fn a_list_that_is_gone_or_too_new_asks_for_the_newest() {
+        let mut machine = listing();
+        assert_eq!(machine.failed(Failure::Gone), Pause::None);
+        assert_eq!(machine.ask(), list(500, None, None));
+        assert_eq!(machine.failed(Failure::Gone), SOON, "it makes no sense, so not at once");
+
+        let mut machine = listing();
+        assert_eq!(machine.failed(Failure::TooLarge), SOON);
+        assert_eq!(machine.ask(), list(500, None, None));
+        assert_eq!(Failure::answered(&status(504, "ResourceVersionTooLarge"), None), Failure::TooLarge);
+    }
+
+    #[test]
+    fn a_clean_end_watches_again_at_once_from_the_last_version() {
+        let mut machine = watching("40");
+        machine.advance(&"45".into()).unwrap();
+        assert_eq!(machine.ended(Ending::Clean, LONG_AND_BUSY), Pause::None);
+        assert_eq!(machine.ask(), watch("45"));
+    }
+
+    #[test]
+    fn an_end_within_a_second_without_an_event_backs_off() {
+        let mut machine = watching("40");
+        let at_once = Lived { lasted: Duration::from_millis(10), moved: false };
+        assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
+        assert_eq!(machine.ask(), watch("40"));
+    }
+
+    #[test]
+    fn a_watch_that_is_gone_lists_again_from_the_last_version() {
+        let mut machine = watching("40");
+        assert_eq!(machine.error_event(&status(410, "")), Pause::None);
+        assert_eq!((machine.ask(), machine.reason()), (stream(Some("40")), Reason::Expired));
+        assert_eq!(machine.failed(Failure::Gone), Pause::None);
+        assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn a_busy_server_says_when_and_the_watch_goes_on_where_it_was() {
+        let mut machine = watching("40");
+        assert_eq!(machine.error_event(&status(429, "")), Pause::Backoff(Some(Duration::from_secs(7))));
+        assert_eq!(machine.ask(), watch("40"));
+    }
+
+    #[test]
+    fn trouble_watches_again_and_lists_after_three_in_a_row() {
+        let mut machine = watching("40");
+        assert_eq!(machine.error_event(&status(500, "")), SOON);
+        assert_eq!(machine.failed(Failure::Trouble), SOON);
+        assert_eq!(machine.ask(), watch("40"));
+        assert_eq!(machine.failed(Failure::Trouble), SOON);
+        assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn an_event_in_between_ends_the_row() {
+        let mut machine = watching("40");
+        for version in ["41", "42", "43", "44"] {
+            machine.failed(Failure::Trouble);
+            machine.failed(Failure::Trouble);
+            machine.advance(&version.into()).unwrap();
+        }
+        assert_eq!(machine.ask(), watch("44"));
+    }
+
+    #[test]
+    fn what_only_people_can_mend_is_asked_for_again_slowly_and_in_the_same_way() {
+        for mut machine in [Machine::new(), listing(), watching("40")] {
+            let ask = machine.ask();
+            for _ in 0..9 {
+                assert_eq!(machine.failed(Failure::Unavailable), SOON);
+            }
+            assert_eq!(machine.ask(), ask);
+        }
+        for code in [401, 403, 404] {
+            assert_eq!(Failure::answered(&status(code, ""), None), Failure::Unavailable);
+        }
+    }
+
+    #[test]
+    fn a_silent_watch_is_opened_again_and_after_three_the_state_is_listed() {
+        let mut machine = watching("999");
+        assert_eq!(machine.ended(Ending::Stalled, SILENT), Pause::None);
+        assert_eq!(machine.ask(), watch("999"));
+        machine.ended(Ending::Stalled, SILENT);
+        machine.ended(Ending::Stalled, SILENT);
+        assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn a_version_that_goes_backwards_lists_the_newest_state() {
+        let mut machine = watching("1000");
+        assert_eq!(machine.advance(&"999".into()), Err(WentBackwards));
+        assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn an_unreadable_line_lists_again_and_not_at_once() {
+        let mut machine = watching("40");
+        assert_eq!(machine.ended(Ending::Unreadable, LONG_AND_BUSY), SOON);
+        assert_eq!(machine.ask(), stream(Some("40")));
+        assert_eq!(machine.ended(Ending::Unreadable, LONG_AND_BUSY), SOON);
+        assert_eq!(machine.ask(), list(500, Some("40"), None), "a list can pass over it");
+    }
+}

@@ -1,0 +1,341 @@
+//! The reflector's hands: asks what its [`Machine`] says, and puts what comes into the store.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::watch::Sender;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Handler;
+use super::reflector::{Ask, Ending, Failure, Lived, Machine, Pause, WentBackwards};
+use super::store::{Change, Entry, Invalid, Replacement, Scope, Store};
+use crate::backoff::{Backoff, Policy};
+use crate::client::{Client, Error, ListParams, Request, StreamError, WatchParams};
+use crate::object::{Object, Resource, ResourceVersion};
+use crate::telemetry::InformerMetrics;
+use crate::watch::{Event, Identity};
+
+/// How long is too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// A watch is ended by the server after so many seconds, drawn anew for each: thousands of them must not
+    /// all come back at once.
+    pub watch_seconds: RangeInclusive<u64>,
+    /// A watch that says nothing for so long, not even a bookmark, is opened again.
+    pub silence: Duration,
+    /// A streaming list that says nothing for so long before its end is given up for a plain list.
+    pub streaming_silence: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { watch_seconds: 300..=600, silence: Duration::from_secs(90), streaming_silence: Duration::from_secs(30) }
+    }
+}
+
+/// One list and watch, of one scope, kept up for ever.
+pub(super) struct Reflector<K> {
+    client: Client,
+    scope: Scope,
+    store: Arc<Store<K>>,
+    handlers: Arc<[Handler<K>]>,
+    metrics: InformerMetrics,
+    timing: Timing,
+    /// How many scopes have not synced yet.
+    synced: Sender<usize>,
+    machine: Machine,
+    backoff: Backoff,
+    random: StdRng,
+    /// The whole state, while it is being learned.
+    replacement: Option<Replacement<K>>,
+    /// The last thing that went wrong, so that each is said once and not every thirty seconds.
+    complaint: Option<String>,
+}
+
+/// What [`Reflector::new`] is made of.
+pub(super) struct Parts<K> {
+    pub(super) client: Client,
+    pub(super) scope: Scope,
+    pub(super) store: Arc<Store<K>>,
+    pub(super) handlers: Arc<[Handler<K>]>,
+    pub(super) metrics: InformerMetrics,
+    pub(super) timing: Timing,
+    pub(super) synced: Sender<usize>,
+    pub(super) seed: u64,
+}
+
+impl<K: Object> Reflector<K> {
+    pub(super) fn new(parts: Parts<K>) -> Self {
+        let Parts { client, scope, store, handlers, metrics, timing, synced, seed } = parts;
+        Self {
+            client,
+            scope,
+            store,
+            handlers,
+            metrics,
+            timing,
+            synced,
+            machine: Machine::new(),
+            backoff: Backoff::new(Policy::REFLECTOR, seed),
+            random: StdRng::seed_from_u64(seed),
+            replacement: None,
+            complaint: None,
+        }
+    }
+
+    /// Lists and watches until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let forever = async {
+            loop {
+                if let Pause::Backoff(at_least) = self.step().await {
+                    let backoff = self.backoff.next_delay(Instant::now());
+                    sleep(backoff.max(at_least.unwrap_or_default())).await;
+                }
+            }
+        };
+        stop.run_until_cancelled(forever).await;
+    }
+
+    /// One question, and all that comes of it.
+    async fn step(&mut self) -> Pause {
+        let timeout = Duration::from_secs(self.random.random_range(self.timing.watch_seconds.clone()));
+        match self.machine.ask() {
+            Ask::List(params) => self.list(params).await,
+            Ask::Stream { since } => {
+                self.begin(since.is_some());
+                self.follow(WatchParams { resource_version: since, send_initial_events: true, timeout }).await
+            }
+            Ask::Watch { since } => {
+                self.follow(WatchParams { resource_version: Some(since), send_initial_events: false, timeout }).await
+            }
+        }
+    }
+
+    /// Begins to learn the whole state, as one that goes on from the last one (`continues`) or as any.
+    fn begin(&mut self, continues: bool) {
+        self.metrics.relist(self.machine.reason().as_str());
+        self.replacement = Some(self.store.replacement(self.scope.clone(), continues));
+    }
+
+    /// Reads one page.
+    async fn list(&mut self, params: ListParams) -> Pause {
+        if params.continue_token.is_none() {
+            self.begin(params.resource_version.is_some());
+        }
+        let request = Request::list(&K::RESOURCE, self.scope.as_deref(), &params);
+        let (store, replacement) = (&self.store, &mut self.replacement);
+        let read = self.client.list(request, |item| match decode(item) {
+            Ok(entry) => {
+                if let Some(replacement) = replacement {
+                    store.note(replacement, entry);
+                }
+            }
+            Err(error) => tracing::error!(resource = %K::RESOURCE, %error, "an item of the list has no identity and is passed over"),
+        });
+        match read.await {
+            Ok(meta) => {
+                self.content();
+                if let Some(version) = self.machine.page(meta) {
+                    self.commit(version);
+                }
+                Pause::None
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// Follows a stream to its end.
+    async fn follow(&mut self, params: WatchParams) -> Pause {
+        let request = Request::watch(&K::RESOURCE, self.scope.as_deref(), &params);
+        let mut stream = match self.client.watch(request).await {
+            Ok(stream) => stream,
+            Err(error) => return self.refused(&error),
+        };
+        self.content();
+        let (opened, since) = (Instant::now(), self.machine.last().cloned());
+        let ending = loop {
+            let patience = if self.replacement.is_some() { self.timing.streaming_silence } else { self.timing.silence };
+            match timeout(patience, stream.next_line()).await {
+                Err(_elapsed) => break Ending::Stalled,
+                Ok(Err(StreamError::Broken(_))) => break Ending::Broken,
+                Ok(Err(error @ StreamError::TooLong(_))) => {
+                    self.complain(&error.to_string());
+                    break Ending::Unreadable;
+                }
+                Ok(Ok(None)) => break Ending::Clean,
+                Ok(Ok(Some(line))) => match self.line(&line) {
+                    Told::GoOn => {}
+                    Told::Pause(pause) => return pause,
+                    Told::Unreadable => break Ending::Unreadable,
+                },
+            }
+        };
+        let lived = Lived { lasted: opened.elapsed(), moved: self.machine.last() != since.as_ref() };
+        tracing::debug!(resource = %K::RESOURCE, ?ending, ?lived, "the watch ended");
+        self.machine.ended(ending, lived)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Told {
+        let event = match Event::decode(line) {
+            Ok(event) => event,
+            Err(error) => return self.unreadable(&error),
+        };
+        match event {
+            Event::Added(object) | Event::Modified(object) => match decode(object.get().as_bytes()) {
+                Ok(entry) => self.upsert(entry),
+                Err(error) => self.unreadable(&error),
+            },
+            Event::Deleted(object) => match Identity::decode(object.get()) {
+                Ok(identity) => self.delete(&identity),
+                Err(error) => self.unreadable(&error),
+            },
+            Event::Bookmark { resource_version, initial_events_end } => {
+                self.metrics.event("BOOKMARK");
+                if self.replacement.is_none() {
+                    if let Err(error) = self.machine.advance(&resource_version) {
+                        return self.backwards(&error);
+                    }
+                    self.store.advance(&self.scope, resource_version);
+                } else if initial_events_end {
+                    self.machine.complete(resource_version.clone());
+                    self.commit(resource_version);
+                }
+                Told::GoOn
+            }
+            Event::Error(status) => {
+                self.metrics.event("ERROR");
+                tracing::debug!(resource = %K::RESOURCE, %status, "the server ended the watch");
+                Told::Pause(self.machine.error_event(&status))
+            }
+        }
+    }
+
+    fn upsert(&mut self, entry: Entry<K>) -> Told {
+        if let Some(replacement) = &mut self.replacement {
+            self.store.note(replacement, entry);
+            return Told::GoOn;
+        }
+        if let Err(error) = self.machine.advance(entry.resource_version()) {
+            return self.backwards(&error);
+        }
+        let changes = self.store.upsert(&self.scope, entry);
+        self.deliver(&changes);
+        Told::GoOn
+    }
+
+    fn delete(&mut self, identity: &Identity) -> Told {
+        let Identity { key, uid: _, resource_version } = identity;
+        if let Some(replacement) = &mut self.replacement {
+            replacement.forget(key);
+            return Told::GoOn;
+        }
+        if let Err(error) = self.machine.advance(resource_version) {
+            return self.backwards(&error);
+        }
+        let change = self.store.remove(&self.scope, key, resource_version.clone());
+        self.deliver(change.as_slice());
+        Told::GoOn
+    }
+
+    /// The whole state is known: into the store with it, and tell the difference. The first time, and only after the
+    /// keys were handed over, this scope has synced.
+    fn commit(&mut self, version: ResourceVersion) {
+        let Some(replacement) = self.replacement.take() else { return };
+        let first = self.store.progress(&self.scope).is_none();
+        let changes = self.store.commit(replacement, version);
+        self.deliver(&changes);
+        if first {
+            self.synced.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+        }
+        let reason = self.machine.reason().as_str();
+        tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "the whole state is known");
+    }
+
+    fn deliver(&self, changes: &[Change<K>]) {
+        for change in changes {
+            self.metrics.event(match (&change.old, &change.new) {
+                (None, _) => "ADDED",
+                (Some(_), Some(_)) => "MODIFIED",
+                (Some(_), None) => "DELETED",
+            });
+            if let Some(Entry::Invalid(invalid)) = &change.new {
+                self.metrics.undecodable();
+                let Invalid { identity, error } = invalid.as_ref();
+                tracing::warn!(resource = %K::RESOURCE, key = %identity.key, %error, "an object can't be read; all others go on");
+            }
+            for handler in self.handlers.iter() {
+                handler(change);
+            }
+        }
+        self.metrics.objects(self.store.len());
+    }
+
+    fn unreadable(&mut self, error: &serde_json::Error) -> Told {
+        self.complain(&format!("an event can't be read: {error}"));
+        Told::Unreadable
+    }
+
+    fn backwards(&mut self, error: &WentBackwards) -> Told {
+        self.complain(&error.to_string());
+        Told::Pause(Pause::Backoff(None))
+    }
+
+    fn refused(&mut self, error: &Error) -> Pause {
+        let failure = Failure::from(error);
+        match failure {
+            Failure::Unavailable | Failure::Trouble | Failure::Busy(_) => self.complain(&explain(error, K::RESOURCE)),
+            Failure::Gone | Failure::TooLarge | Failure::Refused => {
+                tracing::debug!(resource = %K::RESOURCE, %error, "asking in another way");
+            }
+        }
+        self.machine.failed(failure)
+    }
+
+    /// Says what is wrong, once.
+    fn complain(&mut self, complaint: &str) {
+        if self.complaint.as_deref() != Some(complaint) {
+            tracing::warn!(resource = %K::RESOURCE, "{complaint}");
+            self.complaint = Some(complaint.to_owned());
+        }
+    }
+
+    /// Says that it is right again.
+    fn content(&mut self) {
+        if self.complaint.take().is_some() {
+            tracing::info!(resource = %K::RESOURCE, "the API server answers again");
+        }
+    }
+}
+
+/// What a line calls for.
+enum Told {
+    GoOn,
+    Pause(Pause),
+    Unreadable,
+}
+
+/// Reads an object, or at least whose it is.
+fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
+    let text = std::str::from_utf8(json).map_err(serde::de::Error::custom)?;
+    match K::decode(text) {
+        Ok(object) => Ok(Entry::Valid(Arc::new(object))),
+        Err(error) => {
+            let identity = Identity::decode(text)?;
+            Ok(Entry::Invalid(Arc::new(Invalid { identity, error: error.to_string() })))
+        }
+    }
+}
+
+/// What is wrong, and the mend.
+fn explain(error: &Error, resource: Resource) -> String {
+    match error.code() {
+        404 => format!(
+            "the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"
+        ),
+        _ => format!("{error}; trying again"),
+    }
+}

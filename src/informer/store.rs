@@ -1,0 +1,493 @@
+//! The cache: what the cluster looked like when the API server last spoke.
+//!
+//! ```text
+//!               ┌ objects   key ─► Valid(Arc<K>) | Invalid(Arc<Invalid>)
+//! Store ─ lock ─┼ indexes   name ─► value ─► {keys}        changed in one step with `objects`
+//!               └ progress  scope ─► resourceVersion       how far each reflector has come
+//! ```
+//!
+//! Readers get an `Arc` and let go of the lock at once; nobody can hold up the reflector by reading.
+//!
+//! Invariants:
+//!
+//! - a key is in an index bucket exactly if its object is valid and the index gives it that value;
+//! - no bucket is empty (a cluster that makes and deletes owners all day would otherwise collect
+//!   empty buckets for ever, [kubernetes#84959](https://github.com/kubernetes/kubernetes/issues/84959));
+//! - `progress` of a scope is at least the `resourceVersion` of each of its objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::object::{Object, ObjectKey, ResourceVersion, Uid};
+use crate::watch::Identity;
+
+/// Which part of the cluster a reflector follows: one namespace, or all of them.
+pub type Scope = Option<Arc<str>>;
+
+/// One object of the cache.
+#[derive(Debug)]
+pub enum Entry<K> {
+    /// An object, read.
+    Valid(Arc<K>),
+    /// An object that is there but can't be read.
+    Invalid(Arc<Invalid>),
+}
+
+impl<K> Clone for Entry<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Valid(object) => Self::Valid(Arc::clone(object)),
+            Self::Invalid(invalid) => Self::Invalid(Arc::clone(invalid)),
+        }
+    }
+}
+
+impl<K: Object> Entry<K> {
+    /// Its name.
+    pub fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Valid(object) => &object.meta().key,
+            Self::Invalid(invalid) => &invalid.identity.key,
+        }
+    }
+
+    /// Its identity.
+    pub fn uid(&self) -> &Uid {
+        match self {
+            Self::Valid(object) => &object.meta().uid,
+            Self::Invalid(invalid) => &invalid.identity.uid,
+        }
+    }
+
+    /// The state of it that this is.
+    pub fn resource_version(&self) -> &ResourceVersion {
+        match self {
+            Self::Valid(object) => &object.meta().resource_version,
+            Self::Invalid(invalid) => &invalid.identity.resource_version,
+        }
+    }
+
+    /// The object, where it could be read.
+    pub fn valid(&self) -> Option<&Arc<K>> {
+        match self {
+            Self::Valid(object) => Some(object),
+            Self::Invalid(_) => None,
+        }
+    }
+}
+
+/// An object that is there but can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Which one it is.
+    pub identity: Identity,
+    /// What is wrong with it: the field and the value, as far as the decoder can tell.
+    pub error: String,
+}
+
+/// Something changed in the store. The store has changed already when this is told.
+#[derive(Debug)]
+pub struct Change<K> {
+    /// What it was before; `None` if it is new.
+    pub old: Option<Entry<K>>,
+    /// What it is now; `None` if it is gone. Then `old` is the last state that was seen, and after a gap
+    /// in the watch that may not be the last state there was.
+    pub new: Option<Entry<K>>,
+    /// It is part of the first state that this process learns, not news.
+    pub initial: bool,
+}
+
+impl<K: Object> Change<K> {
+    /// Both states, the older one first: who cares about an object mostly has to look at either.
+    pub fn states(&self) -> impl Iterator<Item = &Entry<K>> {
+        self.old.iter().chain(&self.new)
+    }
+}
+
+/// A rule that gives an object a value to be found by.
+#[derive(Clone, Copy)]
+pub struct Indexer<K> {
+    /// The name of the index.
+    pub name: &'static str,
+    /// The value of an object, if it has one.
+    pub value: fn(&K) -> Option<String>,
+}
+
+/// The cache of all objects of one kind. See the [module](self).
+pub struct Store<K> {
+    indexers: Vec<Indexer<K>>,
+    inner: Mutex<Inner<K>>,
+}
+
+struct Inner<K> {
+    objects: BTreeMap<ObjectKey, Entry<K>>,
+    indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<ObjectKey>>>,
+    progress: BTreeMap<Scope, ResourceVersion>,
+    invalid: usize,
+}
+
+impl<K: Object> Store<K> {
+    /// An empty store that keeps these indexes.
+    pub fn new(indexers: Vec<Indexer<K>>) -> Self {
+        let inner = Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new(), invalid: 0 };
+        Self { indexers, inner: Mutex::new(inner) }
+    }
+
+    /// The object of this name.
+    pub fn get(&self, key: &ObjectKey) -> Option<Entry<K>> {
+        self.lock().objects.get(key).cloned()
+    }
+
+    /// The keys of the objects that the index gives this value, in order.
+    pub fn by_index(&self, index: &str, value: &str) -> Vec<ObjectKey> {
+        let inner = self.lock();
+        inner.indexes.get(index).and_then(|index| index.get(value)).into_iter().flatten().cloned().collect()
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.lock().objects.keys().cloned().collect()
+    }
+
+    /// How many objects there are, readable or not.
+    pub fn len(&self) -> usize {
+        self.lock().objects.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many of them can't be read.
+    pub fn invalid(&self) -> usize {
+        self.lock().invalid
+    }
+
+    /// Whether this store knows `key` as it was at `version`, or later: the answer to "may I trust what I read, after I
+    /// have written that?". Either the object itself is that new, or the reflector of its namespace has come that far
+    /// and the object is as it is, or gone.
+    pub fn has_seen(&self, key: &ObjectKey, version: &ResourceVersion) -> bool {
+        let inner = self.lock();
+        let reached = |scope: Scope| inner.progress.get(&scope).is_some_and(|progress| progress >= version);
+        inner.objects.get(key).is_some_and(|entry| entry.resource_version() >= version)
+            || reached(None)
+            || reached(Some(Arc::from(key.namespace())))
+    }
+
+    /// Takes a new state of one object in.
+    pub(super) fn upsert(&self, scope: &Scope, entry: Entry<K>) -> Vec<Change<K>> {
+        let mut inner = self.lock();
+        inner.advance(scope, entry.resource_version().clone());
+        inner.put(&self.indexers, entry, false)
+    }
+
+    /// Takes an object out.
+    pub(super) fn remove(&self, scope: &Scope, key: &ObjectKey, version: ResourceVersion) -> Option<Change<K>> {
+        let mut inner = self.lock();
+        inner.advance(scope, version);
+        inner.take(&self.indexers, key)
+    }
+
+    /// How far the reflector of this scope has come; `None` before its first whole state.
+    pub(super) fn progress(&self, scope: &Scope) -> Option<ResourceVersion> {
+        self.lock().progress.get(scope).cloned()
+    }
+
+    /// Notes that the reflector of this scope has come so far, without any object.
+    pub(super) fn advance(&self, scope: &Scope, version: ResourceVersion) {
+        self.lock().advance(scope, version);
+    }
+
+    /// Prepares to learn the whole state of a scope anew. With `continues` it is known to be a later state of the same
+    /// history.
+    pub(super) fn replacement(&self, scope: Scope, continues: bool) -> Replacement<K> {
+        Replacement { scope, continues, found: BTreeMap::new() }
+    }
+
+    /// Notes one object of the whole state. If the store has it already, in the very same state, only its key is
+    /// kept: a relist costs the memory of what changed, not a second copy of the cache.
+    pub(super) fn note(&self, replacement: &mut Replacement<K>, entry: Entry<K>) {
+        let inner = self.lock();
+        let same = |live: &Entry<K>| {
+            replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
+        };
+        let found =
+            if inner.objects.get(entry.key()).is_some_and(same) { Found::Unchanged } else { Found::New(entry.clone()) };
+        replacement.found.insert(entry.key().clone(), found);
+    }
+
+    /// Makes the whole state that was noted the state of the store, and tells the difference: nothing for what is
+    /// unchanged, a deletion for what is gone.
+    pub(super) fn commit(&self, replacement: Replacement<K>, version: ResourceVersion) -> Vec<Change<K>> {
+        let Replacement { scope, continues: _, found } = replacement;
+        let mut inner = self.lock();
+        let initial = inner.progress.insert(scope.clone(), version).is_none();
+        let covers = |key: &ObjectKey| scope.as_deref().is_none_or(|namespace| namespace == key.namespace());
+        let gone = |key: &&ObjectKey| covers(key) && !found.contains_key(*key);
+        let gone: Vec<ObjectKey> = inner.objects.keys().filter(gone).cloned().collect();
+        let mut changes: Vec<Change<K>> = gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
+        for found in found.into_values() {
+            match found {
+                Found::Unchanged => {}
+                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, initial)),
+            }
+        }
+        changes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Object> Inner<K> {
+    fn advance(&mut self, scope: &Scope, version: ResourceVersion) {
+        self.progress.insert(scope.clone(), version);
+    }
+
+    /// An object under the name of another is not the other one changed: that one is gone, and this one is new.
+    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, initial: bool) -> Vec<Change<K>> {
+        let key = entry.key().clone();
+        let mut changes = Vec::with_capacity(1);
+        let mut old = self.objects.get(&key).cloned();
+        if old.as_ref().is_some_and(|old| old.uid() != entry.uid()) {
+            changes.extend(self.take(indexers, &key));
+            old = None;
+        }
+        if let Some(old) = &old {
+            self.unindex(indexers, old);
+        }
+        self.index(indexers, &entry);
+        self.objects.insert(key, entry.clone());
+        changes.push(Change { old, new: Some(entry), initial });
+        changes
+    }
+
+    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Change<K>> {
+        let old = self.objects.remove(key)?;
+        self.unindex(indexers, &old);
+        Some(Change { old: Some(old), new: None, initial: false })
+    }
+
+    fn index(&mut self, indexers: &[Indexer<K>], entry: &Entry<K>) {
+        let Some(object) = entry.valid() else {
+            self.invalid += 1;
+            return;
+        };
+        for Indexer { name, value } in indexers {
+            if let Some(value) = value(object) {
+                self.indexes.entry(name).or_default().entry(value).or_default().insert(entry.key().clone());
+            }
+        }
+    }
+
+    fn unindex(&mut self, indexers: &[Indexer<K>], entry: &Entry<K>) {
+        let Some(object) = entry.valid() else {
+            self.invalid -= 1;
+            return;
+        };
+        for Indexer { name, value } in indexers {
+            let Some(value) = value(object) else { continue };
+            let Some(index) = self.indexes.get_mut(name) else { continue };
+            let Some(bucket) = index.get_mut(&value) else { continue };
+            bucket.remove(entry.key());
+            if bucket.is_empty() {
+                index.remove(&value);
+            }
+        }
+    }
+}
+
+impl<K> fmt::Debug for Store<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// The whole state of a scope, while it is being learned. The store goes on to serve the old one.
+#[derive(Debug)]
+pub(super) struct Replacement<K> {
+    scope: Scope,
+    /// The versions can be compared with those in the store. A server that was restored from a backup counts them a
+    /// second time: the same number is then another state.
+    continues: bool,
+    found: BTreeMap<ObjectKey, Found<K>>,
+}
+
+#[derive(Debug)]
+enum Found<K> {
+    Unchanged,
+    New(Entry<K>),
+}
+
+impl<K> Replacement<K> {
+    /// An object was deleted while the state was being learned.
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
+        self.found.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{DEPLOYMENTS, Meta, Resource};
+
+    #[derive(Debug)]
+    struct Thing(Meta);
+
+    impl Object for Thing {
+        const RESOURCE: Resource = DEPLOYMENTS;
+        fn decode(json: &str) -> Result<Self, serde_json::Error> {
+            serde_json::from_str(json).map(Self)
+        }
+        fn meta(&self) -> &Meta {
+            &self.0
+        }
+    }
+
+    fn owner(thing: &Thing) -> Option<String> {
+        thing.0.controller.as_ref().map(|controller| controller.uid.to_string())
+    }
+
+    fn store() -> Store<Thing> {
+        Store::new(vec![Indexer { name: "owner", value: owner }])
+    }
+
+    fn thing(name: &str, uid: &str, version: &str, owner: &str) -> Entry<Thing> {
+        let json = serde_json::json!({
+            "namespace": "n", "name": name, "uid": uid, "resourceVersion": version,
+            "ownerReferences": [{"apiVersion": "x/v1", "kind": "X", "name": "x", "uid": owner, "controller": true}],
+        });
+        Entry::Valid(Arc::new(Thing::decode(&json.to_string()).unwrap()))
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new("n", name)
+    }
+
+    /// `+name` for an addition, `~name` for an update, `-name` for a deletion.
+    fn told(changes: &[Change<Thing>]) -> Vec<String> {
+        let sign = |change: &Change<Thing>| match (&change.old, &change.new) {
+            (None, Some(new)) => format!("+{}", new.key().name()),
+            (Some(_), Some(new)) => format!("~{}", new.key().name()),
+            (Some(old), None) => format!("-{}", old.key().name()),
+            (None, None) => unreachable!("a change of nothing"),
+        };
+        changes.iter().map(sign).collect()
+    }
+
+    fn replace(store: &Store<Thing>, things: Vec<Entry<Thing>>, version: &str) -> Vec<Change<Thing>> {
+        let mut replacement = store.replacement(None, true);
+        for thing in things {
+            store.note(&mut replacement, thing);
+        }
+        store.commit(replacement, version.into())
+    }
+
+    #[test]
+    fn a_relist_tells_the_difference_and_nothing_else() {
+        let store = store();
+        replace(
+            &store,
+            vec![thing("gone", "1", "1", "o"), thing("same", "2", "2", "o"), thing("changed", "3", "3", "o")],
+            "9",
+        );
+        let changes = replace(
+            &store,
+            vec![thing("same", "2", "2", "o"), thing("changed", "3", "11", "o"), thing("new", "4", "12", "o")],
+            "20",
+        );
+        assert_eq!(told(&changes), ["-gone", "~changed", "+new"]);
+        assert!(changes.iter().all(|change| !change.initial));
+    }
+
+    #[test]
+    fn the_first_state_is_told_as_initial_and_later_news_are_not() {
+        let store = store();
+        assert!(replace(&store, vec![thing("a", "1", "1", "o")], "5").iter().all(|change| change.initial));
+        assert!(store.upsert(&None, thing("b", "2", "6", "o")).iter().all(|change| !change.initial));
+    }
+
+    #[test]
+    fn the_same_name_with_another_uid_is_a_deletion_and_an_addition() {
+        let store = store();
+        store.upsert(&None, thing("a", "old", "1", "first"));
+        let changes = store.upsert(&None, thing("a", "new", "2", "second"));
+        assert_eq!(told(&changes), ["-a", "+a"]);
+        assert_eq!(changes[0].old.as_ref().unwrap().uid().as_str(), "old");
+        assert_eq!((store.by_index("owner", "first"), store.by_index("owner", "second")), (vec![], vec![key("a")]));
+    }
+
+    #[test]
+    fn a_relist_notices_that_a_name_has_another_object_now() {
+        let store = store();
+        replace(&store, vec![thing("a", "old", "1", "o")], "5");
+        assert_eq!(told(&replace(&store, vec![thing("a", "new", "8", "o")], "9")), ["-a", "+a"]);
+    }
+
+    #[test]
+    fn an_index_follows_its_objects_and_keeps_no_empty_bucket() {
+        let store = store();
+        store.upsert(&None, thing("a", "1", "1", "x"));
+        store.upsert(&None, thing("b", "2", "2", "x"));
+        assert_eq!(store.by_index("owner", "x"), [key("a"), key("b")]);
+        store.upsert(&None, thing("a", "1", "3", "y"));
+        assert_eq!((store.by_index("owner", "x"), store.by_index("owner", "y")), (vec![key("b")], vec![key("a")]));
+        store.remove(&None, &key("b"), "4".into());
+        assert_eq!(store.lock().indexes["owner"].keys().collect::<Vec<_>>(), ["y"]);
+    }
+
+    #[test]
+    fn a_relist_replaces_only_its_own_namespace() {
+        let store = store();
+        store.upsert(&Some("other".into()), thing("a", "1", "1", "o"));
+        let replacement = store.replacement(Some("other".into()), true);
+        assert_eq!(told(&store.commit(replacement, "5".into())), [""; 0]);
+        let replacement = store.replacement(Some("n".into()), true);
+        assert_eq!(told(&store.commit(replacement, "5".into())), ["-a"]);
+    }
+
+    #[test]
+    fn an_unchanged_object_is_not_held_twice_while_listing() {
+        let store = store();
+        replace(&store, vec![thing("a", "1", "1", "o")], "5");
+        let mut replacement = store.replacement(None, true);
+        store.note(&mut replacement, thing("a", "1", "1", "o"));
+        assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+    }
+
+    #[test]
+    fn the_old_state_is_served_until_the_new_one_is_whole() {
+        let store = store();
+        replace(&store, vec![thing("a", "1", "1", "o")], "5");
+        let mut replacement = store.replacement(None, true);
+        store.note(&mut replacement, thing("b", "2", "7", "o"));
+        assert!(store.get(&key("a")).is_some() && store.get(&key("b")).is_none());
+        store.commit(replacement, "8".into());
+        assert!(store.get(&key("a")).is_none() && store.get(&key("b")).is_some());
+    }
+
+    #[test]
+    fn a_write_is_seen_when_its_object_or_its_reflector_has_come_that_far() {
+        let store = store();
+        replace(&store, vec![thing("a", "1", "90", "o")], "99");
+        assert!(store.has_seen(&key("a"), &"99".into()), "the reflector is there");
+        assert!(!store.has_seen(&key("a"), &"100".into()));
+        store.upsert(&None, thing("b", "2", "100", "o"));
+        assert!(store.has_seen(&key("a"), &"100".into()), "an event behind it came");
+        store.advance(&None, "200".into());
+        assert!(store.has_seen(&key("gone"), &"150".into()), "a bookmark says that nothing more is to come");
+    }
+
+    #[test]
+    fn an_invalid_object_is_counted_and_in_no_index() {
+        let store = store();
+        let identity = Identity { key: key("bad"), uid: "1".into(), resource_version: "3".into() };
+        store.upsert(&None, Entry::Invalid(Arc::new(Invalid { identity, error: "spec.port: 7.5".into() })));
+        assert_eq!((store.invalid(), store.len()), (1, 1));
+        store.upsert(&None, thing("bad", "1", "4", "o"));
+        assert_eq!((store.invalid(), store.by_index("owner", "o")), (0, vec![key("bad")]));
+    }
+}

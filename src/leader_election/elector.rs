@@ -1,0 +1,312 @@
+//! Carries out what the election decides, and keeps the fence.
+//!
+//! There is one loop: ask [`Election`] what to do, do it, tell it what came of it. What happens around the loop is
+//! told by three types, each of which can only become the next:
+//!
+//! ```text
+//! Elector ──acquire──► Leader ──hold──► Retired ──release──► (the Lease is free)
+//!    │                   │
+//!    └► None: stopped    └► Lost: exit non-zero
+//! ```
+//!
+//! Invariant: the fence is open only while a `Standing` exists that opened it, and only until the last counted write
+//! was *sent* plus the lease duration less the margin. However a leader ends — stopped, lost, its task aborted or
+//! panicking — the gauge falls to 0 and the fence closes with it.
+//!
+//! The requests for the Lease itself pass no fence: they are how it is opened.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use rand::rngs::StdRng;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::api::{LeaseApi, LeaseError};
+use super::config::{Identity, Timing};
+use super::decision::{Decision, Election, StepDown};
+use super::record::{self, Claim, Holder};
+use crate::client::Fence;
+use crate::object::ObjectKey;
+
+/// How often a release is tried: once more than it takes when a renewal of our own arrived late.
+const RELEASE_ATTEMPTS: usize = 3;
+
+/// The wall clock. It is written down for people, and decides nothing.
+pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Told whether this instance leads: the gauge `leader_election_master_status`.
+pub type Gauge = Box<dyn Fn(bool) + Send + Sync>;
+
+/// A candidate for the Lease.
+pub struct Elector<A>(Box<Core<A>>);
+
+/// The holder of the Lease. It must be [held](Leader::hold) from the first moment: nothing else renews it.
+pub struct Leader<A>(Box<Core<A>>);
+
+/// The holder of the Lease after its work: it writes nothing any more.
+pub struct Retired<A>(Box<Core<A>>);
+
+/// How a time of leadership ended.
+pub enum Term<A> {
+    /// We were asked to stop. The Lease is still ours; [release](Retired::release) it.
+    Completed(Retired<A>),
+    /// The Lease is not ours any more, or may not be.
+    Lost(StepDown),
+}
+
+impl<A: LeaseApi> Elector<A> {
+    /// A candidate for the Lease `key`, reached through `api`.
+    ///
+    /// `fence` should be [closed](Fence::closed); it is opened as long as this instance may write. `gauge` is told
+    /// whether it leads, 0 from the start. `rng` spreads the attempts of many candidates.
+    pub fn new(
+        api: A,
+        key: ObjectKey,
+        identity: Identity,
+        timing: Timing,
+        fence: Fence,
+        gauge: Gauge,
+        rng: StdRng,
+    ) -> Self {
+        let election = Election::new(identity, timing, Instant::now());
+        let standing = Standing { fence, gauge };
+        standing.resign();
+        let wall = Box::new(Timestamp::now);
+        Self(Box::new(Core { api, key, election, standing, wall, rng, told: String::new(), complaint: String::new() }))
+    }
+
+    /// With another wall clock than this machine's.
+    #[must_use]
+    pub fn with_wall_clock(mut self, wall: WallClock) -> Self {
+        self.0.wall = wall;
+        self
+    }
+
+    /// Waits until the Lease is ours; `None` if `stop` came first.
+    ///
+    /// It never fails: an API server that can't be reached, or refuses, is complained about once and asked again.
+    pub async fn acquire(mut self, stop: &CancellationToken) -> Option<Leader<A>> {
+        while self.0.election.leads_since().is_none() {
+            if stop.is_cancelled() {
+                return None;
+            }
+            self.0.step(stop).await;
+        }
+        tracing::info!(lease = %self.0.key, identity = %self.0.election.identity(), "leading");
+        Some(Leader(self.0))
+    }
+}
+
+impl<A: LeaseApi> Leader<A> {
+    /// Renews the Lease until `stop`, or until it is lost.
+    ///
+    /// When this returns, the fence is closed and the gauge is 0. Cancel `stop` only after the workers have ended:
+    /// their last writes need the fence open.
+    pub async fn hold(mut self, stop: &CancellationToken) -> Term<A> {
+        loop {
+            // Before the question whether to stop: what is lost can't be given back any more.
+            if let Decision::StepDown(reason) = self.0.election.decide(Instant::now()) {
+                self.0.standing.resign();
+                tracing::error!(lease = %self.0.key, %reason, "leadership is lost");
+                return Term::Lost(reason);
+            }
+            if stop.is_cancelled() {
+                self.0.standing.resign();
+                return Term::Completed(Retired(self.0));
+            }
+            self.0.step(stop).await;
+        }
+    }
+}
+
+impl<A: LeaseApi> Retired<A> {
+    /// Gives the Lease back, so that the next leader need not wait for it to run out.
+    ///
+    /// Says whether it is free now. Where it isn't, a line in the log says why, and it will run out by itself.
+    pub async fn release(self) -> bool {
+        let mut core = self.0;
+        for _ in 0..RELEASE_ATTEMPTS {
+            match core.try_release().await {
+                Ok(ControlFlow::Break(released)) => return released,
+                // A late renewal of our own has arrived between the two requests: read it again.
+                Ok(ControlFlow::Continue(())) => {}
+                Err(error) => {
+                    tracing::warn!(lease = %core.key, %error, "the lease was not released, and will run out by itself");
+                    return false;
+                }
+            }
+        }
+        tracing::warn!(lease = %core.key, "the lease was not released: it keeps changing");
+        false
+    }
+}
+
+/// What all three have.
+struct Core<A> {
+    api: A,
+    key: ObjectKey,
+    election: Election,
+    standing: Standing,
+    wall: WallClock,
+    rng: StdRng,
+    /// What was last logged about the Lease: said again when it differs.
+    told: String,
+    /// What last failed: said again when it differs.
+    complaint: String,
+}
+
+impl<A: LeaseApi> Core<A> {
+    /// Does one thing. A wait and a look end at `stop`; a write that was sent is seen through.
+    async fn step(&mut self, stop: &CancellationToken) {
+        match self.election.decide(Instant::now()) {
+            Decision::Wait(until) => {
+                stop.run_until_cancelled(sleep_until(until)).await;
+            }
+            Decision::Look => {
+                stop.run_until_cancelled(self.look()).await;
+            }
+            Decision::Create => {
+                let lease = self.claim().create(&self.key);
+                let (sent, answer) = self.send(self.api.create(lease)).await;
+                self.learn(sent, answer, Election::created);
+                self.tell();
+            }
+            Decision::Acquire(lease) => {
+                let lease = self.claim().acquire(lease);
+                let (sent, answer) = self.send(self.api.replace(lease)).await;
+                self.learn(sent, answer, Election::wrote);
+            }
+            Decision::Renew(lease) => {
+                let lease = self.claim().renew(lease);
+                let (sent, answer) = self.send(self.api.replace(lease)).await;
+                self.learn(sent, answer, Election::wrote);
+            }
+            // Nothing to do here: whoever leads asks for this decision before each step, and stops by it.
+            Decision::StepDown(_) => {}
+        }
+    }
+
+    async fn look(&mut self) {
+        let (sent, answer) = self.send(self.api.get()).await;
+        let (at, pause) = (Instant::now(), self.election.timing().follower_pause(&mut self.rng));
+        match answer {
+            Ok(lease) => {
+                self.election.observed(lease, at, pause);
+                self.complaint.clear();
+                self.tell();
+            }
+            Err(error) => self.failed(&error, sent, at),
+        }
+    }
+
+    /// Takes in what became of a write.
+    fn learn(
+        &mut self,
+        sent: Instant,
+        answer: Result<Lease, LeaseError>,
+        done: fn(&mut Election, Lease, Instant, Instant),
+    ) {
+        let at = Instant::now();
+        match answer {
+            Ok(lease) => {
+                done(&mut self.election, lease, sent, at);
+                self.complaint.clear();
+            }
+            Err(LeaseError::Changed) => self.election.refused(sent, at),
+            Err(error @ LeaseError::Failed(_)) => self.failed(&error, sent, at),
+        }
+        if let Some(sent) = self.election.leads_since() {
+            self.standing.lead_until(self.election.timing().write_until(sent));
+        }
+    }
+
+    fn failed(&mut self, error: &LeaseError, sent: Instant, at: Instant) {
+        self.election.failed(sent, at);
+        let complaint = error.to_string();
+        if complaint != self.complaint {
+            tracing::warn!(lease = %self.key, error = complaint, "leader election can't reach its lease; it keeps trying");
+            self.complaint = complaint;
+        }
+    }
+
+    /// Sends a request and waits for its answer as long as that is worth it. The instant is the one before.
+    async fn send<T>(&self, request: impl Future<Output = Result<T, LeaseError>>) -> (Instant, Result<T, LeaseError>) {
+        let sent = Instant::now();
+        let answer_by = self.election.patience(sent);
+        let answer = timeout_at(answer_by, request).await.unwrap_or_else(|_elapsed| {
+            Err(LeaseError::Failed(format!("no answer within {:?}", answer_by - sent).into()))
+        });
+        (sent, answer)
+    }
+
+    /// One GET and, if the Lease is still ours, one PUT. `Continue` if it changed in between.
+    async fn try_release(&mut self) -> Result<ControlFlow<bool>, LeaseError> {
+        let Some(lease) = self.send_in_retirement(self.api.get()).await? else {
+            return Ok(ControlFlow::Break(false));
+        };
+        if record::holder(&lease) != Holder::Named(self.election.identity().as_str()) {
+            tracing::info!(lease = %self.key, holder = record::holder_for_people(&lease), "the lease is not ours to release");
+            return Ok(ControlFlow::Break(false));
+        }
+        let released = self.claim().release(lease);
+        match self.send_in_retirement(self.api.replace(released)).await {
+            Ok(_) => {
+                tracing::info!(lease = %self.key, "the lease is released");
+                Ok(ControlFlow::Break(true))
+            }
+            Err(LeaseError::Changed) => Ok(ControlFlow::Continue(())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`send`](Self::send), without the leader's deadline: it has nothing to lose any more.
+    async fn send_in_retirement<T>(
+        &self,
+        request: impl Future<Output = Result<T, LeaseError>>,
+    ) -> Result<T, LeaseError> {
+        let after = self.election.timing().request_timeout();
+        tokio::time::timeout(after, request)
+            .await
+            .unwrap_or_else(|_elapsed| Err(LeaseError::Failed(format!("no answer within {after:?}").into())))
+    }
+
+    fn claim(&self) -> Claim<'_> {
+        Claim { identity: self.election.identity(), timing: self.election.timing(), wall: (self.wall)() }
+    }
+
+    /// Logs who holds the Lease, each time that this changes.
+    fn tell(&mut self) {
+        let news = self.election.to_string();
+        if news != self.told {
+            tracing::info!(lease = %self.key, "{news}");
+            self.told = news;
+        }
+    }
+}
+
+/// This instance's right to write, and the gauge that shows it. Dropping it ends both.
+struct Standing {
+    fence: Fence,
+    gauge: Gauge,
+}
+
+impl Standing {
+    fn lead_until(&self, deadline: Instant) {
+        self.fence.open_until(deadline);
+        (self.gauge)(true);
+    }
+
+    /// The gauge first: it may say 0 too early, never too late.
+    fn resign(&self) {
+        (self.gauge)(false);
+        self.fence.close();
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.resign();
+    }
+}

@@ -1,0 +1,237 @@
+//! The reconcile: make the world as an MCPServer wants it, and say how it is.
+//!
+//! # The naive way, and how it breaks
+//!
+//! React to events: "created" makes a Deployment, "updated" changes it, "deleted" deletes it. That is an operator which is right
+//! as long as it sees every event once and in order. It never does. It is restarted between the event and the write; two
+//! events are merged into one; somebody edits the Deployment, which is no event of the MCPServer's at all. Every such
+//! gap leaves something that no later event will mend.
+//!
+//! # The mechanism
+//!
+//! Forget *what happened*. Whatever it was, the question is always the same: what is wanted, what is there, what is
+//! the difference? ("Level-triggered", as against "edge-triggered": electricians' words, for a thing that acts on how
+//! it is rather than on how it changed.) A key comes out of the queue, and its server goes through six steps:
+//!
+//! ```text
+//!  observe ───► validate ───► build ───► apply ───► report ───► tell
+//!  the stores   may it have   the two    writes     a status    Events
+//!     │         children?     objects    what       │
+//!     │             │         (pure)     differs    (pure)
+//!     ▼             ▼            ▼          ▼          ▼
+//!  Observed ──► Verdict ──► Children ──► Applied ──► Status, written if it says something new
+//! ```
+//!
+//! Each step takes what the one before it made, so the order can't be mistaken: an [`Applied`](apply::Applied) comes
+//! only from `apply`, which takes a [`Wanted`](validate::Wanted), which comes only from `validate`.
+//! Only `apply` and the last line of the reconcile write; all else can be tested without a cluster.
+//!
+//! Where nothing differs nothing is written. On a settled cluster this is all reading from memory.
+//!
+//! # What it does not promise
+//!
+//! To delete anything. Children carry an owner reference, and the cluster's garbage collector does the rest, also when
+//! this operator is not running. Hence there is no finalizer that could keep a namespace from going away.
+//!
+//! # What to try
+//!
+//! In the playground: `kubectl delete deployment example-server`, `kubectl scale deployment example-server --replicas=7`,
+//! `kubectl rollout restart deployment example-server`. The first two are put right, the last one is left alone. Why?
+
+pub mod apply;
+pub mod build;
+pub mod children;
+pub mod memory;
+pub mod observe;
+pub mod ours;
+pub mod report;
+pub mod tell;
+#[cfg(test)]
+mod testing;
+pub mod triggers;
+pub mod validate;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus, Phase};
+use crate::client::{Client, Error, Request};
+use crate::controller::{self, Action, Reconcile};
+use crate::events::{Recorder, Regarding};
+use crate::object::{ObjectKey, ResourceVersion};
+use crate::telemetry::{ServerMetrics, ServerReport};
+use apply::{Done, Why, apply};
+use build::build;
+use memory::{Memory, Written};
+use observe::{Observed, Stores, observe};
+use report::{Outcome, Urgency, report, urgency};
+use validate::{Verdict, validate};
+
+/// Reconciles MCPServers. See the [module](self).
+#[derive(Debug)]
+pub struct Reconciler {
+    client: Client,
+    stores: Stores,
+    recorder: Recorder,
+    metrics: ServerMetrics,
+    memory: Memory,
+    /// The time of day, for what people read; no decision is made by it.
+    wall_clock: fn() -> Timestamp,
+}
+
+impl Reconcile<ObjectKey> for Reconciler {
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Action, controller::Error> {
+        self.six_steps(key).await.map_err(controller::Error::transient)
+    }
+}
+
+impl Reconciler {
+    /// The reconcile itself.
+    async fn six_steps(&self, key: &ObjectKey) -> Result<Action, Error> {
+        if let Some(wait) = self.memory.behind(key, &self.stores, Instant::now()) {
+            return Ok(Action::RequeueAfter(wait));
+        }
+        let Some(observed) = observe(&self.stores, key) else {
+            self.forget(key);
+            return Ok(Action::Done);
+        };
+        let applied = match validate(&observed) {
+            Verdict::HandsOff(why) => return self.say(&observed, &Outcome::HandsOff(&why)).await,
+            Verdict::Wanted(wanted) => {
+                let children = build(&observed.server, &wanted).map_err(|source| unbuildable(key, source))?;
+                apply(&self.client, &self.memory, &observed, &wanted, &children).await?
+            }
+        };
+        self.tell(&observed, &applied.done);
+        self.say(&observed, &Outcome::Applied(&applied)).await
+    }
+
+    /// A reconciler over these caches, writing through this client.
+    pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
+        Self { client, stores, recorder, metrics, memory: Memory::default(), wall_clock: Timestamp::now }
+    }
+
+    /// Reports, and writes the report if it says something new that is worth a write by now.
+    async fn say(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
+        let server = &observed.server;
+        let key = &server.meta.key;
+        let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
+        self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
+        match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
+            Urgency::None => self.memory.agrees(key),
+            Urgency::Now => self.write_status(server, &status).await?,
+            Urgency::Patient(patience) => {
+                let rest = patience.saturating_sub(self.memory.differs_for(key, Instant::now()));
+                if !rest.is_zero() {
+                    return Ok(Action::RequeueAfter(rest));
+                }
+                self.write_status(server, &status).await?;
+            }
+        }
+        Ok(Action::Done)
+    }
+
+    async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
+        let key = &server.meta.key;
+        let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
+        let operation = request.operation.clone();
+        let answer = match self.client.send::<Box<RawValue>>(request).await {
+            // It was deleted a moment ago, and the event that says so is on its way.
+            Err(error) if error.code() == 404 => return Ok(()),
+            answer => answer?,
+        };
+        let version = resource_version(&answer)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+        self.memory.wrote(key, Written::Status, version, Instant::now());
+        self.memory.agrees(key);
+        let phase = status.phase.map_or("", Phase::as_str);
+        tracing::info!(phase, available = status.available_replicas, "wrote the status");
+        for event in tell::tell_change(server.status.as_ref(), status) {
+            self.recorder.publish(&regarding(server), event);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, observed: &Observed, done: &[Done]) {
+        let server = &observed.server;
+        for event in tell::tell_done(server.meta.key.name(), done) {
+            self.recorder.publish(&regarding(server), event);
+        }
+        for Done { kind, why } in done {
+            tracing::info!(kind, ?why, "wrote a child");
+            if *why == Why::DriftCorrected {
+                self.metrics.drift_corrected(kind);
+            }
+        }
+    }
+
+    /// The server is gone. The garbage collector takes its children.
+    fn forget(&self, key: &ObjectKey) {
+        self.memory.forget(key);
+        self.metrics.remove(key.namespace(), key.name());
+    }
+}
+
+/// The whole status, as server-side apply wants it. The uid makes sure that it is about this server and no later one.
+fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
+    json!({
+        "apiVersion": MCPSERVERS.api_version(),
+        "kind": MCPSERVERS.kind,
+        "metadata": {
+            "name": server.meta.key.name(),
+            "namespace": server.meta.key.namespace(),
+            "uid": server.meta.uid,
+        },
+        "status": status,
+    })
+}
+
+fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Error> {
+    crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
+}
+
+/// Times in Kubernetes objects have no fractions, and neither have those that people compare with them.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Whether the Deployment's controller has said anything of its present generation.
+fn controller_spoke(outcome: &Outcome<'_>) -> bool {
+    match outcome {
+        Outcome::Applied(applied) => applied
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.status.observed_generation >= deployment.child.meta.generation),
+        Outcome::HandsOff(_) => true,
+    }
+}
+
+fn regarding(server: &MCPServer) -> Regarding {
+    Regarding { resource: MCPSERVERS, key: server.meta.key.clone(), uid: server.meta.uid.clone() }
+}
+
+fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
+    let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
+    ServerReport {
+        phase: status.phase.map_or("", Phase::as_str).to_owned(),
+        conditions: status
+            .conditions
+            .iter()
+            .map(|found| (found.condition_type.clone(), found.status.to_string()))
+            .collect(),
+        replicas: vec![
+            ("desired", desired),
+            ("current", status.replicas),
+            ("updated", status.updated_replicas),
+            ("ready", status.ready_replicas),
+            ("available", status.available_replicas),
+        ],
+    }
+}
+
+fn unbuildable(key: &ObjectKey, source: serde_json::Error) -> Error {
+    let operation = Request::get(&crate::object::DEPLOYMENTS, key).operation;
+    Error::Answer { operation: Box::new(operation), source: source.into() }
+}

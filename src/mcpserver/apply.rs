@@ -1,0 +1,177 @@
+//! Step four: write what differs, and nothing else.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::build::{Children, Desired};
+use super::children::{Child, Deployment, Service};
+use super::memory::{Memory, Refused, Written};
+use super::observe::Observed;
+use super::validate::{Slot, Wanted};
+use crate::client::{Client, Error, Request};
+use crate::object::{Object, ObjectKey, Uid};
+
+/// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one.
+#[derive(Debug)]
+pub struct Applied {
+    /// The Deployment as it is now: as the API server answered, or as the store has it.
+    pub deployment: Option<Arc<Deployment>>,
+    /// What the API server refused, in its words.
+    pub refused: Option<String>,
+    /// What was done.
+    pub done: Vec<Done>,
+}
+
+/// One write that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// What kind of object was written.
+    pub kind: &'static str,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why something is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It was not there.
+    Created,
+    /// It was there without an owner.
+    Adopted,
+    /// The wish has changed.
+    Updated,
+    /// The wish has changed in nothing but the Secret's data.
+    SecretRotated,
+    /// The wish has not changed: somebody changed the object.
+    DriftCorrected,
+}
+
+/// A write that is called for.
+#[derive(Debug, PartialEq, Eq)]
+struct Write {
+    why: Why,
+    precondition: Precondition,
+}
+
+/// What must be true for a write to be done. Without one, an apply makes what is not there and changes whatever is.
+#[derive(Debug, PartialEq, Eq)]
+enum Precondition {
+    /// No object has the name.
+    Absent,
+    /// The object that has the name is this one.
+    Is(Uid),
+}
+
+/// No object ever has this version, so an apply that names it conflicts with whatever is there, and where
+/// nothing is, it creates: the one way to say "create" and be the manager of what is created.
+const NEVER: &str = "1";
+
+/// Writes the Deployment, then the Service, each only if it differs.
+///
+/// # Errors
+///
+/// The API server did not do it, and trying again may help. What it refuses for good is no error but
+/// [`Applied::refused`].
+pub async fn apply(
+    client: &Client,
+    memory: &Memory,
+    observed: &Observed,
+    wanted: &Wanted<'_>,
+    children: &Children,
+) -> Result<Applied, Error> {
+    let key = &observed.server.meta.key;
+    let mut applied = Applied { deployment: observed.deployment.clone(), refused: None, done: Vec::new() };
+    if let Some(mut write) = plan(&wanted.deployment, &children.deployment) {
+        if write.why == Why::Updated && only_secret_changed(observed, wanted) {
+            write.why = Why::SecretRotated;
+        }
+        match put::<Deployment>(client, memory, key, Written::Deployment, &write, &children.deployment).await? {
+            Ok(deployment) => applied.wrote::<Deployment>(write.why, Some(deployment)),
+            Err(Refused { message, .. }) => {
+                applied.refused = Some(message);
+                return Ok(applied);
+            }
+        }
+    }
+    if let Some(write) = plan(&wanted.service, &children.service) {
+        match put::<Service>(client, memory, key, Written::Service, &write, &children.service).await? {
+            Ok(_service) => applied.wrote::<Service>(write.why, None),
+            Err(Refused { message, .. }) => applied.refused = Some(message),
+        }
+    }
+    Ok(applied)
+}
+
+impl Applied {
+    fn wrote<K: Object>(&mut self, why: Why, deployment: Option<Deployment>) {
+        if let Some(deployment) = deployment {
+            self.deployment = Some(Arc::new(deployment));
+        }
+        self.done.push(Done { kind: K::RESOURCE.kind, why });
+    }
+}
+
+/// Decides whether a child is to be written.
+fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
+    let on = |child: &Child, why| Write { why, precondition: Precondition::Is(child.meta.uid.clone()) };
+    match slot {
+        Slot::Waiting => None,
+        Slot::Empty => Some(Write { why: Why::Created, precondition: Precondition::Absent }),
+        Slot::Adopted(child) => Some(on(child, Why::Adopted)),
+        Slot::Taken(child) if child.ours == desired.ours => None,
+        Slot::Taken(child) if child.applied.as_ref() == Some(&desired.hash) => Some(on(child, Why::DriftCorrected)),
+        Slot::Taken(child) => Some(on(child, Why::Updated)),
+    }
+}
+
+/// The generation was reported on already, so the spec is the same; what differs is the Secret.
+fn only_secret_changed(observed: &Observed, wanted: &Wanted<'_>) -> bool {
+    let reported = observed.server.status.as_ref().map(|status| status.observed_generation);
+    let before = observed.deployment.as_ref().and_then(|deployment| deployment.secret_hash.as_ref());
+    reported == Some(observed.server.meta.generation) && before.is_some() && before != wanted.secret_hash.as_ref()
+}
+
+/// Applies one child. The inner error is a refusal that trying again does not change.
+async fn put<K: Object>(
+    client: &Client,
+    memory: &Memory,
+    key: &ObjectKey,
+    what: Written,
+    write: &Write,
+    desired: &Desired,
+) -> Result<Result<K, Refused>, Error> {
+    if let Some(refused) = memory.refused(key, &desired.hash) {
+        return Ok(Err(refused));
+    }
+    let request = request::<K>(key, write, &desired.object);
+    let operation = request.operation.clone();
+    match client.send::<Box<RawValue>>(request).await {
+        Ok(answer) => {
+            let object = K::decode(answer.get())
+                .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+            memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
+            Ok(Ok(object))
+        }
+        Err(Error::Api { status, .. }) if status.code == 422 => {
+            let refused = Refused { hash: desired.hash.clone(), message: status.message.clone() };
+            memory.refuse(key, refused.clone());
+            Ok(Err(refused))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn request<K: Object>(key: &ObjectKey, write: &Write, object: &Value) -> Request {
+    let mut object = object.clone();
+    match &write.precondition {
+        Precondition::Absent => object["metadata"]["resourceVersion"] = NEVER.into(),
+        Precondition::Is(uid) => object["metadata"]["uid"] = uid.as_str().into(),
+    }
+    Request::apply(&K::RESOURCE, key, &object)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Step three: the children as they are wanted. Pure: a spec in, two objects out.
+//!
+//! Every field here becomes ours in the live object, so this file says what the operator claims — and what it leaves to
+//! others: whatever is not mentioned. It sends what the API server would store, the keys of list items included
+//! (a port's `protocol`), for [`ours`](super::ours) compares the two.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvFromSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    SeccompProfile, SecretEnvSource, SecurityContext, Service, ServicePort, ServiceSpec, TCPSocketAction,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::children::{APPLIED_HASH, INSTANCE, MANAGED_BY, MCPSERVER, NAME, SECRET_HASH, SMOOTH_OPERATOR};
+use super::ours::Digest;
+use super::validate::Wanted;
+use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec};
+
+/// The name of the port, of the container's and of the Service's.
+const PORT: &str = "mcp";
+/// The name of the container.
+const CONTAINER: &str = "mcp-server";
+
+/// A child as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The object to apply, whole.
+    pub object: Value,
+    /// The wish, without the annotation that carries this.
+    pub hash: String,
+    /// What must be [ours](super::ours) in the live object for nothing to be left to do.
+    pub ours: Digest,
+}
+
+/// Both children of a server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Children {
+    /// The Deployment.
+    pub deployment: Desired,
+    /// The Service.
+    pub service: Desired,
+}
+
+/// Builds both children.
+///
+/// # Errors
+///
+/// One of them can't be written as JSON, which the types rule out.
+pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, serde_json::Error> {
+    let Wanted { spec, deployment: _, service: _, secret_hash } = wanted;
+    Ok(Children {
+        deployment: desired(&deployment(server, spec, secret_hash.as_deref()))?,
+        service: desired(&service(server, spec))?,
+    })
+}
+
+/// The selector of a server's pods, as text.
+pub fn selector(name: &str) -> String {
+    format!("{INSTANCE}={name},{NAME}={MCPSERVER}")
+}
+
+/// The port of the Service.
+pub fn service_port(spec: &MCPServerSpec) -> i32 {
+    spec.service.port.unwrap_or(spec.port)
+}
+
+/// Adds the digest of the wish to the wish.
+fn desired(object: &impl Serialize) -> Result<Desired, serde_json::Error> {
+    let mut object = serde_json::to_value(object)?;
+    let hash = Digest::of(&claimed(&object)).to_string();
+    object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
+    let ours = Digest::of(&claimed(&object));
+    Ok(Desired { object, hash, ours })
+}
+
+/// The fields that an apply of `object` claims: all but those which say which object it is.
+fn claimed(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(members) = object.as_object_mut() {
+        members.retain(|name, _| name == "metadata" || name == "spec");
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|name, _| !matches!(name.as_str(), "name" | "namespace" | "uid" | "resourceVersion"));
+    }
+    object
+}
+
+fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret_hash: Option<&str>) -> Deployment {
+    let name = server.meta.key.name();
+    Deployment {
+        metadata: metadata(server, BTreeMap::new()),
+        spec: Some(DeploymentSpec {
+            replicas: Some(spec.replicas),
+            selector: LabelSelector { match_labels: Some(selector_labels(name)), ..LabelSelector::default() },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(name)),
+                    annotations: secret_hash.map(|hash| BTreeMap::from([(SECRET_HASH.to_owned(), hash.to_owned())])),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(spec)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A pod that Pod Security "restricted" admits, with no token for the API server.
+fn pod(spec: &MCPServerSpec) -> PodSpec {
+    PodSpec {
+        automount_service_account_token: Some(false),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            ..PodSecurityContext::default()
+        }),
+        containers: vec![container(spec)],
+        ..PodSpec::default()
+    }
+}
+
+fn container(spec: &MCPServerSpec) -> Container {
+    let secret = |name: &String| EnvFromSource {
+        secret_ref: Some(SecretEnvSource { name: name.clone(), optional: None }),
+        ..EnvFromSource::default()
+    };
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(spec.image.clone()),
+        ports: Some(vec![ContainerPort {
+            name: Some(PORT.to_owned()),
+            container_port: spec.port,
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        env_from: spec.secret_name.as_ref().map(|name| vec![secret(name)]),
+        // The startup probe lets a slow server have five minutes and a fast one be ready within seconds.
+        startup_probe: Some(probe(2, 150)),
+        readiness_probe: Some(probe(10, 3)),
+        liveness_probe: Some(probe(20, 3)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// Whether the port takes a connection. The protocol gives no path that every server would answer on GET.
+fn probe(period_seconds: i32, failure_threshold: i32) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction { port: IntOrString::String(PORT.to_owned()), host: None }),
+        period_seconds: Some(period_seconds),
+        failure_threshold: Some(failure_threshold),
+        ..Probe::default()
+    }
+}
+
+fn service(server: &MCPServer, spec: &MCPServerSpec) -> Service {
+    Service {
+        metadata: metadata(server, spec.service.annotations.clone()),
+        spec: Some(ServiceSpec {
+            type_: Some(spec.service.service_type.as_str().to_owned()),
+            selector: Some(selector_labels(server.meta.key.name())),
+            session_affinity: Some(spec.service.session_affinity.as_str().to_owned()),
+            ports: Some(vec![ServicePort {
+                name: Some(PORT.to_owned()),
+                app_protocol: Some("http".to_owned()),
+                protocol: Some("TCP".to_owned()),
+                port: service_port(spec),
+                target_port: Some(IntOrString::String(PORT.to_owned())),
+                node_port: None,
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn metadata(server: &MCPServer, annotations: BTreeMap<String, String>) -> ObjectMeta {
+    let key = &server.meta.key;
+    ObjectMeta {
+        name: Some(key.name().to_owned()),
+        namespace: Some(key.namespace().to_owned()),
+        labels: Some(labels(key.name())),
+        annotations: Some(annotations),
+        owner_references: Some(vec![OwnerReference {
+            api_version: MCPSERVERS.api_version(),
+            kind: MCPSERVERS.kind.to_owned(),
+            name: key.name().to_owned(),
+            uid: server.meta.uid.to_string(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// What the selector selects by. It can never be changed on a Deployment, so it holds nothing that might change.
+fn selector_labels(name: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(NAME.to_owned(), MCPSERVER.to_owned()), (INSTANCE.to_owned(), name.to_owned())])
+}
+
+fn labels(name: &str) -> BTreeMap<String, String> {
+    let mut labels = selector_labels(name);
+    labels.insert(MANAGED_BY.to_owned(), SMOOTH_OPERATOR.to_owned());
+    labels
+}
+
+#[cfg(test)]
+mod tests;

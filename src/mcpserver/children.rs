@@ -1,0 +1,313 @@
+//! The objects around an MCPServer, and the little that is kept of each.
+//!
+//! A Deployment is six kilobytes of JSON, of which this operator needs: whose it is, whether it is as we want it, and how
+//! its pods are. A Secret is needed for one question only, "is it still the same?", so its values are hashed while they
+//! are read, and nothing of them is kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::ours::{Digest, ManagedFields, hex, ours};
+use crate::object::{DEPLOYMENTS, Meta, Object, Resource, SECRETS, SERVICES};
+
+/// On a Deployment or Service: the digest of what was last applied. It tells a changed wish from a changed object.
+pub const APPLIED_HASH: &str = "mcp.mcp.dev/applied-hash";
+/// On a pod template: the digest of the Secret's data. It changes, so the pods roll.
+pub const SECRET_HASH: &str = "mcp.mcp.dev/secret-hash";
+
+/// The label that says which program manages an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The label that says what kind of thing it is.
+pub const NAME: &str = "app.kubernetes.io/name";
+/// The label that says which one.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The value of [`MANAGED_BY`].
+pub const SMOOTH_OPERATOR: &str = "smooth-operator";
+/// The value of [`NAME`].
+pub const MCPSERVER: &str = "mcpserver";
+
+/// What is kept of an object that is, or could be, a server's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Which one it is, and who controls it.
+    pub meta: Meta,
+    /// It bears our labels, with its own name as the instance: we made it, or somebody wants us to think so.
+    pub labelled: bool,
+    /// What we last applied, by our own annotation.
+    pub applied: Option<String>,
+    /// The fields of it that are ours, as they are now.
+    pub ours: Digest,
+}
+
+/// What is kept of a Deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// Whose it is, and whether it is as we want it.
+    pub child: Child,
+    /// The Secret's digest in its pod template.
+    pub secret_hash: Option<String>,
+    /// How its pods are.
+    pub status: DeploymentStatus,
+}
+
+/// What the Deployment's controller says of its pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DeploymentStatus {
+    /// The generation that all of this is said of.
+    pub observed_generation: i64,
+    /// Pods that there are.
+    pub replicas: i32,
+    /// Of them, those of the newest template.
+    pub updated_replicas: i32,
+    /// Of them, the ready ones.
+    pub ready_replicas: i32,
+    /// Of them, those ready for long enough.
+    pub available_replicas: i32,
+    /// What holds and what does not.
+    pub conditions: Vec<DeploymentCondition>,
+}
+
+/// One condition of a Deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DeploymentCondition {
+    /// `Available`, `Progressing` or `ReplicaFailure`.
+    #[serde(rename = "type")]
+    pub condition_type: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, in a word.
+    #[serde(default)]
+    pub reason: String,
+    /// Why, in a sentence.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// What is kept of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Whose it is, and whether it is as we want it.
+    pub child: Child,
+}
+
+/// What is kept of a Secret: not a byte of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Secret {
+    /// Which one it is.
+    #[serde(rename = "metadata")]
+    pub meta: Meta,
+    /// The digest of its data, the same for the same data.
+    #[serde(default, rename = "data")]
+    pub hash: SecretHash,
+}
+
+impl Object for Deployment {
+    const RESOURCE: Resource = DEPLOYMENTS;
+
+    fn decode(json: &str) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec, status } = serde_json::from_str::<Wire<DeploymentStatus>>(json)?;
+        let spec: Value = serde_json::from_str(spec.get())?;
+        let template = &spec["template"]["metadata"]["annotations"];
+        let secret_hash = template[SECRET_HASH].as_str().map(str::to_owned);
+        Ok(Self { child: Child::decode(metadata, &spec)?, secret_hash, status: status.unwrap_or_default() })
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.child.meta
+    }
+}
+
+impl Object for Service {
+    const RESOURCE: Resource = SERVICES;
+
+    fn decode(json: &str) -> Result<Self, serde_json::Error> {
+        let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<de::IgnoredAny>>(json)?;
+        Ok(Self { child: Child::decode(metadata, &serde_json::from_str(spec.get())?)? })
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.child.meta
+    }
+}
+
+impl Object for Secret {
+    const RESOURCE: Resource = SECRETS;
+
+    /// The decoder's messages quote what they could not read, so none of them leaves this function.
+    fn decode(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+            .map_err(|_quotes_the_data| de::Error::custom("its data is not what a Secret's data is"))
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+/// A child as it comes over the wire.
+#[derive(Deserialize)]
+#[serde(bound = "S: de::DeserializeOwned")]
+struct Wire<'json, S> {
+    #[serde(borrow)]
+    metadata: &'json RawValue,
+    #[serde(borrow)]
+    spec: &'json RawValue,
+    status: Option<S>,
+}
+
+/// The parts of the metadata that decide whose an object is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMetadata<'json> {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    owner_references: Value,
+    #[serde(default, borrow)]
+    managed_fields: Vec<ManagedFields<'json>>,
+}
+
+impl Child {
+    fn decode(metadata: &RawValue, spec: &Value) -> Result<Self, serde_json::Error> {
+        let meta: Meta = serde_json::from_str(metadata.get())?;
+        let WireMetadata { labels, annotations, owner_references, managed_fields } =
+            serde_json::from_str(metadata.get())?;
+        let has = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
+        let labelled = has(MANAGED_BY, SMOOTH_OPERATOR) && has(NAME, MCPSERVER) && has(INSTANCE, meta.key.name());
+        let applied = annotations.get(APPLIED_HASH).cloned();
+        let live = json!({
+            "metadata": {"labels": labels, "annotations": annotations, "ownerReferences": owner_references},
+            "spec": spec,
+        });
+        let ours = Digest::of(&ours(&managed_fields, &live)?);
+        Ok(Self { meta, labelled, applied, ours })
+    }
+}
+
+impl DeploymentStatus {
+    /// The condition of this type.
+    pub fn condition(&self, condition_type: &str) -> Option<&DeploymentCondition> {
+        self.conditions.iter().find(|condition| condition.condition_type == condition_type)
+    }
+}
+
+/// The digest of a Secret's data: SHA-256 over its keys and values, sorted by key.
+///
+/// The API server sends the values in base64, and always the same for the same value, so what is hashed is
+/// that. Each part is preceded by its length: without it `{ab: c}` and `{a: bc}` would be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHash(String);
+
+impl SecretHash {
+    /// As it stands in the annotation.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of(values: BTreeMap<String, [u8; 32]>) -> Self {
+        let mut hash = Sha256::new();
+        for (key, value) in values {
+            hash.update((key.len() as u64).to_be_bytes());
+            hash.update(key);
+            hash.update(value);
+        }
+        Self(hex(&hash.finalize()))
+    }
+}
+
+/// A Secret without data has a digest like any other.
+impl Default for SecretHash {
+    fn default() -> Self {
+        Self::of(BTreeMap::new())
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = Option::<BTreeMap<String, HashedValue>>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(Self::of(values.into_iter().map(|(key, HashedValue(hash))| (key, hash)).collect()))
+    }
+}
+
+/// A value that was hashed where it stood.
+struct HashedValue([u8; 32]);
+
+impl<'de> Deserialize<'de> for HashedValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = HashedValue;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string in base64")
+            }
+            fn visit_str<E>(self, value: &str) -> Result<HashedValue, E> {
+                Ok(HashedValue(Sha256::digest(value).into()))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(data: &Value) -> Secret {
+        let json = json!({"metadata": {"namespace": "n", "name": "s", "uid": "1", "resourceVersion": "2", "labels": {"a": "b"}}, "data": data});
+        Secret::decode(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_secrets_hash_is_of_its_data_in_whatever_order() {
+        let text =
+            |data: &str| format!(r#"{{"metadata":{{"name":"s","uid":"1","resourceVersion":"2"}},"data":{data}}}"#);
+        let one = Secret::decode(&text(r#"{"A":"eA==","B":"eQ=="}"#)).unwrap();
+        let two = Secret::decode(&text(r#"{"B":"eQ==","A":"eA=="}"#)).unwrap();
+        assert_eq!(one.hash, two.hash);
+        assert_ne!(one.hash, secret(&json!({"A": "eQ==", "B": "eA=="})).hash);
+        assert_ne!(one.hash, secret(&json!({"A": "eA=="})).hash);
+    }
+
+    #[test]
+    fn where_a_key_ends_and_its_value_begins_counts() {
+        assert_ne!(secret(&json!({"ab": "c"})).hash, secret(&json!({"a": "bc"})).hash);
+        assert_ne!(secret(&json!({"a": "", "b": ""})).hash, secret(&json!({"ab": ""})).hash);
+    }
+
+    #[test]
+    fn a_secret_without_data_has_a_hash_too() {
+        assert_eq!(secret(&json!(null)).hash, secret(&json!({})).hash);
+        assert_eq!(secret(&json!({})).hash.as_str().len(), 64);
+    }
+
+    #[test]
+    fn nothing_of_a_secrets_data_is_kept_or_told() {
+        let secret = secret(&json!({"TOKEN": "c2VjcmV0"}));
+        assert!(!format!("{secret:?}").contains("c2VjcmV0"), "{secret:?}");
+        let error = Secret::decode(r#"{"metadata":{"name":"s","uid":"1","resourceVersion":"2"},"data":"c2VjcmV0"}"#)
+            .unwrap_err();
+        assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
+    }
+
+    #[test]
+    fn an_object_is_labelled_as_ours_only_under_its_own_name() {
+        let labelled = |instance: &str| {
+            let json = json!({
+                "metadata": {"namespace": "n", "name": "a", "uid": "1", "resourceVersion": "2", "labels": {
+                    MANAGED_BY: SMOOTH_OPERATOR, NAME: MCPSERVER, INSTANCE: instance,
+                }},
+                "spec": {},
+            });
+            Service::decode(&json.to_string()).unwrap().child.labelled
+        };
+        assert!(labelled("a"));
+        assert!(!labelled("b"));
+    }
+}

@@ -1,0 +1,119 @@
+//! What one reconcile must remember for the next. All of it may be lost at any time: a restart loses it.
+//!
+//! A reconcile has no memory, in principle: it reads the world and acts. Three things can't be read from
+//! the world, though:
+//!
+//! - **What was written and is not in the stores yet.** A cache is behind its own operator. Reconcile on it, and
+//!   the Deployment that was just made is made again. So a key waits until the stores have seen its own last writes.
+//! - **Since when a status is about to change.** A rollout passes through a dozen states in a second. Each is true, none
+//!   is worth a write; but one that stays is.
+//! - **What the API server has refused.** Sending it again makes it no better.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::observe::Stores;
+use crate::object::{ObjectKey, ResourceVersion};
+
+/// A write that the stores have not seen for so long is not waited for any more: the watch has trouble, and
+/// that must not stop what goes well.
+const STALE: Duration = Duration::from_secs(10);
+
+/// The memories of all keys. Bounded by the number of servers: [`forget`](Self::forget) follows their deletion.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<BTreeMap<ObjectKey, Remembered>>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// Writes that may not be in the stores yet, and when the last of them was done.
+    writes: BTreeMap<Written, ResourceVersion>,
+    written_at: Option<Instant>,
+    /// Since when the status differs from what is written.
+    differs_since: Option<Instant>,
+    /// The wish that the API server refused, and what it said.
+    refused: Option<Refused>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Written {
+    /// The Deployment.
+    Deployment,
+    /// The Service.
+    Service,
+    /// The server's status.
+    Status,
+}
+
+/// A wish that the API server refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The digest of the wish.
+    pub hash: String,
+    /// What the API server said.
+    pub message: String,
+}
+
+impl Memory {
+    /// This was written, and is this version now.
+    pub fn wrote(&self, key: &ObjectKey, what: Written, version: ResourceVersion, now: Instant) {
+        let mut memories = self.lock();
+        let memory = memories.entry(key.clone()).or_default();
+        memory.writes.insert(what, version);
+        memory.written_at = Some(now);
+    }
+
+    /// How long to wait before the stores may be read for this key: `None` if they have seen all its writes.
+    /// The events of those writes wake the key earlier; the wait only bounds it.
+    pub fn behind(&self, key: &ObjectKey, stores: &Stores, now: Instant) -> Option<Duration> {
+        let mut memories = self.lock();
+        let memory = memories.get_mut(key)?;
+        memory.writes.retain(|what, version| !match what {
+            Written::Deployment => stores.deployments.has_seen(key, version),
+            Written::Service => stores.services.has_seen(key, version),
+            Written::Status => stores.servers.has_seen(key, version),
+        });
+        let waited = now.duration_since(memory.written_at?);
+        let rest = STALE.saturating_sub(waited);
+        if memory.writes.is_empty() || rest.is_zero() {
+            memory.writes.clear();
+            return None;
+        }
+        Some(rest)
+    }
+
+    /// The status differs from what is written: for how long already.
+    pub fn differs_for(&self, key: &ObjectKey, now: Instant) -> Duration {
+        let mut memories = self.lock();
+        now.duration_since(*memories.entry(key.clone()).or_default().differs_since.get_or_insert(now))
+    }
+
+    /// The status is as it is written.
+    pub fn agrees(&self, key: &ObjectKey) {
+        if let Some(memory) = self.lock().get_mut(key) {
+            memory.differs_since = None;
+        }
+    }
+
+    /// The API server has refused this wish.
+    pub fn refuse(&self, key: &ObjectKey, refused: Refused) {
+        self.lock().entry(key.clone()).or_default().refused = Some(refused);
+    }
+
+    /// What the API server said of this very wish, if it has refused it.
+    pub fn refused(&self, key: &ObjectKey, hash: &str) -> Option<Refused> {
+        self.lock().get(key)?.refused.clone().filter(|refused| refused.hash == hash)
+    }
+
+    /// The server is gone.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

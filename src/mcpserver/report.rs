@@ -1,0 +1,321 @@
+//! Step five: say how it is. Pure: what was observed in, a status out.
+//!
+//! Three rules make a status that can be trusted:
+//!
+//! - *The past is not the present.* Right after a change the Deployment's own status still speaks of what was before
+//!   (its `observedGeneration` lags). Its counts are shown, and they make nobody ready.
+//! - *A moment is not a change.* `lastTransitionTime` moves when a condition flips and at no other time, and a status that
+//!   says the same as before is not written.
+//! - *Nothing is claimed that was not seen.* Whether the server speaks MCP is not said here: nobody has asked it.
+
+use jiff::Timestamp;
+
+use super::apply::Applied;
+use super::build::{selector, service_port};
+use super::children::Deployment;
+use super::observe::{Observed, SecretState};
+use super::validate::HandsOff;
+use crate::api::{Condition, ConditionStatus, MCPServerSpec, MCPServerStatus, Phase};
+
+/// All others hold.
+pub const READY: &str = "Ready";
+/// The spec can be read and followed.
+pub const ACCEPTED: &str = "Accepted";
+/// The Secret that the spec names can be read, if it names one.
+pub const SECRET_RESOLVED: &str = "SecretResolved";
+/// Enough pods serve.
+pub const AVAILABLE: &str = "Available";
+/// The pods are becoming, or have become, what the spec asks for.
+pub const PROGRESSING: &str = "Progressing";
+
+/// The conditions that are ours; others in the list belong to others.
+pub const OURS: [&str; 5] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING];
+
+/// The path at which a server is expected to speak.
+const PATH: &str = "/mcp";
+
+/// What became of the server's wish.
+#[derive(Debug)]
+pub enum Outcome<'a> {
+    /// It was followed.
+    Applied(&'a Applied),
+    /// It was not, on purpose.
+    HandsOff(&'a HandsOff),
+}
+
+/// What is said of one aspect.
+struct Finding {
+    condition: &'static str,
+    status: ConditionStatus,
+    reason: &'static str,
+    message: String,
+}
+
+/// Says how the server is.
+pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCPServerStatus {
+    let server = &observed.server;
+    let deployment = match outcome {
+        Outcome::Applied(applied) => applied.deployment.as_deref(),
+        Outcome::HandsOff(_) => observed.deployment.as_deref(),
+    };
+    // What bears its name may be somebody else's, and then it says nothing about this server.
+    let own = |deployment: &&Deployment| deployment.child.meta.is_controlled_by(&server.meta.uid);
+    let deployment = deployment.filter(own);
+    let view = View { observed, outcome, deployment, spec: server.spec.as_ref().ok() };
+    let mut findings = vec![view.accepted(), view.secret_resolved(), view.available()];
+    findings.extend(view.progressing());
+    findings.insert(0, view.ready(&findings));
+    let counts = deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
+    MCPServerStatus {
+        observed_generation: server.meta.generation,
+        phase: Some(view.phase(&findings)),
+        replicas: counts.replicas,
+        ready_replicas: counts.ready_replicas,
+        available_replicas: counts.available_replicas,
+        updated_replicas: counts.updated_replicas,
+        selector: selector(server.meta.key.name()),
+        url: view.url(&findings),
+        conditions: findings.into_iter().map(|finding| view.condition(finding, now)).collect(),
+    }
+}
+
+/// Whether two statuses say the same. Conditions of others don't count.
+pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
+    let ours = |condition: &&Condition| OURS.contains(&condition.condition_type.as_str());
+    let conditions = |status: &MCPServerStatus| {
+        let mut conditions: Vec<Condition> = status.conditions.iter().filter(ours).cloned().collect();
+        conditions.sort_by(|a, b| a.condition_type.cmp(&b.condition_type));
+        conditions
+    };
+    let rest = |status: &MCPServerStatus| MCPServerStatus { conditions: Vec::new(), ..status.clone() };
+    rest(old) == rest(new) && conditions(old) == conditions(new)
+}
+
+/// Everything that the findings are found in.
+struct View<'a> {
+    observed: &'a Observed,
+    outcome: &'a Outcome<'a>,
+    deployment: Option<&'a Deployment>,
+    spec: Option<&'a MCPServerSpec>,
+}
+
+impl View<'_> {
+    fn accepted(&self) -> Finding {
+        let no = |reason, message: &str| finding(ACCEPTED, ConditionStatus::False, reason, message);
+        match self.outcome {
+            Outcome::HandsOff(HandsOff::Undecodable(error)) => no("UndecodableObject", &format!("spec: {error}")),
+            Outcome::HandsOff(HandsOff::NameConflict(conflict)) => no(
+                "NameConflict",
+                &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),
+            ),
+            Outcome::Applied(Applied { refused: Some(message), .. }) => no("InvalidSpec", message),
+            Outcome::Applied(Applied { refused: None, .. })
+            | Outcome::HandsOff(HandsOff::Terminating | HandsOff::Suspended) => {
+                finding(ACCEPTED, ConditionStatus::True, "Accepted", "the spec can be followed")
+            }
+        }
+    }
+
+    fn secret_resolved(&self) -> Finding {
+        let found = |status, reason, message: &str| finding(SECRET_RESOLVED, status, reason, message);
+        match &self.observed.secret {
+            SecretState::NotRequired => found(ConditionStatus::True, "NotRequired", "the spec names no Secret"),
+            SecretState::Resolved(_) => found(ConditionStatus::True, "Resolved", "the Secret is there"),
+            SecretState::Missing(name) => {
+                let going_on = if self.deployment.is_some() {
+                    "the pods that run go on without it"
+                } else {
+                    "no pod is started before it is"
+                };
+                let message = format!("Secret {name} does not exist in this namespace; {going_on}");
+                found(ConditionStatus::False, "SecretNotFound", &message)
+            }
+            SecretState::Unreadable(name, error) => {
+                found(ConditionStatus::Unknown, "SecretUnreadable", &format!("Secret {name} can't be read: {error}"))
+            }
+        }
+    }
+
+    fn available(&self) -> Finding {
+        let found = |holds: bool, reason, message: &str| finding(AVAILABLE, holds.into(), reason, message);
+        let Some(deployment) = self.deployment else {
+            return found(false, "DeploymentMissing", "there is no Deployment of this server");
+        };
+        if self.wants() == 0 {
+            return found(true, "ScaledToZero", "no pods are wanted");
+        }
+        if self.lags() {
+            // The last that was known. That it is the last is what `ready` says.
+            let before = self.observed.server.status.as_ref().and_then(|status| status.condition(AVAILABLE));
+            if before.is_some_and(|before| before.status == ConditionStatus::True) {
+                return found(true, "MinimumReplicasAvailable", "enough pods served before the last change");
+            }
+            return found(
+                false,
+                "MinimumReplicasUnavailable",
+                "the Deployment's controller has not looked at the last change yet",
+            );
+        }
+        let message = format!("{} of {} pods are available", deployment.status.available_replicas, self.wants());
+        let of_deployment = |kind| deployment.status.condition(kind).filter(|condition| condition.status == "True");
+        match (of_deployment("Available"), of_deployment("ReplicaFailure")) {
+            (Some(_), _) => found(true, "MinimumReplicasAvailable", &message),
+            (None, None) => found(false, "MinimumReplicasUnavailable", &message),
+            (None, Some(failure)) => {
+                found(false, "MinimumReplicasUnavailable", &format!("{message}: {}", failure.message))
+            }
+        }
+    }
+
+    fn progressing(&self) -> Option<Finding> {
+        let found = |holds: bool, reason, message: &str| finding(PROGRESSING, holds.into(), reason, message);
+        let deployment = self.deployment?;
+        let rolling = |message: &str| Some(found(true, "RollingOut", message));
+        if self.lags() {
+            return rolling("the Deployment's controller has not looked at the last change yet");
+        }
+        let stuck = deployment.status.condition("Progressing").filter(|condition| condition.status == "False");
+        if let Some(stuck) = stuck {
+            return Some(found(false, "ProgressDeadlineExceeded", &stuck.message));
+        }
+        let status = &deployment.status;
+        if self.is_complete() {
+            Some(found(true, "Complete", "all pods are of the current spec"))
+        } else {
+            rolling(&format!(
+                "{} of {} pods are of the current spec",
+                status.updated_replicas.min(self.wants()),
+                self.wants()
+            ))
+        }
+    }
+
+    /// Every pod is there and of the current template, and all of them have been available at least once since the spec
+    /// changed: a pod that fails later is not a rollout.
+    fn is_complete(&self) -> bool {
+        let Some(Deployment { status, .. }) = self.deployment else { return false };
+        let here = status.updated_replicas == self.wants() && status.replicas == self.wants();
+        let before = self.observed.server.status.as_ref().and_then(|status| status.condition(PROGRESSING));
+        let generation = Some(self.observed.server.meta.generation);
+        let was_complete =
+            before.is_some_and(|before| before.reason == "Complete" && before.observed_generation == generation);
+        here && (status.available_replicas >= self.wants() || was_complete)
+    }
+
+    /// Ready says what the first condition says that is not as it should be.
+    fn ready(&self, findings: &[Finding]) -> Finding {
+        if let Some(first) = findings.iter().find(|finding| finding.status != ConditionStatus::True) {
+            let reason = if first.status == ConditionStatus::Unknown { "Unknown" } else { first.reason };
+            return finding(READY, first.status, reason, &first.message);
+        }
+        if self.lags() {
+            return finding(
+                READY,
+                ConditionStatus::Unknown,
+                "Unknown",
+                "the Deployment's controller has not looked at the last change yet",
+            );
+        }
+        let available = findings.iter().find(|finding| finding.condition == AVAILABLE);
+        finding(READY, ConditionStatus::True, "Available", available.map_or("", |available| &available.message))
+    }
+
+    fn phase(&self, findings: &[Finding]) -> Phase {
+        match self.outcome {
+            Outcome::HandsOff(HandsOff::Terminating) => return Phase::Terminating,
+            Outcome::HandsOff(HandsOff::Suspended) => return Phase::Suspended,
+            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_))
+            | Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
+            Outcome::Applied(Applied { refused: None, .. }) => {}
+        }
+        let Some(deployment) = self.deployment else { return Phase::Pending };
+        let reason =
+            |condition| findings.iter().find(|finding| finding.condition == condition).map(|finding| finding.reason);
+        let (pods, available) = (deployment.status.replicas, deployment.status.available_replicas);
+        match reason(PROGRESSING) {
+            Some("ProgressDeadlineExceeded") if available == 0 => Phase::Failed,
+            Some("ProgressDeadlineExceeded") => Phase::Degraded,
+            Some("RollingOut") if pods == 0 && self.wants() > 0 => Phase::Pending,
+            Some("RollingOut") => Phase::Progressing,
+            _ if self.wants() == 0 => Phase::ScaledToZero,
+            _ if available < self.wants() || reason(SECRET_RESOLVED) != Some(self.expected_secret()) => Phase::Degraded,
+            _ => Phase::Running,
+        }
+    }
+
+    fn expected_secret(&self) -> &'static str {
+        if self.observed.secret == SecretState::NotRequired { "NotRequired" } else { "Resolved" }
+    }
+
+    fn url(&self, findings: &[Finding]) -> Option<String> {
+        let available = findings
+            .iter()
+            .any(|finding| finding.condition == AVAILABLE && finding.reason == "MinimumReplicasAvailable");
+        let key = &self.observed.server.meta.key;
+        let spec = self.spec.filter(|_| available)?;
+        Some(format!("http://{}.{}.svc:{}{PATH}", key.name(), key.namespace(), service_port(spec)))
+    }
+
+    /// How many pods are wanted.
+    fn wants(&self) -> i32 {
+        self.spec.map_or(0, |spec| spec.replicas)
+    }
+
+    /// The Deployment's status speaks of an earlier generation of it.
+    fn lags(&self) -> bool {
+        self.deployment
+            .is_some_and(|deployment| deployment.status.observed_generation < deployment.child.meta.generation)
+    }
+
+    fn condition(&self, finding: Finding, now: Timestamp) -> Condition {
+        let Finding { condition, status, reason, message } = finding;
+        let before = self.observed.server.status.as_ref().and_then(|status| status.condition(condition));
+        let since = before.filter(|before| before.status == status).map_or(now, |before| before.last_transition_time);
+        Condition {
+            condition_type: condition.to_owned(),
+            status,
+            observed_generation: Some(self.observed.server.meta.generation),
+            last_transition_time: since,
+            reason: reason.to_owned(),
+            message,
+        }
+    }
+}
+
+fn finding(condition: &'static str, status: ConditionStatus, reason: &'static str, message: &str) -> Finding {
+    Finding { condition, status, reason, message: message.to_owned() }
+}
+
+/// How soon a new status is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It says what is written already.
+    None,
+    /// At once.
+    Now,
+    /// When it still differs after so long.
+    Patient(std::time::Duration),
+}
+
+/// How soon `new` is to be written.
+///
+/// What is merely on its way changes many times a second, and every write wakes whoever watches. So while pods are coming and
+/// nothing is wrong, a status waits until it is worth reading: for the Deployment's controller to speak at all,
+/// and then for the crowd of its first words to end.
+pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_spoke: bool) -> Urgency {
+    const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(5);
+    const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(1);
+    if old.is_some_and(|old| says_the_same(old, new)) {
+        return Urgency::None;
+    }
+    let fine = |condition| new.condition(condition).is_some_and(|found| found.status == ConditionStatus::True);
+    match new.phase {
+        Some(Phase::Pending | Phase::Progressing) if fine(ACCEPTED) && fine(SECRET_RESOLVED) => {
+            Urgency::Patient(if controller_spoke { WHILE_IT_ROLLS } else { UNTIL_IT_SPEAKS })
+        }
+        _ => Urgency::Now,
+    }
+}
+
+#[cfg(test)]
+mod tests;

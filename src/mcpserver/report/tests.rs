@@ -1,0 +1,183 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::testing::{UID, deployment, observed, owner, server};
+use super::*;
+
+const NOW: &str = "2026-11-22T20:00:00Z";
+const LATER: &str = "2026-11-22T21:00:00Z";
+
+fn deployed(status: &Value) -> Deployment {
+    deployment(&owner("MCPServer", "web", UID), status)
+}
+
+/// What the Deployment's controller says when `available` of `pods` serve.
+fn says(pods: i32, available: i32) -> Value {
+    json!({
+        "observedGeneration": 1, "replicas": pods, "updatedReplicas": pods, "readyReplicas": available,
+        "availableReplicas": available,
+        "conditions": [
+            {"type": "Available", "status": if available > 0 { "True" } else { "False" }},
+            {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
+        ],
+    })
+}
+
+fn applied(status: Option<&Value>) -> Applied {
+    Applied { deployment: status.map(|status| Arc::new(deployed(status))), refused: None, done: Vec::new() }
+}
+
+fn report_at(now: &str, observed: &Observed, applied: &Applied) -> MCPServerStatus {
+    report(observed, &Outcome::Applied(applied), now.parse().unwrap())
+}
+
+/// A server of so many replicas, with the status that it had before.
+fn world(replicas: i32, before: Option<&MCPServerStatus>) -> Observed {
+    let spec = json!({"image": "x", "replicas": replicas});
+    Observed { server: Arc::new(server(&spec, before)), ..observed(&spec) }
+}
+
+fn said(status: &MCPServerStatus, condition: &str) -> (String, String) {
+    let found = status.condition(condition).unwrap_or_else(|| panic!("no {condition}"));
+    (found.status.to_string(), found.reason.clone())
+}
+
+fn pair(status: &str, reason: &str) -> (String, String) {
+    (status.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn all_pods_serving_is_running_and_ready_with_a_url() {
+    let status = report_at(NOW, &world(2, None), &applied(Some(&says(2, 2))));
+    assert_eq!(status.phase, Some(Phase::Running));
+    assert_eq!(said(&status, READY), pair("True", "Available"));
+    assert_eq!(said(&status, PROGRESSING), pair("True", "Complete"));
+    assert_eq!(status.url.as_deref(), Some("http://web.prod.svc:8080/mcp"));
+    assert_eq!((status.observed_generation, status.replicas, status.available_replicas), (3, 2, 2));
+    assert_eq!(status.selector, "app.kubernetes.io/instance=web,app.kubernetes.io/name=mcpserver");
+}
+
+#[test]
+fn a_status_that_lags_makes_nobody_ready() {
+    let mut past = says(2, 2);
+    past["observedGeneration"] = json!(0);
+    let status = report_at(NOW, &world(2, None), &applied(Some(&past)));
+    assert_eq!(status.phase, Some(Phase::Progressing));
+    assert_eq!(said(&status, READY).0, "False");
+    assert_eq!(said(&status, AVAILABLE), pair("False", "MinimumReplicasUnavailable"));
+    let before = report_at(NOW, &world(2, None), &applied(Some(&says(2, 2))));
+    let status = report_at(NOW, &world(2, Some(&before)), &applied(Some(&past)));
+    assert_eq!(said(&status, AVAILABLE).0, "True", "the old pods were serving a moment ago");
+    assert_eq!(said(&status, READY), pair("Unknown", "Unknown"));
+}
+
+#[test]
+fn one_of_two_pods_keeps_it_available_and_the_phase_says_the_rest() {
+    let coming = report_at(NOW, &world(2, None), &applied(Some(&says(2, 1))));
+    assert_eq!((said(&coming, AVAILABLE).0.as_str(), coming.phase), ("True", Some(Phase::Progressing)));
+    let complete = report_at(NOW, &world(2, None), &applied(Some(&says(2, 2))));
+    let lost = report_at(NOW, &world(2, Some(&complete)), &applied(Some(&says(2, 1))));
+    assert_eq!((said(&lost, AVAILABLE).0.as_str(), lost.phase), ("True", Some(Phase::Degraded)));
+    assert_eq!(said(&lost, READY).0, "True");
+}
+
+#[test]
+fn scaled_to_zero_is_no_failure() {
+    let status = report_at(NOW, &world(0, None), &applied(Some(&says(0, 0))));
+    assert_eq!(status.phase, Some(Phase::ScaledToZero));
+    assert_eq!(said(&status, AVAILABLE), pair("True", "ScaledToZero"));
+    assert_eq!(said(&status, READY).0, "True");
+    assert_eq!(status.url, None);
+    assert_eq!(report_at(NOW, &world(0, None), &applied(Some(&says(1, 1)))).phase, Some(Phase::Progressing));
+}
+
+#[test]
+fn a_missing_secret_is_named_and_pending_until_there_are_pods() {
+    let mut world = world(1, None);
+    world.secret = SecretState::Missing("tokens".to_owned());
+    let status = report_at(NOW, &world, &applied(None));
+    assert_eq!(status.phase, Some(Phase::Pending));
+    assert_eq!(said(&status, SECRET_RESOLVED), pair("False", "SecretNotFound"));
+    assert_eq!(said(&status, READY), pair("False", "SecretNotFound"));
+    assert!(status.condition(SECRET_RESOLVED).unwrap().message.contains("tokens"));
+    let running = report_at(NOW, &world, &applied(Some(&says(1, 1))));
+    assert_eq!(running.phase, Some(Phase::Degraded));
+}
+
+#[test]
+fn a_rollout_past_its_deadline_is_failed_where_nothing_serves_and_degraded_where_something_does() {
+    let mut stuck = says(1, 0);
+    stuck["conditions"][1] =
+        json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too slow"});
+    let status = report_at(NOW, &world(1, None), &applied(Some(&stuck)));
+    assert_eq!(
+        (status.phase, said(&status, PROGRESSING)),
+        (Some(Phase::Failed), pair("False", "ProgressDeadlineExceeded"))
+    );
+    stuck["availableReplicas"] = json!(1);
+    assert_eq!(report_at(NOW, &world(1, None), &applied(Some(&stuck))).phase, Some(Phase::Degraded));
+}
+
+#[test]
+fn a_conflict_says_nothing_of_the_strangers_pods() {
+    let mut world = world(1, None);
+    world.deployment = Some(Arc::new(deployment(&json!([]), &says(7, 7))));
+    let why = HandsOff::NameConflict("Deployment web exists".to_owned());
+    let status = report(&world, &Outcome::HandsOff(&why), NOW.parse().unwrap());
+    assert_eq!((status.replicas, status.phase), (0, Some(Phase::Failed)));
+    assert_eq!(said(&status, ACCEPTED), pair("False", "NameConflict"));
+    assert_eq!(said(&status, READY), pair("False", "NameConflict"));
+}
+
+#[test]
+fn a_refusal_is_quoted() {
+    let refused = Applied { refused: Some("spec.x: Invalid value".to_owned()), ..applied(None) };
+    let status = report_at(NOW, &world(1, None), &refused);
+    assert_eq!((said(&status, ACCEPTED), status.phase), (pair("False", "InvalidSpec"), Some(Phase::Failed)));
+    assert_eq!(status.condition(ACCEPTED).unwrap().message, "spec.x: Invalid value");
+}
+
+#[test]
+fn a_suspended_server_says_so_and_how_it_is() {
+    let mut world = world(1, None);
+    world.deployment = Some(Arc::new(deployed(&says(1, 1))));
+    let status = report(&world, &Outcome::HandsOff(&HandsOff::Suspended), NOW.parse().unwrap());
+    assert_eq!((status.phase, said(&status, READY).0.as_str()), (Some(Phase::Suspended), "True"));
+}
+
+#[test]
+fn times_move_only_when_a_condition_flips() {
+    let first = report_at(NOW, &world(1, None), &applied(Some(&says(1, 1))));
+    let second = report_at(LATER, &world(1, Some(&first)), &applied(Some(&says(1, 1))));
+    assert_eq!(first, second);
+    let lost = report_at(LATER, &world(1, Some(&first)), &applied(Some(&says(1, 0))));
+    let since = |condition| lost.condition(condition).unwrap().last_transition_time.to_string();
+    assert_eq!((since(AVAILABLE).as_str(), since(ACCEPTED).as_str()), (LATER, NOW));
+}
+
+#[test]
+fn conditions_of_others_make_no_difference() {
+    let ours = report_at(NOW, &world(1, None), &applied(Some(&says(1, 1))));
+    let mut shared = ours.clone();
+    shared.conditions.reverse();
+    let foreign = Condition { condition_type: "example.com/Audited".to_owned(), ..ours.conditions[0].clone() };
+    shared.conditions.push(foreign);
+    assert!(says_the_same(&shared, &ours));
+    shared.conditions.remove(0);
+    assert!(!says_the_same(&shared, &ours));
+}
+
+#[test]
+fn what_is_on_its_way_is_written_patiently_and_all_else_at_once() {
+    let pending = report_at(NOW, &world(1, None), &applied(Some(&json!({}))));
+    let running = report_at(NOW, &world(1, None), &applied(Some(&says(1, 1))));
+    assert_eq!(urgency(Some(&running), &running, true), Urgency::None);
+    assert_eq!(urgency(None, &running, true), Urgency::Now);
+    let (long, short) = (urgency(None, &pending, false), urgency(None, &pending, true));
+    let (Urgency::Patient(long), Urgency::Patient(short)) = (long, short) else { panic!("{long:?} {short:?}") };
+    assert!(short < long);
+    let mut lost_secret = world(1, None);
+    lost_secret.secret = SecretState::Missing("s".to_owned());
+    assert_eq!(urgency(None, &report_at(NOW, &lost_secret, &applied(None)), false), Urgency::Now);
+}

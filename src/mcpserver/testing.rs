@@ -1,0 +1,84 @@
+//! Worlds for the tests of the pure steps: small objects, as the API server would send them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::build::Children;
+use super::children::{
+    Deployment, INSTANCE, MANAGED_BY, MCPSERVER, NAME, SECRET_HASH, SMOOTH_OPERATOR, SecretHash, Service,
+};
+use super::observe::{Observed, SecretState};
+use super::validate::{Verdict, Wanted, validate};
+use crate::api::{MCPServer, MCPServerStatus};
+use crate::object::Object;
+
+/// The uid of the server under test.
+pub(super) const UID: &str = "server-uid";
+
+/// A server of this spec, in its third generation.
+pub(super) fn server(spec: &Value, status: Option<&MCPServerStatus>) -> MCPServer {
+    let object = json!({
+        "metadata": {"namespace": "prod", "name": "web", "uid": UID, "resourceVersion": "10", "generation": 3},
+        "spec": spec,
+        "status": status,
+    });
+    MCPServer::decode(&object.to_string()).unwrap()
+}
+
+/// What is observed of a server of this spec that has nothing yet.
+pub(super) fn observed(spec: &Value) -> Observed {
+    let server = Arc::new(server(spec, None));
+    Observed { server, deployment: None, service: None, secret: SecretState::NotRequired, children: 0 }
+}
+
+/// What `validate` makes of it, where it wants something.
+pub(super) fn wanted(observed: &Observed) -> Wanted<'_> {
+    match validate(observed) {
+        Verdict::Wanted(wanted) => wanted,
+        Verdict::HandsOff(why) => panic!("hands off: {why:?}"),
+    }
+}
+
+/// An owner reference to the server under test, or to another uid.
+pub(super) fn owner(kind: &str, name: &str, uid: &str) -> Value {
+    json!([{"apiVersion": "mcp.mcp.dev/v1alpha1", "kind": kind, "name": name, "uid": uid, "controller": true}])
+}
+
+/// A Deployment of the server's name, with these owners, our labels and this status, as if nobody had applied it.
+pub(super) fn deployment(owners: &Value, status: &Value) -> Deployment {
+    let labels = json!({MANAGED_BY: SMOOTH_OPERATOR, NAME: MCPSERVER, INSTANCE: "web"});
+    let object = json!({
+        "metadata": {
+            "namespace": "prod", "name": "web", "uid": "deployment-uid", "resourceVersion": "11", "generation": 1,
+            "labels": labels, "ownerReferences": owners,
+        },
+        "spec": {"template": {"metadata": {"annotations": {SECRET_HASH: "old"}}}},
+        "status": status,
+    });
+    Deployment::decode(&object.to_string()).unwrap()
+}
+
+/// The children just as they are wanted, as the store would have them right after they were applied.
+pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
+    let service = json!({
+        "metadata": {
+            "namespace": "prod", "name": "web", "uid": "service-uid", "resourceVersion": "12",
+            "ownerReferences": owner("MCPServer", "web", UID),
+        },
+        "spec": {},
+    });
+    let mut deployment = deployment(&owner("MCPServer", "web", UID), &json!({}));
+    let mut service = Service::decode(&service.to_string()).unwrap();
+    for (child, desired) in [(&mut deployment.child, &children.deployment), (&mut service.child, &children.service)] {
+        child.ours = desired.ours;
+        child.applied = Some(desired.hash.clone());
+    }
+    (deployment, service)
+}
+
+/// A Secret that is there, with one key of this value.
+pub(super) fn secret(value: &str) -> SecretState {
+    let hash: SecretHash = serde_json::from_value(json!({"TOKEN": value})).unwrap();
+    SecretState::Resolved(hash)
+}

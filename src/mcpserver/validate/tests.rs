@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::super::testing::{UID, deployment, observed, owner, secret, server, wanted};
+use super::*;
+
+fn hands_off(observed: &Observed) -> HandsOff {
+    match validate(observed) {
+        Verdict::HandsOff(why) => why,
+        Verdict::Wanted(wanted) => panic!("wanted: {wanted:?}"),
+    }
+}
+
+#[test]
+fn a_server_that_is_being_deleted_gets_no_children_any_more() {
+    let mut world = observed(&json!({"image": "x", "suspend": true}));
+    Arc::make_mut(&mut world.server).meta.deleting = true;
+    assert_eq!(hands_off(&world), HandsOff::Terminating);
+}
+
+#[test]
+fn a_suspended_server_is_left_alone() {
+    assert_eq!(hands_off(&observed(&json!({"image": "x", "suspend": true}))), HandsOff::Suspended);
+}
+
+#[test]
+fn a_spec_that_can_not_be_read_is_told_and_followed_by_nothing() {
+    let HandsOff::Undecodable(error) = hands_off(&observed(&json!({"image": 7}))) else { panic!("not undecodable") };
+    assert!(error.contains("invalid type: integer `7`, expected a string"), "{error}");
+}
+
+#[test]
+fn a_child_of_another_controller_is_a_conflict_that_names_it() {
+    let mut world = observed(&json!({"image": "x"}));
+    world.deployment = Some(Arc::new(deployment(&owner("Gateway", "edge", "other"), &json!({}))));
+    assert_eq!(hands_off(&world), HandsOff::NameConflict("Deployment web is controlled by Gateway edge".to_owned()));
+}
+
+#[test]
+fn a_child_without_a_controller_and_without_our_labels_is_a_conflict() {
+    let mut world = observed(&json!({"image": "x"}));
+    let mut stranger = deployment(&json!([]), &json!({}));
+    stranger.child.labelled = false;
+    world.deployment = Some(Arc::new(stranger));
+    assert!(matches!(hands_off(&world), HandsOff::NameConflict(_)));
+}
+
+#[test]
+fn an_orphan_of_ours_is_adopted() {
+    let mut world = observed(&json!({"image": "x"}));
+    world.deployment = Some(Arc::new(deployment(&json!([]), &json!({}))));
+    assert!(matches!(wanted(&world).deployment, Slot::Adopted(_)));
+}
+
+#[test]
+fn the_children_of_an_earlier_server_of_this_name_are_waited_for() {
+    let mut world = observed(&json!({"image": "x"}));
+    world.deployment = Some(Arc::new(deployment(&owner("MCPServer", "web", "an earlier uid"), &json!({}))));
+    assert!(matches!(wanted(&world).deployment, Slot::Waiting));
+    let mut dying = deployment(&owner("MCPServer", "web", UID), &json!({}));
+    dying.child.meta.deleting = true;
+    world.deployment = Some(Arc::new(dying));
+    assert!(matches!(wanted(&world).deployment, Slot::Waiting));
+}
+
+#[test]
+fn without_its_secret_a_deployment_is_not_made_but_the_service_is() {
+    let mut world = observed(&json!({"image": "x", "secretName": "s"}));
+    world.secret = SecretState::Missing("s".to_owned());
+    let wanted = wanted(&world);
+    assert!(matches!(wanted.deployment, Slot::Waiting));
+    assert!(matches!(wanted.service, Slot::Empty));
+}
+
+#[test]
+fn a_deployment_that_exists_keeps_its_hash_while_the_secret_is_away() {
+    let mut world = observed(&json!({"image": "x", "secretName": "s"}));
+    world.deployment = Some(Arc::new(deployment(&owner("MCPServer", "web", UID), &json!({}))));
+    world.secret = SecretState::Missing("s".to_owned());
+    let away = wanted(&world);
+    assert!(matches!(away.deployment, Slot::Taken(_)));
+    assert_eq!(away.secret_hash.as_deref(), Some("old"));
+}
+
+#[test]
+fn the_secrets_hash_is_wanted_once_it_is_there() {
+    let mut world = observed(&json!({"image": "x", "secretName": "s"}));
+    world.secret = secret("eA==");
+    let one = wanted(&world).secret_hash.clone();
+    world.secret = secret("eQ==");
+    assert!(one.is_some() && one != wanted(&world).secret_hash);
+    world.server = Arc::new(server(&json!({"image": "x"}), None));
+    world.secret = SecretState::NotRequired;
+    assert_eq!(wanted(&world).secret_hash, None);
+}

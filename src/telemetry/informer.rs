@@ -1,0 +1,149 @@
+//! `smooth_operator_informer_*`: is the cache alive, and does it still understand what it reads?
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use super::gauge;
+
+/// The metrics of one informer.
+#[derive(Clone, Debug)]
+pub struct InformerMetrics {
+    resource: String,
+    objects: Gauge,
+    events: Family<EventLabels, Counter>,
+    relists: Family<RelistLabels, Counter>,
+    undecodable: Counter,
+    heard: Arc<Heard>,
+}
+
+impl InformerMetrics {
+    /// The store holds so many objects.
+    pub fn objects(&self, count: usize) {
+        self.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The watch delivered a line of this type: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    ///
+    /// `&'static str`, here and below, so that what the server says can't become a label.
+    pub fn event(&self, kind: &'static str) {
+        self.events.get_or_create(&EventLabels { resource: self.resource.clone(), r#type: kind }).inc();
+        self.heard.note(&self.resource);
+    }
+
+    /// The whole state was fetched anew, for this reason.
+    pub fn relist(&self, reason: &'static str) {
+        self.relists.get_or_create(&RelistLabels { resource: self.resource.clone(), reason }).inc();
+        self.heard.note(&self.resource);
+    }
+
+    /// An object came that could not be decoded.
+    pub fn undecodable(&self) {
+        self.undecodable.inc();
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Labels {
+    resource: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EventLabels {
+    resource: String,
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RelistLabels {
+    resource: String,
+    reason: &'static str,
+}
+
+#[derive(Debug)]
+pub(super) struct Families {
+    objects: Family<Labels, Gauge>,
+    events: Family<EventLabels, Counter>,
+    relists: Family<RelistLabels, Counter>,
+    undecodable: Family<Labels, Counter>,
+    heard: Arc<Heard>,
+}
+
+impl Families {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let families = Self {
+            objects: Family::default(),
+            events: Family::default(),
+            relists: Family::default(),
+            undecodable: Family::default(),
+            heard: Arc::default(),
+        };
+        let Self { objects, events, relists, undecodable, heard } = &families;
+        registry.register("smooth_operator_informer_objects", "Objects in the store", objects.clone());
+        registry.register("smooth_operator_informer_events", "Lines read from the watch, by type", events.clone());
+        registry.register(
+            "smooth_operator_informer_relists",
+            "How often the whole state was fetched, by reason",
+            relists.clone(),
+        );
+        registry.register(
+            "smooth_operator_informer_undecodable",
+            "Objects that could not be decoded",
+            undecodable.clone(),
+        );
+        registry.register_collector(Box::new(Arc::clone(heard)));
+        families
+    }
+
+    pub(super) fn handle(&self, resource: &str) -> InformerMetrics {
+        let labels = Labels { resource: resource.to_owned() };
+        for kind in ["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"] {
+            drop(self.events.get_or_create(&EventLabels { resource: resource.to_owned(), r#type: kind }));
+        }
+        self.heard.note(resource);
+        InformerMetrics {
+            resource: resource.to_owned(),
+            objects: self.objects.get_or_create_owned(&labels),
+            events: self.events.clone(),
+            relists: self.relists.clone(),
+            undecodable: self.undecodable.get_or_create_owned(&labels),
+            heard: Arc::clone(&self.heard),
+        }
+    }
+}
+
+/// When each informer last heard from the server. One that never did has been waiting since it was made:
+/// its age grows from the start, so that an alert needs no case of its own for it.
+#[derive(Debug, Default)]
+struct Heard(Mutex<BTreeMap<String, Instant>>);
+
+impl Heard {
+    fn note(&self, resource: &str) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match heard.get_mut(resource) {
+            Some(last) => *last = Instant::now(),
+            None => _ = heard.insert(resource.to_owned(), Instant::now()),
+        }
+    }
+}
+
+impl Collector for Heard {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ages = heard.into_iter().map(|(resource, last)| (Labels { resource }, last.elapsed().as_secs_f64()));
+        gauge::encode(
+            &mut encoder,
+            "smooth_operator_informer_last_event_age_seconds",
+            "How long ago the server was last heard of, bookmarks included.",
+            ages,
+        )
+    }
+}

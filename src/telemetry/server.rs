@@ -1,0 +1,128 @@
+//! `smooth_operator_mcpserver_*`: the state of each `MCPServer`, as the operator reported it last.
+//!
+//! The naive way sets a gauge per fact and has to remember, when the server is deleted or its phase changes, which
+//! series to take back. Here the last report of each server is kept, and the series are written
+//! out of it at each scrape: what is not in the map has no series.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::gauge;
+
+/// What the metrics say about one `MCPServer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerReport {
+    /// `status.phase`.
+    pub phase: String,
+    /// Type and status (`True`, `False`, `Unknown`) of each condition.
+    pub conditions: Vec<(String, String)>,
+    /// Replicas by state, such as `desired` or `available`.
+    pub replicas: Vec<(&'static str, i32)>,
+}
+
+/// The metrics about `MCPServer`s.
+#[derive(Clone, Debug)]
+pub struct ServerMetrics {
+    reports: Arc<Reports>,
+    drift: Family<DriftLabels, Counter>,
+}
+
+impl ServerMetrics {
+    /// Replaces all that was said about this server.
+    pub fn report(&self, namespace: &str, name: &str, report: ServerReport) {
+        self.reports.lock().insert((namespace.to_owned(), name.to_owned()), report);
+    }
+
+    /// The server is gone, and its series with it.
+    pub fn remove(&self, namespace: &str, name: &str) {
+        self.reports.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    /// A stranger's change to a child of this kind (`Deployment`, `Service`) was put back.
+    pub fn drift_corrected(&self, kind: &'static str) {
+        self.drift.get_or_create(&DriftLabels { kind }).inc();
+    }
+}
+
+pub(super) fn register(registry: &mut Registry) -> ServerMetrics {
+    let metrics = ServerMetrics { reports: Arc::default(), drift: Family::default() };
+    let ServerMetrics { reports, drift } = &metrics;
+    for kind in ["Deployment", "Service"] {
+        drop(drift.get_or_create(&DriftLabels { kind }));
+    }
+    registry.register(
+        "smooth_operator_drift_corrected",
+        "Changes by strangers to fields that the operator owns, put back",
+        drift.clone(),
+    );
+    registry.register_collector(Box::new(Arc::clone(reports)));
+    metrics
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DriftLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InfoLabels {
+    namespace: String,
+    name: String,
+    phase: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ConditionLabels {
+    namespace: String,
+    name: String,
+    r#type: String,
+    status: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReplicaLabels {
+    namespace: String,
+    name: String,
+    state: &'static str,
+}
+
+/// The last report of each server, by namespace and name.
+#[derive(Debug, Default)]
+struct Reports(Mutex<BTreeMap<(String, String), ServerReport>>);
+
+impl Reports {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), ServerReport>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Reports {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut info, mut conditions, mut replicas) = (Vec::new(), Vec::new(), Vec::new());
+        for ((namespace, name), report) in &*self.lock() {
+            let (namespace, name) = (|| namespace.clone(), || name.clone());
+            let ServerReport { phase, conditions: all, replicas: counts } = report;
+            info.push((InfoLabels { namespace: namespace(), name: name(), phase: phase.clone() }, 1.0));
+            for (r#type, status) in all {
+                let (r#type, status) = (r#type.clone(), status.clone());
+                conditions.push((ConditionLabels { namespace: namespace(), name: name(), r#type, status }, 1.0));
+            }
+            for (state, count) in counts {
+                replicas.push((ReplicaLabels { namespace: namespace(), name: name(), state }, f64::from(*count)));
+            }
+        }
+        let mut family = "smooth_operator_mcpserver_info";
+        gauge::encode(&mut encoder, family, "1 for the phase that the MCPServer is in.", info)?;
+        family = "smooth_operator_mcpserver_condition";
+        gauge::encode(&mut encoder, family, "1 for the status that the condition has.", conditions)?;
+        family = "smooth_operator_mcpserver_replicas";
+        gauge::encode(&mut encoder, family, "Replicas of the MCPServer, by state.", replicas)
+    }
+}

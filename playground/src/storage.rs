@@ -1,7 +1,7 @@
 //! What the server remembers: the newest objects, and a bounded history of what led there.
 //!
 //! One counter numbers every write of every resource, as etcd's revision does; a resourceVersion *is* that number.
-//! Each resource has a [`Table`]: its objects by namespace and name, and a ring of its latest events.
+//! Each resource has a table: its objects by namespace and name, and a ring of its latest events.
 //!
 //! ```text
 //!  floor                                        revision
@@ -70,7 +70,7 @@ pub struct Store {
     revision: Revision,
     compacted: Revision,
     tables: BTreeMap<String, Table>,
-    /// The parsed forms of the newest objects: whoever is told of a write asks for them at once. Bounded by [`RECENT`].
+    /// The parsed forms of the newest objects: whoever is told of a write asks for them at once. Bounded.
     recent: VecDeque<Arc<Value>>,
 }
 

@@ -350,7 +350,7 @@ async fn a_settled_cluster_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hundred_deployments_come_and_go() {
+async fn a_burst_of_deployments_comes_and_goes() {
     let world = World::new();
     for number in 0..200 {
         world.apply(&deployment(&format!("d-{number}"), 1, "good:1"));

@@ -80,7 +80,7 @@ pub enum ConnectError {
         /// The program that is to fetch a token, if there is one.
         plugin: String,
         /// What is wrong with them.
-        source: kube_client::Error,
+        source: Box<kube_client::Error>,
     },
 }
 
@@ -123,7 +123,8 @@ pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default();
-    let refused = |source| ConnectError::Credentials { server: server.clone(), origin, plugin, source };
+    let refused =
+        |source| ConnectError::Credentials { server: server.clone(), origin, plugin, source: Box::new(source) };
     let transport = build(config).map_err(refused)?;
     Ok(Connection { client: super::Client::new(transport), server, namespace })
 }

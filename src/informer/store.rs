@@ -200,12 +200,6 @@ impl<K: Object> Store<K> {
         self.lock().advance(scope, version);
     }
 
-    /// Prepares to learn the whole state of a scope anew. With `continues` it is known to be a later state of the same
-    /// history.
-    pub(super) fn replacement(&self, scope: Scope, continues: bool) -> Replacement<K> {
-        Replacement { scope, continues, found: BTreeMap::new() }
-    }
-
     /// Notes one object of the whole state. If the store has it already, in the very same state, only its key is
     /// kept: a relist costs the memory of what changed, not a second copy of the cache.
     pub(super) fn note(&self, replacement: &mut Replacement<K>, entry: Entry<K>) {
@@ -213,9 +207,9 @@ impl<K: Object> Store<K> {
         let same = |live: &Entry<K>| {
             replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
         };
-        let found =
-            if inner.objects.get(entry.key()).is_some_and(same) { Found::Unchanged } else { Found::New(entry.clone()) };
-        replacement.found.insert(entry.key().clone(), found);
+        let key = entry.key().clone();
+        let found = if inner.objects.get(&key).is_some_and(same) { Found::Unchanged } else { Found::New(entry) };
+        replacement.found.insert(key, found);
     }
 
     /// Makes the whole state that was noted the state of the store, and tells the difference: nothing for what is
@@ -323,6 +317,12 @@ enum Found<K> {
 }
 
 impl<K> Replacement<K> {
+    /// Begins to learn the whole state of a scope anew. With `continues` it is known to be a later state of the same
+    /// history.
+    pub(super) fn new(scope: Scope, continues: bool) -> Self {
+        Self { scope, continues, found: BTreeMap::new() }
+    }
+
     /// An object was deleted while the state was being learned.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.found.remove(key);
@@ -379,7 +379,7 @@ mod tests {
     }
 
     fn replace(store: &Store<Thing>, things: Vec<Entry<Thing>>, version: &str) -> Vec<Change<Thing>> {
-        let mut replacement = store.replacement(None, true);
+        let mut replacement = Replacement::new(None, true);
         for thing in things {
             store.note(&mut replacement, thing);
         }
@@ -443,9 +443,9 @@ mod tests {
     fn a_relist_replaces_only_its_own_namespace() {
         let store = store();
         store.upsert(&Some("other".into()), thing("a", "1", "1", "o"));
-        let replacement = store.replacement(Some("other".into()), true);
+        let replacement = Replacement::new(Some("other".into()), true);
         assert_eq!(told(&store.commit(replacement, "5".into())), [""; 0]);
-        let replacement = store.replacement(Some("n".into()), true);
+        let replacement = Replacement::new(Some("n".into()), true);
         assert_eq!(told(&store.commit(replacement, "5".into())), ["-a"]);
     }
 
@@ -453,7 +453,7 @@ mod tests {
     fn an_unchanged_object_is_not_held_twice_while_listing() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = store.replacement(None, true);
+        let mut replacement = Replacement::new(None, true);
         store.note(&mut replacement, thing("a", "1", "1", "o"));
         assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
     }
@@ -462,7 +462,7 @@ mod tests {
     fn the_old_state_is_served_until_the_new_one_is_whole() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = store.replacement(None, true);
+        let mut replacement = Replacement::new(None, true);
         store.note(&mut replacement, thing("b", "2", "7", "o"));
         assert!(store.get(&key("a")).is_some() && store.get(&key("b")).is_none());
         store.commit(replacement, "8".into());

@@ -18,6 +18,7 @@ mod thing;
 mod world;
 
 mod answers;
+mod children;
 mod connecting;
 mod fencing;
 mod gaps;

@@ -216,7 +216,9 @@ impl Stream {
     }
 
     /// Breaks off in the middle.
-    pub(crate) fn cut(self) {}
+    pub(crate) fn cut(self) {
+        drop(self.socket);
+    }
 
     /// Breaks off with a reset: what the client has not read yet may be lost, too.
     pub(crate) fn reset(self) {

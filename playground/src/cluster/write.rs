@@ -1,6 +1,6 @@
 //! Create, update, patch and scale.
 //!
-//! This file acts; what an object becomes is decided by the pure functions in [`admit`](super::admit).
+//! This file acts; what an object becomes is decided by the pure functions in `admit`.
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use smooth_operator::cli::Cli;
+use smooth_operator::cli::{Cli, Usage};
 
 /// One thread is plenty: everything here waits for the network, and the little that does not is shorter than a
 /// switch between threads. It also keeps the memory of a second heap away.
@@ -13,7 +13,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("smooth-operator: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::Usage;
 use crate::client::{Connection, Request, Target, connect};
 use crate::controller::Options;
 use crate::http::BindAddress;
@@ -89,6 +90,7 @@ pub struct RunArgs {
         value_name = "LEVEL",
         default_value = "info",
         env = "SMOOTH_OPERATOR_LOG_LEVEL",
+        value_parser = log_filter,
         help_heading = "Logging"
     )]
     log_level: String,
@@ -110,8 +112,9 @@ pub struct RunArgs {
 ///
 /// One line for the person who asked.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    init_logs(args.log_format, &args.log_level).context("--log-level")?;
-    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period)?;
+    init_logs(args.log_format, &args.log_level).map_err(|error| Usage(format!("--log-level: {error}")))?;
+    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period)
+        .map_err(|error| Usage(error.to_string()))?;
     let stop = stop_on_signal()?;
     let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     let connection = connect(&target).await?;
@@ -193,6 +196,17 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
 fn workers(text: &str) -> Result<NonZeroU16, String> {
     let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= 1000);
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
+}
+
+/// A level, or `module=level`, separated by commas. The filter would take any other word as the name of a module, and
+/// `--log-level verbose` would then log nothing at all.
+fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
+    match text.split(',').find(|part| !known(part)) {
+        None => Ok(text.to_owned()),
+        Some(part) => Err(format!("{part:?} is no level; write {}, or module=level", LEVELS.join(", "))),
+    }
 }
 
 /// A DNS label, as namespaces have to be.

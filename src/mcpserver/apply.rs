@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::build::{Children, Desired};
@@ -167,7 +167,14 @@ async fn put<K: Object>(
     }
     let request = request::<K>(key, write, &desired.object);
     let operation = request.operation.clone();
-    match client.send::<Box<RawValue>>(request).await {
+    let mut answer = client.send::<Box<RawValue>>(request.clone()).await;
+    if let (Err(Error::Api { status, .. }), Some(uid)) = (&answer, of)
+        && is_about_ports(status)
+    {
+        client.send::<Box<RawValue>>(replace_ports::<K>(key, uid, &desired.object)).await?;
+        answer = client.send::<Box<RawValue>>(request).await;
+    }
+    match answer {
         Ok(answer) => {
             let object = K::decode(answer.get())
                 .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
@@ -196,6 +203,23 @@ fn is_refusal(status: &Status) -> bool {
         403 => status.message.contains("denied the request"),
         _ => false,
     }
+}
+
+/// Whether the ports of a Service are what is refused.
+fn is_about_ports(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 422 && causes.into_iter().any(|cause| cause.field.starts_with("spec.ports"))
+}
+
+/// Somebody has changed the number of our port. A list of ports is a map by number, so what they made is, to server-side
+/// apply, a port of theirs that happens to have our port's name: to apply ours beside it is invalid, and theirs can't be
+/// applied away. So the list is replaced once, on the very object that was seen, and then applied to.
+fn replace_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
+    let steps = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "replace", "path": "/spec/ports", "value": object["spec"]["ports"]},
+    ]);
+    Request::json_patch(&K::RESOURCE, key, &steps)
 }
 
 fn request<K: Object>(key: &ObjectKey, write: &Write, object: &Value) -> Request {

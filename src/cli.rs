@@ -27,11 +27,6 @@ pub enum Command {
     Crd,
 }
 
-/// A command line that makes no sense, though each of its values does. The program ends with 2, as for any mistake of usage.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
-
 impl Command {
     /// Does it, and returns when it is done.
     ///

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use smooth_operator::cli::{Cli, Usage};
+use smooth_operator::cli::Cli;
 
 /// One thread is plenty: everything here waits for the network, and the little that does not is shorter than a
 /// switch between threads. It also keeps the memory of a second heap away.
@@ -11,9 +11,12 @@ use smooth_operator::cli::{Cli, Usage};
 async fn main() -> ExitCode {
     match Cli::parse().command.execute().await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("smooth-operator: {error:#}");
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                eprintln!("smooth-operator: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }

@@ -203,13 +203,6 @@ impl Request {
         request.with_body("application/merge-patch+json", patch)
     }
 
-    /// Changes an object step by step by JSON patch (RFC 6902), all of it or nothing.
-    pub fn json_patch(resource: &Resource, key: &ObjectKey, steps: &Value) -> Self {
-        let uri = format!("{}?fieldManager={FIELD_MANAGER}", resource.path(key));
-        let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, uri);
-        request.with_body("application/json-patch+json", steps)
-    }
-
     /// Server-side apply: the fields of `object` become what they say and this operator's, and the fields that
     /// this operator applied before and no longer names go away. All others stay as they are.
     pub fn apply(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {

@@ -13,7 +13,7 @@ use super::observe::Observed;
 use super::validate::{Slot, Wanted};
 use crate::client::{Client, Error, Request};
 use crate::object::{Object, ObjectKey, Uid};
-use crate::watch::Status;
+use crate::watch::{Status, StatusCause};
 
 /// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one.
 #[derive(Debug)]
@@ -165,19 +165,17 @@ async fn put<K: Object>(
     if let Some(refused) = memory.refused(key, &desired.hash, of, Instant::now()) {
         return Ok(Err(refused));
     }
-    let request = request::<K>(key, write, &desired.object);
-    let operation = request.operation.clone();
-    let mut answer = client.send::<Box<RawValue>>(request.clone()).await;
+    let mut answer = send::<K>(client, key, write, &desired.object).await;
     if let (Err(Error::Api { status, .. }), Some(uid)) = (&answer, of)
-        && is_about_ports(status)
+        && is_of_a_strangers_port(status)
     {
-        client.send::<Box<RawValue>>(replace_ports::<K>(key, uid, &desired.object)).await?;
-        answer = client.send::<Box<RawValue>>(request).await;
+        answer = match client.send::<Box<RawValue>>(take_back_ports::<K>(key, uid, &desired.object)).await {
+            Ok(_taken_back) => send::<K>(client, key, write, &desired.object).await,
+            Err(error) => Err(error),
+        };
     }
     match answer {
-        Ok(answer) => {
-            let object = K::decode(answer.get())
-                .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+        Ok(object) => {
             memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
             Ok(Ok(object))
         }
@@ -195,6 +193,29 @@ async fn put<K: Object>(
     }
 }
 
+async fn send<K: Object>(client: &Client, key: &ObjectKey, write: &Write, object: &Value) -> Result<K, Error> {
+    let request = request::<K>(key, write, object);
+    let operation = request.operation.clone();
+    let answer = client.send::<Box<RawValue>>(request).await?;
+    K::decode(answer.get()).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+}
+
+/// Whether an apply was refused because of a port that somebody else has put into a Service.
+///
+/// An apply finds the items of `spec.ports` by their number. Somebody who changes the number of ours has thereby removed our
+/// port and added one of their own, which bears our port's name; ours can't be added beside it.
+fn is_of_a_strangers_port(status: &Status) -> bool {
+    let duplicate =
+        |cause: &StatusCause| cause.reason == "FieldValueDuplicate" && cause.field.starts_with("spec.ports");
+    status.code == 422 && status.details.iter().flat_map(|details| &details.causes).any(duplicate)
+}
+
+/// Makes the list of ports what is wanted, whole: what an apply can't do.
+fn take_back_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
+    let patch = json!({"metadata": {"uid": uid.as_str()}, "spec": {"ports": object["spec"]["ports"]}});
+    Request::merge_patch(&K::RESOURCE, key, &patch)
+}
+
 /// Whether the API server or a policy says no to the wish itself. The code of a policy's no is its author's choice;
 /// a missing permission and a full quota are no refusal of the wish, and heal without another one.
 fn is_refusal(status: &Status) -> bool {
@@ -203,23 +224,6 @@ fn is_refusal(status: &Status) -> bool {
         403 => status.message.contains("denied the request"),
         _ => false,
     }
-}
-
-/// Whether the ports of a Service are what is refused.
-fn is_about_ports(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 422 && causes.into_iter().any(|cause| cause.field.starts_with("spec.ports"))
-}
-
-/// Somebody has changed the number of our port. A list of ports is a map by number, so what they made is, to server-side
-/// apply, a port of theirs that happens to have our port's name: to apply ours beside it is invalid, and theirs can't be
-/// applied away. So the list is replaced once, on the very object that was seen, and then applied to.
-fn replace_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
-    let steps = json!([
-        {"op": "test", "path": "/metadata/uid", "value": uid},
-        {"op": "replace", "path": "/spec/ports", "value": object["spec"]["ports"]},
-    ]);
-    Request::json_patch(&K::RESOURCE, key, &steps)
 }
 
 fn request<K: Object>(key: &ObjectKey, write: &Write, object: &Value) -> Request {

@@ -1,4 +1,64 @@
 //! A Kubernetes API server small enough to embed.
+//!
+//! Tests of an operator need a cluster that starts in milliseconds, runs in the test's own process, can be broken on
+//! purpose, and answers as a real one does, down to the words of its errors. This is that cluster, with controllers for
+//! Deployments, ReplicaSets and pods, and with no containers: a pod is its status.
+//!
+//! ```text
+//!    kubectl, operators                     tests in the process
+//!          | HTTP                                   |
+//!       server -----> http (Cluster::call) <--------+
+//!                       |                           |
+//!                    cluster  <---- controllers     |
+//!                    /  |   \_______________________|
+//!     fields, patch,   resources     storage
+//!     schema, builtin  (what is      (objects, history)
+//!     (what becomes    served)
+//!      of an object)
+//! ```
+//!
+//! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
+//! decided and done), [`http`] (the door), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
+//! resources), [`builtin`] (Kubernetes' own kinds), and [`controllers`] (what makes things happen).
+//!
+//! # What it is
+//!
+//! Held against recorded exchanges of Kubernetes 1.36 (`tests/contract.rs`): CRUD with optimistic concurrency,
+//! generations, finalizers, preconditions and dry runs; the four kinds of patch; server-side apply with managedFields;
+//! lists with selectors, pages and resourceVersion semantics; watches with history, bookmarks and streaming lists;
+//! tables, metadata-only forms and discovery for kubectl; CustomResourceDefinitions with defaults, pruning, validation
+//! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection.
+//!
+//! And what no real cluster offers: [`Cluster::cut_watches`], [`Cluster::compact`], [`Cluster::requests`].
+//!
+//! # What it is not
+//!
+//! Nothing is stored on disk, nobody is authenticated or authorized, no webhook is called, no container runs. Protobuf
+//! is not spoken, so of kubectl's own commands those that send protobuf (`kubectl create deployment` and its like) are
+//! refused: pipe them, `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
+//! for the rules that operators run into, not for all, and their unknown fields are kept. One version of a built-in
+//! kind is served. `exec`, `logs`, `port-forward`, quotas, endpoints, events of controllers, autoscaling and CRD
+//! conversion by webhook are not there, and say so.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! use playground::{Options, Playground};
+//! use serde_json::json;
+//!
+//! let playground = Playground::start(Options::default()).await?;
+//! println!("KUBECONFIG for kubectl:\n{}", playground.kubeconfig());
+//!
+//! let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "b"}});
+//! let made = playground.cluster().create("configmaps", "default", config, "me").expect("a valid ConfigMap");
+//! assert_eq!(made["metadata"]["namespace"], "default");
+//! playground.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
 pub mod builtin;
 pub mod cluster;
 pub mod controllers;

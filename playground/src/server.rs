@@ -18,6 +18,7 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::controllers;
 use crate::http::{Body, MAX_BODY};
 
 /// How long a connection may take to finish once the server stops.
@@ -66,7 +67,8 @@ impl Playground {
         let address = listener.local_addr()?;
         let cluster = Cluster::new(seed, bookmark_interval);
         let stop = cluster.stop_token();
-        let mut tasks = start_controllers(&cluster, ready_delay, seed, &stop);
+        let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
+        let mut tasks = controllers::start(&cluster, pace, &stop);
         tasks.push(tokio::spawn(accept(listener, cluster.clone(), stop.clone())));
         Ok(Self { cluster, address, stop, tasks })
     }
@@ -106,15 +108,6 @@ impl Drop for Playground {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-fn start_controllers(
-    _cluster: &Cluster,
-    _ready_delay: Duration,
-    _seed: u64,
-    _stop: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
-    Vec::new()
 }
 
 async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken) {

@@ -1,0 +1,199 @@
+# `make` alone says what there is to make.
+
+# The operator's image. `make deploy IMG=registry.example/smooth-operator:v1` installs that one.
+IMG ?= smooth-operator:dev
+# The platforms of `make docker-buildx`.
+PLATFORMS ?= linux/amd64,linux/arm64
+# Passed on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
+ARGS ?=
+
+CARGO ?= cargo
+KUBECTL ?= kubectl
+DOCKER ?= docker
+KIND ?= kind
+KIND_CLUSTER ?= smooth-operator
+
+# The image that config/manager names, which `make deploy` replaces by $(IMG).
+CONFIG_IMG := smooth-operator:dev
+CRD := config/crd/mcp.mcp.dev_mcpservers.yaml
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# $(call need,PROGRAM,MEND): one line instead of a riddle.
+define need
+command -v $(1) >/dev/null || { echo >&2 "make $@: $(1) is not installed; $(2)"; exit 1; }
+endef
+NEED_KUBECTL = @$(call need,$(firstword $(KUBECTL)),see https://kubernetes.io/docs/tasks/tools/)
+NEED_DOCKER = @$(call need,$(firstword $(DOCKER)),see https://docs.docker.com/engine/install/ or set DOCKER=podman)
+NEED_KIND = @$(call need,$(firstword $(KIND)),see https://kind.sigs.k8s.io/docs/user/quick-start/#installation)
+NEED_CARGO = @$(call need,$(firstword $(CARGO)),see https://rustup.rs)
+
+##@ General
+
+.PHONY: help
+help: ## Say what there is to make.
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+##@ To see it work, without a cluster
+
+.PHONY: playground
+playground: ## An API server and the operator in one process; stays up for kubectl, Ctrl-C ends it.
+	$(NEED_CARGO)
+	$(CARGO) run --locked --example playground -- $(ARGS)
+
+.PHONY: bench
+bench: ## Measure 1,000 and 10,000 MCPServers; prints a table.
+	$(NEED_CARGO)
+	$(CARGO) bench --locked --bench operator -- $(ARGS)
+
+##@ Development
+
+.PHONY: build
+build: ## Build the operator as it is released: target/release/smooth-operator.
+	$(NEED_CARGO)
+	$(CARGO) build --release --locked
+
+.PHONY: test
+test: ## Run all tests and the examples in the documentation. Needs no cluster.
+	$(NEED_CARGO)
+	$(CARGO) test --workspace --locked $(ARGS)
+
+.PHONY: lint
+lint: lint-rust lint-docs lint-config lint-deny ## Check format, code, documentation, manifests and dependencies.
+
+.PHONY: lint-rust
+lint-rust:
+	$(NEED_CARGO)
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: lint-docs
+lint-docs:
+	$(NEED_CARGO)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+# Whether the manifests fit together needs kubectl, and no cluster.
+.PHONY: lint-config
+lint-config:
+	@if ! command -v $(KUBECTL) >/dev/null; then \
+		echo "lint-config: left out, kubectl is not installed"; exit 0; \
+	fi; \
+	for directory in default samples; do \
+		$(KUBECTL) kustomize config/$$directory >/dev/null; \
+		echo "config/$$directory builds"; \
+	done
+
+# Advisories and licences need cargo-deny, and a network for the advisories.
+.PHONY: lint-deny
+lint-deny:
+	@if command -v cargo-deny >/dev/null; then \
+		$(CARGO) deny --workspace --locked check; \
+	else \
+		echo "lint-deny: left out, cargo-deny is not installed (cargo install --locked cargo-deny)"; \
+	fi
+
+.PHONY: fmt
+fmt: ## Format the code.
+	$(NEED_CARGO)
+	$(CARGO) fmt --all
+
+.PHONY: doc
+doc: ## Build the book: target/doc/smooth_operator/index.html.
+	$(NEED_CARGO)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	@echo "read target/doc/smooth_operator/index.html"
+
+# By way of a file beside it: had the program failed, a redirection would have emptied what is there.
+.PHONY: manifests
+manifests: ## Write the CRD from the Rust types to config/crd.
+	$(NEED_CARGO)
+	$(CARGO) run --quiet --locked -- crd > $(CRD).new
+	mv $(CRD).new $(CRD)
+
+.PHONY: clean
+clean: ## Remove what was built.
+	$(NEED_CARGO)
+	$(CARGO) clean
+
+##@ On the cluster of the current kubeconfig
+
+.PHONY: install
+install: ## Install the CRD.
+	$(NEED_KUBECTL)
+	$(KUBECTL) apply --server-side -k config/crd
+	$(KUBECTL) wait --for=condition=Established --timeout=60s crd/mcpservers.mcp.mcp.dev
+
+.PHONY: uninstall
+uninstall: ## Remove the CRD, and with it EVERY MCPServer of the cluster and what runs for it.
+	$(NEED_KUBECTL)
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: run
+run: ## Run the operator from here, as you, until Ctrl-C.
+	$(NEED_CARGO)
+	$(CARGO) run --locked -- run $(ARGS)
+
+.PHONY: deploy
+deploy: ## Install the CRD, the permissions and the operator's image IMG.
+	$(NEED_KUBECTL)
+	$(KUBECTL) kustomize config/default \
+		| sed 's|image: $(CONFIG_IMG)$$|image: $(IMG)|' \
+		| $(KUBECTL) apply --server-side -f -
+	$(KUBECTL) -n smooth-operator-system rollout status deployment/smooth-operator --timeout=120s
+
+# The CRD bears no label of ours and stays, and so do all MCPServers and what runs for them.
+.PHONY: undeploy
+undeploy: ## Remove the operator and its permissions. MCPServers stay, and go on serving.
+	$(NEED_KUBECTL)
+	$(KUBECTL) kustomize config/default \
+		| $(KUBECTL) delete --ignore-not-found -l app.kubernetes.io/part-of=smooth-operator -f -
+
+.PHONY: e2e
+e2e: ## Run the acceptance tests against the cluster of the current kubeconfig.
+	$(NEED_CARGO)
+	SMOOTH_E2E=1 $(CARGO) test --locked --test acceptance $(ARGS)
+
+##@ Images
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG for this machine's platform.
+	$(NEED_DOCKER)
+	$(DOCKER) build -t $(IMG) .
+
+.PHONY: docker-push
+docker-push: ## Push the image IMG.
+	$(NEED_DOCKER)
+	$(DOCKER) push $(IMG)
+
+.PHONY: docker-buildx
+docker-buildx: ## Build the image IMG for all PLATFORMS, and push it.
+	$(NEED_DOCKER)
+	@$(DOCKER) buildx version >/dev/null 2>&1 || { echo >&2 "make $@: docker buildx is not installed; see https://docs.docker.com/build/buildx/"; exit 1; }
+	$(DOCKER) buildx build --platform $(PLATFORMS) -t $(IMG) --push .
+
+##@ A cluster of its own
+
+.PHONY: kind-up
+kind-up: ## Start a kind cluster, and make it the current one.
+	$(NEED_KIND)
+	$(NEED_DOCKER)
+	@if $(KIND) get clusters 2>/dev/null | grep -qx "$(KIND_CLUSTER)"; then \
+		$(KIND) export kubeconfig --name $(KIND_CLUSTER); \
+	else \
+		$(KIND) create cluster --name $(KIND_CLUSTER) --wait 2m; \
+	fi
+
+.PHONY: kind-load
+kind-load: ## Hand the image IMG to the kind cluster, without a registry.
+	$(NEED_KIND)
+	$(KIND) load docker-image $(IMG) --name $(KIND_CLUSTER)
+
+.PHONY: kind-down
+kind-down: ## Delete the kind cluster and all that is in it.
+	$(NEED_KIND)
+	$(KIND) delete cluster --name $(KIND_CLUSTER)

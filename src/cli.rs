@@ -35,7 +35,7 @@ impl Command {
     /// It can't be done; the message is for the person who asked.
     pub async fn execute(self) -> anyhow::Result<()> {
         match self {
-            Self::Run(args) => run::run(*args).await,
+            Self::Run(args) => Box::pin(run::run(*args)).await,
             Self::Crd => crd::print(),
         }
     }

@@ -66,6 +66,7 @@ pub struct Client {
     transport: kube_client::Client,
     fence: Fence,
     metrics: Option<ClientMetrics>,
+    timeout: Duration,
 }
 
 impl Client {
@@ -76,7 +77,7 @@ impl Client {
 
     /// A client over an existing connection, with a fence that lets everything pass.
     pub fn new(transport: kube_client::Client) -> Self {
-        Self { transport, fence: Fence::always_open(), metrics: None }
+        Self { transport, fence: Fence::always_open(), metrics: None, timeout: Self::TIMEOUT }
     }
 
     /// The same connection, with its requests counted.
@@ -91,6 +92,12 @@ impl Client {
         Self { fence, ..self.clone() }
     }
 
+    /// The same connection with another bound than [`TIMEOUT`](Self::TIMEOUT), for a caller who has less time.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
     /// Asks, and reads the answer as `T`.
     ///
     /// # Errors
@@ -98,8 +105,9 @@ impl Client {
     /// See [`Error`].
     pub async fn send<T: DeserializeOwned>(&self, request: Request) -> Result<T, Error> {
         let operation = request.operation.clone();
-        let body = self.bounded(request, Self::TIMEOUT).await?;
-        serde_json::from_slice(&body).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+        let body = self.bounded(request, self.timeout).await?;
+        serde_json::from_slice(&body)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
     }
 
     /// Reads one page of a list and hands over each item as its bytes arrive.
@@ -117,7 +125,7 @@ impl Client {
             }
             splitter.finish().map_err(|error| unreadable(&operation, error))
         };
-        timeout(Self::TIMEOUT, read).await.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))
+        timeout(self.timeout, read).await.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))
     }
 
     /// Opens a watch. The wait for its first byte is bounded; how long it then stays silent is for the caller to judge.
@@ -127,8 +135,8 @@ impl Client {
     /// See [`Error`]: the server refused to begin.
     pub async fn watch(&self, request: Request) -> Result<WatchStream, Error> {
         let operation = request.operation.clone();
-        let opened = timeout(Self::TIMEOUT, self.open(request)).await;
-        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, Self::TIMEOUT)))?;
+        let opened = timeout(self.timeout, self.open(request)).await;
+        let body = opened.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))?;
         Ok(WatchStream { body, lines: Lines::new(Self::MAX_OBJECT) })
     }
 
@@ -155,7 +163,8 @@ impl Client {
     async fn open(&self, request: Request) -> Result<Body, Error> {
         let Request { operation, method, uri, content_type, body } = request;
         let started = Instant::now();
-        let mut http = http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
+        let mut http =
+            http::Request::builder().method(method.clone()).uri(uri).header(http::header::USER_AGENT, USER_AGENT);
         http = http.header(http::header::ACCEPT, "application/json");
         if let Some(content_type) = content_type {
             http = http.header(http::header::CONTENT_TYPE, content_type);
@@ -222,20 +231,32 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
 
 /// Reads what a refusal says. A Status where the API server speaks, plain text where it has no such path.
 async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
-    const MAX_TEXT: usize = 64 * 1024;
     let code = answer.status().as_u16();
     let header = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match Limited::new(answer.into_body(), MAX_TEXT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(source) => return broken(&operation, source),
-    };
+    let body = beginning(answer.into_body()).await;
     let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(&body).trim().chars().take(256).collect(),
         ..Status::default()
     });
     status.code = code;
     let seconds = header.or_else(|| status.details.as_ref()?.retry_after_seconds);
-    Error::Api { operation: Box::new(operation), status: Box::new(status), retry_after: seconds.map(Duration::from_secs) }
+    Error::Api {
+        operation: Box::new(operation),
+        status: Box::new(status),
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+/// The beginning of a refusal's text, as far as it goes. The code has been said, and with it that the answer is no: a proxy's
+/// endless error page must not turn that into "perhaps".
+async fn beginning(mut body: Body) -> Vec<u8> {
+    const ENOUGH: usize = 64 * 1024;
+    let mut text = Vec::new();
+    while text.len() < ENOUGH {
+        let Ok(Some(chunk)) = next_chunk(&mut body).await else { break };
+        text.extend_from_slice(&chunk);
+    }
+    text
 }
 
 fn broken(operation: &Operation, source: BodyError) -> Error {

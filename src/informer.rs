@@ -117,7 +117,14 @@ impl<K: Object> Informer<K> {
     }
 
     /// Starts one task a scope, and one for the resync, on `tasks`. They end with `stop`.
-    pub fn start(self, client: &Client, metrics: &InformerMetrics, seed: u64, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+    pub fn start(
+        self,
+        client: &Client,
+        metrics: &InformerMetrics,
+        seed: u64,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
         let Self { store, scopes, handlers, waiting, timing, resync } = self;
         let handlers: Arc<[Handler<K>]> = handlers.into();
         let mut seeds = StdRng::seed_from_u64(seed);

@@ -46,12 +46,13 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Connection, Fence};
-use crate::controller::Controller;
-use crate::events::Recorder;
-use crate::informer::{Informer, Scope, Timing as WatchTiming};
-use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
+use crate::client::{Client, Connection, Fence};
+use crate::controller::{Controller, Options, Stopped};
+use crate::events::{Delivery, Recorder};
+use crate::http::{BindAddress, BindError, Health, Server};
+use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
+use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
 use crate::mcpserver::Reconciler;
 use crate::mcpserver::observe::{child_indexes, server_indexes};
 use crate::mcpserver::triggers::Informers;
@@ -67,20 +68,18 @@ const NAME: &str = "mcpserver";
 pub struct Settings {
     /// The namespaces to serve; none for all.
     pub namespaces: Vec<String>,
-    /// How many servers are reconciled at the same time.
-    pub workers: usize,
+    /// How many servers are reconciled at the same time, and how long they may take to finish at a stop.
+    pub work: Options,
     /// The election to win before anything is written; without one, this instance is alone.
     pub election: Option<Election>,
-    /// Where metrics are served: `host:port`, `:port` for all interfaces, `0` for nowhere.
-    pub metrics: String,
-    /// Where health is served, likewise.
-    pub health: String,
+    /// Where metrics are served.
+    pub metrics: BindAddress,
+    /// Where health is served.
+    pub health: BindAddress,
     /// After how many seconds the server ends a watch.
     pub watch_seconds: RangeInclusive<u64>,
     /// How often everything is looked at again though nothing seems to have happened.
     pub resync: Duration,
-    /// How long what is being done may take to finish at a stop.
-    pub grace: Duration,
     /// Where all chance comes from.
     pub seed: u64,
 }
@@ -107,7 +106,7 @@ pub enum Error {
     },
     /// An address could not be listened on.
     #[error(transparent)]
-    Listen(#[from] crate::http::BindError),
+    Listen(#[from] BindError),
 }
 
 /// Runs an operator until `stop`.
@@ -126,66 +125,99 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let mut informers = informers(&settings);
     let queue = Workqueue::new(RateLimit::default(), seeds.random(), metrics.queue(NAME));
     informers.feed(&queue);
-    let synced = informers.synced();
-    let stores = informers.stores();
-
     let served = CancellationToken::new();
+    let servers = listen(&settings, &metrics, &informers.synced(), &served).await?;
+
+    let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let ended = match settings.election {
+        None => {
+            work.run(&stop).await;
+            Ok(())
+        }
+        Some(Election { lease, timing }) => {
+            let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
+            let gauge = Box::new(move |leading| gauge.leading(leading));
+            let random = StdRng::from_rng(&mut seeds);
+            let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random);
+            Box::pin(lead(elector, lease, work.run(&stop), &stop)).await
+        }
+    };
+    served.cancel();
+    join_all(servers).await;
+    ended
+}
+
+/// Serves health and metrics until `served`.
+async fn listen(
+    settings: &Settings,
+    metrics: &Metrics,
+    synced: &[(&'static str, Synced)],
+    served: &CancellationToken,
+) -> Result<JoinSet<()>, BindError> {
+    let bound = [
+        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
+        Server::bind(&settings.health, "--health-bind-address", health(synced)).await?,
+    ];
     let mut servers = JoinSet::new();
-    crate::http::serve_metrics(&settings.metrics, metrics.clone(), &mut servers, &served).await?;
-    crate::http::serve_health(&settings.health, (), &mut servers, &served).await?;
+    for server in bound.into_iter().flatten() {
+        servers.spawn(server.run(served.clone()));
+    }
+    Ok(servers)
+}
 
-    let watched = CancellationToken::new();
-    let mut watches = JoinSet::new();
-    informers.start(&client, &metrics, &mut seeds, &mut watches, &watched);
+/// What works once the Lease is held: caches that are being filled already, and a controller that waits for them.
+struct Work {
+    synced: Vec<(&'static str, Synced)>,
+    controller: Controller<ObjectKey, Reconciler>,
+    events: Delivery,
+    reflectors: JoinSet<()>,
+    /// Stops the reflectors.
+    watched: CancellationToken,
+}
 
-    let (recorder, events) = Recorder::new(&client, &identity, seeds.random());
-    let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers());
-    let work = async {
+impl Work {
+    /// Begins to fill the caches.
+    fn begin(
+        informers: Informers,
+        queue: Workqueue<ObjectKey>,
+        options: Options,
+        client: &Client,
+        metrics: &Metrics,
+        identity: &Identity,
+        seeds: &mut StdRng,
+    ) -> Self {
+        let (synced, stores) = (informers.synced(), informers.stores());
+        let (watched, mut reflectors) = (CancellationToken::new(), JoinSet::new());
+        informers.start(client, metrics, seeds, &mut reflectors, &watched);
+        let (recorder, events) = Recorder::new(client, identity.as_str());
+        let reconciler = Arc::new(Reconciler::new(client.clone(), stores, recorder, metrics.servers()));
+        let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
+        Self { synced, controller, events, reflectors, watched }
+    }
+
+    /// Works from when all caches are filled until `stop`, and tidies up.
+    async fn run(self, stop: &CancellationToken) {
+        let Self { synced, controller, events, reflectors, watched } = self;
         let all_synced = async {
             for (_resource, mut synced) in synced {
                 synced.wait().await;
             }
         };
-        if stop.run_until_cancelled(all_synced).await.is_some() {
-            tracing::info!(workers = settings.workers, "all caches are filled; working");
-            let controller = Controller::new(queue, reconciler, settings.workers, metrics.controller(NAME));
-            controller.run(&stop, settings.grace).await;
+        if stop.run_until_cancelled(all_synced).await.is_some()
+            && let Stopped::Aborted(workers) = controller.run(stop.clone()).await
+        {
+            tracing::warn!(workers, "what was being done did not finish in time and was cut off");
         }
         events.flush().await;
         watched.cancel();
-        join_all(watches).await;
-    };
-    let ended = match settings.election {
-        None => {
-            work.await;
-            Ok(())
-        }
-        Some(election) => {
-            let gauge = metrics.leader(election.lease.name());
-            let elector = Elector::new(
-                ClientLease::new(&client, election.lease.clone()),
-                election.lease.clone(),
-                identity,
-                election.timing,
-                fence,
-                Box::new(move |leading| gauge.leading(leading)),
-                StdRng::from_rng(&mut seeds),
-            );
-            lead(elector, &election.lease, work, &stop).await
-        }
-    };
-    served.cancel();
-    join_all(servers).await;
-    if ended.is_ok() {
-        tracing::info!("stopped");
+        join_all(reflectors).await;
     }
-    ended
 }
 
 /// Works while holding the Lease, and gives it back when the work is done.
 async fn lead(
     elector: Elector<ClientLease>,
-    lease: &ObjectKey,
+    lease: ObjectKey,
     work: impl Future<Output = ()>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -206,7 +238,7 @@ async fn lead(
             retired.release().await;
             Ok(())
         }
-        Term::Lost(reason) => Err(Error::LeadershipLost { lease: lease.clone(), reason }),
+        Term::Lost(reason) => Err(Error::LeadershipLost { lease, reason }),
     }
 }
 
@@ -225,6 +257,16 @@ fn informers(settings: &Settings) -> Informers {
         services: Informer::new(scopes.clone(), child_indexes(), timing.clone()),
         secrets: Informer::new(scopes, Vec::new(), timing),
     }
+}
+
+/// Ready means that the caches are filled. A follower is ready, too: it waits for nothing but the Lease.
+fn health(synced: &[(&'static str, Synced)]) -> Health {
+    let synced = synced.to_vec();
+    Health::new().with_check("informers-synced", move || {
+        let waiting: Vec<&str> =
+            synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
+        if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
+    })
 }
 
 /// Waits for the end of all tasks. One that panicked has said so already.

@@ -51,16 +51,14 @@ mod testing;
 pub mod triggers;
 pub mod validate;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus};
+use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus, Phase};
 use crate::client::{Client, Error, Request};
-use crate::controller::{Action, Reconcile};
+use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
@@ -84,9 +82,14 @@ pub struct Reconciler {
 }
 
 impl Reconcile<ObjectKey> for Reconciler {
-    type Error = Error;
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Action, controller::Error> {
+        self.six_steps(key).await.map_err(controller::Error::transient)
+    }
+}
 
-    async fn reconcile(&self, key: &ObjectKey) -> Result<Action, Error> {
+impl Reconciler {
+    /// The reconcile itself.
+    async fn six_steps(&self, key: &ObjectKey) -> Result<Action, Error> {
         if let Some(wait) = self.memory.behind(key, &self.stores, Instant::now()) {
             return Ok(Action::RequeueAfter(wait));
         }
@@ -104,9 +107,7 @@ impl Reconcile<ObjectKey> for Reconciler {
         self.tell(&observed, &applied.done);
         self.say(&observed, &Outcome::Applied(&applied)).await
     }
-}
 
-impl Reconciler {
     /// A reconciler over these caches, writing through this client.
     pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
         Self { client, stores, recorder, metrics, memory: Memory::default(), wall_clock: Timestamp::now }
@@ -122,9 +123,9 @@ impl Reconciler {
             Urgency::None => self.memory.agrees(key),
             Urgency::Now => self.write_status(server, &status).await?,
             Urgency::Patient(patience) => {
-                let waited = self.memory.differs_for(key, Instant::now());
-                if waited < patience {
-                    return Ok(Action::RequeueAfter(patience - waited));
+                let rest = patience.saturating_sub(self.memory.differs_for(key, Instant::now()));
+                if !rest.is_zero() {
+                    return Ok(Action::RequeueAfter(rest));
                 }
                 self.write_status(server, &status).await?;
             }
@@ -137,9 +138,12 @@ impl Reconciler {
         let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
         let operation = request.operation.clone();
         let answer = self.client.send::<Box<RawValue>>(request).await?;
-        let version = resource_version(&answer).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+        let version = resource_version(&answer)
+            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
         self.memory.wrote(key, Written::Status, version, Instant::now());
         self.memory.agrees(key);
+        let phase = status.phase.map_or("", Phase::as_str);
+        tracing::info!(phase, available = status.available_replicas, "wrote the status");
         for event in tell::tell_change(server.status.as_ref(), status) {
             self.recorder.publish(&regarding(server), event);
         }
@@ -202,8 +206,12 @@ fn regarding(server: &MCPServer) -> Regarding {
 fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
     let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
     ServerReport {
-        phase: status.phase.map_or("", crate::api::Phase::as_str).to_owned(),
-        conditions: status.conditions.iter().map(|found| (found.condition_type.clone(), found.status.to_string())).collect(),
+        phase: status.phase.map_or("", Phase::as_str).to_owned(),
+        conditions: status
+            .conditions
+            .iter()
+            .map(|found| (found.condition_type.clone(), found.status.to_string()))
+            .collect(),
         replicas: vec![
             ("desired", desired),
             ("current", status.replicas),
@@ -218,6 +226,3 @@ fn unbuildable(key: &ObjectKey, source: serde_json::Error) -> Error {
     let operation = Request::get(&crate::object::DEPLOYMENTS, key).operation;
     Error::Answer { operation: Box::new(operation), source: source.into() }
 }
-
-/// How often everything is looked at again though nothing seems to have happened.
-pub const RESYNC: Duration = Duration::from_secs(10 * 60 * 60);

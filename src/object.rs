@@ -68,18 +68,15 @@ impl fmt::Display for Resource {
 }
 
 /// `apps/v1` Deployments.
-pub const DEPLOYMENTS: Resource =
-    Resource { group: "apps", version: "v1", plural: "deployments", kind: "Deployment" };
+pub const DEPLOYMENTS: Resource = Resource { group: "apps", version: "v1", plural: "deployments", kind: "Deployment" };
 /// `v1` Services.
 pub const SERVICES: Resource = Resource { group: "", version: "v1", plural: "services", kind: "Service" };
 /// `v1` Secrets.
 pub const SECRETS: Resource = Resource { group: "", version: "v1", plural: "secrets", kind: "Secret" };
 /// `coordination.k8s.io/v1` Leases.
-pub const LEASES: Resource =
-    Resource { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" };
+pub const LEASES: Resource = Resource { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" };
 /// `events.k8s.io/v1` Events.
-pub const EVENTS: Resource =
-    Resource { group: "events.k8s.io", version: "v1", plural: "events", kind: "Event" };
+pub const EVENTS: Resource = Resource { group: "events.k8s.io", version: "v1", plural: "events", kind: "Event" };
 
 /// The name of an object within its kind: `namespace/name`.
 ///
@@ -108,6 +105,7 @@ impl ObjectKey {
 
     /// The key of another object in the same namespace, as an owner reference or a `secretName` gives it:
     /// neither can point out of its namespace.
+    #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
         Self { namespace: Arc::clone(&self.namespace), name: name.into() }
     }
@@ -343,7 +341,10 @@ mod tests {
         }))
         .unwrap();
         let controller = meta.controller.expect("a controller");
-        assert_eq!((controller.group.as_str(), controller.kind.as_str(), controller.uid.as_str()), ("mcp.mcp.dev", "MCPServer", "3"));
+        assert_eq!(
+            (controller.group.as_str(), controller.kind.as_str(), controller.uid.as_str()),
+            ("mcp.mcp.dev", "MCPServer", "3")
+        );
         assert!(meta.deleting);
     }
 }

@@ -54,8 +54,8 @@
 //!
 //! # What to try
 //!
-//! Move `self.dirty.remove` from `take` to `done` in `workqueue/state.rs` and run the tests: the first that fails
-//! tells the story of the lost update.
+//! Move `self.dirty.remove` from `take` to `done` in `workqueue/state.rs` and run `cargo test workqueue`: the failing
+//! `a_change_that_arrives_right_after_the_get_is_not_lost` tells the story of the lost update.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

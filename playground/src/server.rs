@@ -93,9 +93,14 @@ impl Playground {
         &self.cluster
     }
 
+    /// Tells everything to end; [`stop`](Self::stop) waits for it, too.
+    pub fn stop_serving(&self) {
+        self.stop.cancel();
+    }
+
     /// Ends everything and waits for it.
     pub async fn stop(mut self) {
-        self.stop.cancel();
+        self.stop_serving();
         for task in self.tasks.drain(..) {
             if let Err(error) = task.await {
                 tracing::warn!(%error, "a task of the playground did not end well");

@@ -34,11 +34,11 @@ pub struct Condition {
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// `True`: it holds.
     True,
-    /// It does not.
+    /// `False`: it does not.
     False,
-    /// Nobody can tell.
+    /// `Unknown`: nobody can tell.
     Unknown,
 }
 

@@ -43,21 +43,21 @@ impl MCPServerStatus {
 /// The state of a server in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// Nothing runs yet.
+    /// `Pending`: nothing runs yet.
     Pending,
-    /// Pods are on their way to what the spec asks for.
+    /// `Progressing`: pods are on their way to what the spec asks for.
     Progressing,
-    /// All is as the spec asks.
+    /// `Running`: all is as the spec asks.
     Running,
-    /// The server is available, but not all is as the spec asks.
+    /// `Degraded`: the server is available, but not all is as the spec asks.
     Degraded,
-    /// There are to be no pods, and there are none.
+    /// `ScaledToZero`: there are to be no pods, and there are none.
     ScaledToZero,
-    /// It does not run, and will not by itself.
+    /// `Failed`: it does not run, and will not by itself.
     Failed,
-    /// The operator keeps its hands off.
+    /// `Suspended`: the operator keeps its hands off.
     Suspended,
-    /// It is being deleted.
+    /// `Terminating`: it is being deleted.
     Terminating,
 }
 

@@ -1,5 +1,6 @@
 //! `smooth-operator run`.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Connection, Request, Target, connect};
+use crate::controller::Options;
+use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
 use crate::manager::{self, Election, Settings};
 use crate::object::ObjectKey;
@@ -30,8 +33,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "A,B|all", default_value = "all", env = "SMOOTH_OPERATOR_NAMESPACES", value_parser = namespaces)]
     namespaces: Namespaces,
     /// How many servers are reconciled at the same time.
-    #[arg(long, value_name = "N", default_value_t = 10, env = "SMOOTH_OPERATOR_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    workers: u16,
+    #[arg(long, value_name = "N", default_value = "10", env = "SMOOTH_OPERATOR_WORKERS", value_parser = workers)]
+    workers: NonZeroU16,
 
     /// Act only while holding a Lease, so that several instances can stand by.
     #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", help_heading = "Leader election")]
@@ -53,17 +56,41 @@ pub struct RunArgs {
     retry_period: Duration,
 
     /// Where /metrics is served; 0 for nowhere.
-    #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = "SMOOTH_OPERATOR_METRICS_BIND_ADDRESS", help_heading = "Listening")]
-    metrics_bind_address: String,
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = ":8080",
+        env = "SMOOTH_OPERATOR_METRICS_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
+    metrics_bind_address: BindAddress,
     /// Where /healthz and /readyz are served; 0 for nowhere.
-    #[arg(long, value_name = "ADDRESS", default_value = ":8081", env = "SMOOTH_OPERATOR_HEALTH_BIND_ADDRESS", help_heading = "Listening")]
-    health_bind_address: String,
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = ":8081",
+        env = "SMOOTH_OPERATOR_HEALTH_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
+    health_bind_address: BindAddress,
 
     /// How log lines look: text or json.
-    #[arg(long, value_name = "FORMAT", default_value = "text", env = "SMOOTH_OPERATOR_LOG_FORMAT", help_heading = "Logging")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "SMOOTH_OPERATOR_LOG_FORMAT",
+        help_heading = "Logging"
+    )]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug or trace, or a list like info,smooth_operator::informer=debug.
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "SMOOTH_OPERATOR_LOG_LEVEL", help_heading = "Logging")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "SMOOTH_OPERATOR_LOG_LEVEL",
+        help_heading = "Logging"
+    )]
     log_level: String,
 
     /// The server ends each watch after this time, or up to twice as long. Some load balancers cut what is older than 4 minutes.
@@ -91,7 +118,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let version = greet(&connection).await?;
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
-    Ok(manager::run(&connection, settings, stop).await?)
+    Ok(Box::pin(manager::run(&connection, settings, stop)).await?)
 }
 
 /// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the
@@ -109,17 +136,18 @@ async fn greet(connection: &Connection) -> anyhow::Result<String> {
 
 fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
     let lease_namespace = args.lease_namespace.as_deref().unwrap_or(namespace);
-    let election = args.leader_elect.then(|| Election { lease: ObjectKey::new(lease_namespace, args.lease_name.as_str()), timing });
+    let election = args
+        .leader_elect
+        .then(|| Election { lease: ObjectKey::new(lease_namespace, args.lease_name.as_str()), timing });
     let seconds = args.watch_timeout.as_secs().max(1);
     Settings {
         namespaces: args.namespaces.0,
-        workers: usize::from(args.workers),
+        work: Options { workers: args.workers.into(), grace: args.graceful_shutdown_timeout },
         election,
         metrics: args.metrics_bind_address,
         health: args.health_bind_address,
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
-        grace: args.graceful_shutdown_timeout,
         seed: StdRng::from_os_rng().random(),
     }
 }
@@ -161,6 +189,12 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
     Ok(Namespaces(names))
 }
 
+/// A bound on what a typing error can start.
+fn workers(text: &str) -> Result<NonZeroU16, String> {
+    let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= 1000);
+    number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
+}
+
 /// A DNS label, as namespaces have to be.
 fn label(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -169,12 +203,17 @@ fn label(text: &str) -> Result<String, String> {
         && text.chars().all(inner)
         && !text.starts_with('-')
         && !text.ends_with('-');
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name: at most 63 lower-case letters, digits and '-'")) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no name: at most 63 lower-case letters, digits and '-'"))
+    }
 }
 
 /// `90s`, `5m`, `1h30m`, as Kubernetes' own programs take it.
 fn duration(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 90s, 5m or 1h30m"))?;
+    let span =
+        text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 90s, 5m or 1h30m"))?;
     Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
 }
 

@@ -11,13 +11,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube_client::client::{Body, ClientBuilder, ConfigExt};
-use kube_client::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_client::Config;
-use tower::util::{option_layer, MapErrLayer};
+use kube_client::client::{AuthError, Body, ClientBuilder, ConfigExt};
+use kube_client::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use tower::util::{MapErrLayer, option_layer};
 
 use super::error::root_cause;
 
@@ -60,10 +60,10 @@ pub enum ConnectError {
     )]
     NoCluster,
     /// The kubeconfig is there and can't be used.
-    #[error("the kubeconfig{}: {}; mend the file, or name another with --kubeconfig or --context", place(.file.as_ref()), root_cause(.source))]
+    #[error("the kubeconfig {}: {}; mend the file, or name another with --kubeconfig or --context", .file.display(), unusable(.source))]
     Kubeconfig {
-        /// The file, where one was named.
-        file: Option<PathBuf>,
+        /// The file: the one that was named, or that `$KUBECONFIG` names, or that of the home directory.
+        file: PathBuf,
         /// What is wrong with it.
         source: KubeconfigError,
     },
@@ -71,17 +71,46 @@ pub enum ConnectError {
     #[error("the pod's service account: {}; is automountServiceAccountToken on?", root_cause(.0))]
     InCluster(kube_client::config::InClusterError),
     /// Certificates, keys or tokens in the configuration can't be used.
-    #[error("the credentials for {server}: {}; check the certificates and tokens of this context", root_cause(.source))]
+    #[error("the credentials for {server} in {origin}: {}; check the certificates and tokens of this context", rejected(plugin, .source))]
     Credentials {
         /// The server.
         server: String,
+        /// Where they stand.
+        origin: String,
+        /// The program that is to fetch a token, if there is one.
+        plugin: String,
         /// What is wrong with them.
         source: kube_client::Error,
     },
 }
 
-fn place(file: Option<&PathBuf>) -> String {
-    file.map_or_else(String::new, |file| format!(" {}", file.display()))
+/// The parser's first line says what is wrong and where. Those after it quote the file, which may hold a token.
+fn first_line(error: &dyn std::error::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+fn unusable(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, _named_already) => error.to_string(),
+        other => first_line(other),
+    }
+}
+
+/// What a login plugin printed may be a token, so of its output only the error stream is quoted.
+fn rejected(plugin: &str, error: &kube_client::Error) -> String {
+    match error {
+        kube_client::Error::Auth(AuthError::AuthExecStart(error)) => {
+            format!("the login plugin {plugin} can't be started: {error}")
+        }
+        kube_client::Error::Auth(AuthError::AuthExecRun { cmd: _, out }) => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            format!("the login plugin {plugin} failed with {}: {}", out.status, said.trim().replace('\n', ", "))
+        }
+        kube_client::Error::Auth(AuthError::AuthExecParse(_quotes_the_token)) => {
+            format!("what the login plugin {plugin} answers is no ExecCredential")
+        }
+        other => first_line(other),
+    }
 }
 
 /// Makes a client for the cluster that `target` names. Sends nothing yet.
@@ -90,33 +119,48 @@ fn place(file: Option<&PathBuf>) -> String {
 ///
 /// [`ConnectError`], one line that names what, where and the mend.
 pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-    let config = load(target).await?;
+    let (config, origin) = load(target).await?;
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let namespace = config.default_namespace.clone();
-    let transport = build(config).map_err(|source| ConnectError::Credentials { server: server.clone(), source })?;
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default();
+    let refused = |source| ConnectError::Credentials { server: server.clone(), origin, plugin, source };
+    let transport = build(config).map_err(refused)?;
     Ok(Connection { client: super::Client::new(transport), server, namespace })
 }
 
-/// A kubeconfig that was named or found is used or refused; only where there is none does the pod's service account
-/// count. Falling back from a broken one would report the missing service account instead of the mistake.
-async fn load(target: &Target) -> Result<Config, ConnectError> {
+/// The configuration, and where it stands. A kubeconfig that was named or found is used or refused; only where there is none
+/// does the pod's service account count. Falling back from a broken one would report the missing service account instead
+/// of the mistake.
+async fn load(target: &Target) -> Result<(Config, String), ConnectError> {
     let Target { kubeconfig, context } = target;
     let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-    let failed = |source| ConnectError::Kubeconfig { file: kubeconfig.clone(), source };
-    if let Some(file) = kubeconfig {
-        let parsed = Kubeconfig::read_from(file).map_err(failed)?;
-        return Config::from_custom_kubeconfig(parsed, &options).await.map_err(failed);
-    }
-    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    match Config::from_kubeconfig(&options).await {
-        Ok(config) => Ok(config),
+    let environment = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let file = kubeconfig.clone().or_else(|| environment.clone()).unwrap_or_else(|| "~/.kube/config".into());
+    let origin = file.display().to_string();
+    let loaded = match kubeconfig {
+        Some(file) => match Kubeconfig::read_from(file) {
+            Ok(parsed) => Config::from_custom_kubeconfig(parsed, &options).await,
+            Err(error) => Err(error),
+        },
+        None => Config::from_kubeconfig(&options).await,
+    };
+    match loaded {
+        Ok(config) => Ok((config, origin)),
         Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath)
-            if std::env::var_os("KUBECONFIG").is_none() && context.is_none() =>
+            if kubeconfig.is_none() && environment.is_none() && context.is_none() =>
         {
-            if in_pod { Config::incluster().map_err(ConnectError::InCluster) } else { Err(ConnectError::NoCluster) }
+            in_cluster()
         }
-        Err(source) => Err(failed(source)),
+        Err(source) => Err(ConnectError::Kubeconfig { file, source }),
     }
+}
+
+fn in_cluster() -> Result<(Config, String), ConnectError> {
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        return Err(ConnectError::NoCluster);
+    }
+    let config = Config::incluster().map_err(ConnectError::InCluster)?;
+    Ok((config, "the pod's service account".to_owned()))
 }
 
 fn build(mut config: Config) -> Result<kube_client::Client, kube_client::Error> {
@@ -150,17 +194,4 @@ fn tcp() -> HttpConnector {
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     tcp
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_kubeconfig_that_is_not_there_is_named() {
-        let target = Target { kubeconfig: Some("/does/not/exist.yaml".into()), context: None };
-        let message = connect(&target).await.unwrap_err().to_string();
-        assert!(message.starts_with("the kubeconfig /does/not/exist.yaml: No such file"), "{message}");
-        assert!(message.contains("--kubeconfig"), "{message}");
-    }
 }

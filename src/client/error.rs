@@ -84,7 +84,10 @@ impl Error {
 /// The missing RBAC rule, or the wrong credentials.
 fn mend(operation: &Operation, status: &Status) -> String {
     match status.code {
-        401 => "; the API server does not know these credentials: log in again, or name another context of the kubeconfig".to_owned(),
+        401 => {
+            "; the API server does not know these credentials: log in again, or name another context of the kubeconfig"
+                .to_owned()
+        }
         // RBAC says "User … cannot list resource …"; quotas and terminating namespaces are "forbidden", too.
         403 if status.message.contains(" cannot ") => format!("; {}", missing_rule(operation)),
         _ => String::new(),

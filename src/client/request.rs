@@ -214,12 +214,7 @@ impl Request {
         Self::apply_to(resource, "status", key, object)
     }
 
-    fn apply_to(
-        resource: &Resource,
-        subresource: &'static str,
-        key: &ObjectKey,
-        object: &Value,
-    ) -> Self {
+    fn apply_to(resource: &Resource, subresource: &'static str, key: &ObjectKey, object: &Value) -> Self {
         let separator = if subresource.is_empty() { "" } else { "/" };
         let path = resource.path(key);
         let uri = format!("{path}{separator}{subresource}?fieldManager={FIELD_MANAGER}&force=true");
@@ -307,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_streaming_list_asks_for_initial_events_and_bookmarks() {
-        let params = WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(300) };
+        let params =
+            WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(300) };
         assert_eq!(
             Request::watch(&SECRETS, None, &params).uri(),
             "/api/v1/secrets?watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"

@@ -79,7 +79,9 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
             Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
-            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => Self::Trouble,
+            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
+                Self::Trouble
+            }
         }
     }
 }
@@ -115,8 +117,8 @@ pub enum Ending {
 pub struct Lived {
     /// How long it was open.
     pub lasted: Duration,
-    /// Lines that came, bookmarks included.
-    pub lines: u64,
+    /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
+    pub moved: bool,
 }
 
 /// The reflector's state. See the [module](self).
@@ -177,7 +179,13 @@ enum State {
 impl Machine {
     /// A reflector that knows nothing yet.
     pub fn new() -> Self {
-        Self { state: State::Streaming { since: None }, last: None, streaming: true, failures: 0, reason: Reason::Initial }
+        Self {
+            state: State::Streaming { since: None },
+            last: None,
+            streaming: true,
+            failures: 0,
+            reason: Reason::Initial,
+        }
     }
 
     /// What to ask next.
@@ -192,6 +200,11 @@ impl Machine {
     /// Why the whole state is asked for, or was last.
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// Everything up to here is in the store. `None` before the first state is complete.
+    pub fn last(&self) -> Option<&ResourceVersion> {
+        self.last.as_ref()
     }
 
     /// A page of the list is in. Its version, if it was the last one: the state is complete.
@@ -281,8 +294,8 @@ impl Machine {
                 self.trouble();
                 Pause::Backoff(None)
             }
-            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) if lived.lines > 0 => Pause::None,
-            // Not even a bookmark: perhaps a version that this server will never reach. A few times, then look anew.
+            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) if lived.moved => Pause::None,
+            // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
                 self.trouble();
                 if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
@@ -305,7 +318,8 @@ impl Machine {
             }
             // A list so long that its first version expires while it is read: all at once, then, and no pages.
             State::Listing(params) if params.continue_token.is_some() => {
-                *params = ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
+                *params =
+                    ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
                 Pause::None
             }
             State::Listing(params) => {
@@ -380,8 +394,8 @@ mod tests {
     use super::*;
 
     const SOON: Pause = Pause::Backoff(None);
-    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), lines: 9 };
-    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), lines: 0 };
+    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true };
+    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false };
 
     fn watching(version: &str) -> Machine {
         let mut machine = Machine::new();
@@ -417,7 +431,8 @@ mod tests {
     }
 
     fn status(code: u16, cause: &str) -> Status {
-        let json = serde_json::json!({"code": code, "details": {"causes": [{"reason": cause}], "retryAfterSeconds": 7}});
+        let json =
+            serde_json::json!({"code": code, "details": {"causes": [{"reason": cause}], "retryAfterSeconds": 7}});
         serde_json::from_value(json).unwrap()
     }
 
@@ -503,7 +518,7 @@ mod tests {
     #[test]
     fn an_end_within_a_second_without_an_event_backs_off() {
         let mut machine = watching("40");
-        let at_once = Lived { lasted: Duration::from_millis(10), lines: 0 };
+        let at_once = Lived { lasted: Duration::from_millis(10), moved: false };
         assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
         assert_eq!(machine.ask(), watch("40"));
     }

@@ -33,11 +33,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            watch_seconds: 300..=600,
-            silence: Duration::from_secs(90),
-            streaming_silence: Duration::from_secs(30),
-        }
+        Self { watch_seconds: 300..=600, silence: Duration::from_secs(90), streaming_silence: Duration::from_secs(30) }
     }
 }
 
@@ -110,7 +106,7 @@ impl<K: Object> Reflector<K> {
         match self.machine.ask() {
             Ask::List(params) => self.list(params).await,
             Ask::Stream { since } => {
-                self.begin();
+                self.begin(since.is_some());
                 self.follow(WatchParams { resource_version: since, send_initial_events: true, timeout }).await
             }
             Ask::Watch { since } => {
@@ -119,16 +115,16 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    /// Begins to learn the whole state.
-    fn begin(&mut self) {
+    /// Begins to learn the whole state, as one that goes on from the last one (`continues`) or as any.
+    fn begin(&mut self, continues: bool) {
         self.metrics.relist(self.machine.reason().as_str());
-        self.replacement = Some(self.store.replacement(self.scope.clone()));
+        self.replacement = Some(self.store.replacement(self.scope.clone(), continues));
     }
 
     /// Reads one page.
     async fn list(&mut self, params: ListParams) -> Pause {
         if params.continue_token.is_none() {
-            self.begin();
+            self.begin(params.resource_version.is_some());
         }
         let request = Request::list(&K::RESOURCE, self.scope.as_deref(), &params);
         let (store, replacement) = (&self.store, &mut self.replacement);
@@ -160,8 +156,7 @@ impl<K: Object> Reflector<K> {
             Err(error) => return self.refused(&error),
         };
         self.content();
-        let opened = Instant::now();
-        let mut lines = 0;
+        let (opened, since) = (Instant::now(), self.machine.last().cloned());
         let ending = loop {
             let patience = if self.replacement.is_some() { self.timing.streaming_silence } else { self.timing.silence };
             match timeout(patience, stream.next_line()).await {
@@ -172,17 +167,14 @@ impl<K: Object> Reflector<K> {
                     break Ending::Unreadable;
                 }
                 Ok(Ok(None)) => break Ending::Clean,
-                Ok(Ok(Some(line))) => {
-                    lines += 1;
-                    match self.line(&line) {
-                        Told::GoOn => {}
-                        Told::Pause(pause) => return pause,
-                        Told::Unreadable => break Ending::Unreadable,
-                    }
-                }
+                Ok(Ok(Some(line))) => match self.line(&line) {
+                    Told::GoOn => {}
+                    Told::Pause(pause) => return pause,
+                    Told::Unreadable => break Ending::Unreadable,
+                },
             }
         };
-        let lived = Lived { lasted: opened.elapsed(), lines };
+        let lived = Lived { lasted: opened.elapsed(), moved: self.machine.last() != since.as_ref() };
         tracing::debug!(resource = %K::RESOURCE, ?ending, ?lived, "the watch ended");
         self.machine.ended(ending, lived)
     }
@@ -341,7 +333,9 @@ fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
 /// What is wrong, and the mend.
 fn explain(error: &Error, resource: Resource) -> String {
     match error.code() {
-        404 => format!("the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"),
+        404 => format!(
+            "the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"
+        ),
         _ => format!("{error}; trying again"),
     }
 }

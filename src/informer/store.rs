@@ -130,8 +130,7 @@ struct Inner<K> {
 impl<K: Object> Store<K> {
     /// An empty store that keeps these indexes.
     pub fn new(indexers: Vec<Indexer<K>>) -> Self {
-        let inner =
-            Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new(), invalid: 0 };
+        let inner = Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new(), invalid: 0 };
         Self { indexers, inner: Mutex::new(inner) }
     }
 
@@ -201,9 +200,10 @@ impl<K: Object> Store<K> {
         self.lock().advance(scope, version);
     }
 
-    /// Prepares to learn the whole state of a scope anew.
-    pub(super) fn replacement(&self, scope: Scope) -> Replacement<K> {
-        Replacement { scope, found: BTreeMap::new() }
+    /// Prepares to learn the whole state of a scope anew. With `continues` it is known to be a later state of the same
+    /// history.
+    pub(super) fn replacement(&self, scope: Scope, continues: bool) -> Replacement<K> {
+        Replacement { scope, continues, found: BTreeMap::new() }
     }
 
     /// Notes one object of the whole state. If the store has it already, in the very same state, only its key is
@@ -211,23 +211,23 @@ impl<K: Object> Store<K> {
     pub(super) fn note(&self, replacement: &mut Replacement<K>, entry: Entry<K>) {
         let inner = self.lock();
         let same = |live: &Entry<K>| {
-            live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
+            replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
         };
-        let found = if inner.objects.get(entry.key()).is_some_and(same) { Found::Unchanged } else { Found::New(entry.clone()) };
+        let found =
+            if inner.objects.get(entry.key()).is_some_and(same) { Found::Unchanged } else { Found::New(entry.clone()) };
         replacement.found.insert(entry.key().clone(), found);
     }
 
     /// Makes the whole state that was noted the state of the store, and tells the difference: nothing for what is
     /// unchanged, a deletion for what is gone.
     pub(super) fn commit(&self, replacement: Replacement<K>, version: ResourceVersion) -> Vec<Change<K>> {
-        let Replacement { scope, found } = replacement;
+        let Replacement { scope, continues: _, found } = replacement;
         let mut inner = self.lock();
         let initial = inner.progress.insert(scope.clone(), version).is_none();
         let covers = |key: &ObjectKey| scope.as_deref().is_none_or(|namespace| namespace == key.namespace());
         let gone = |key: &&ObjectKey| covers(key) && !found.contains_key(*key);
         let gone: Vec<ObjectKey> = inner.objects.keys().filter(gone).cloned().collect();
-        let mut changes: Vec<Change<K>> =
-            gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
+        let mut changes: Vec<Change<K>> = gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
@@ -310,6 +310,9 @@ impl<K> fmt::Debug for Store<K> {
 #[derive(Debug)]
 pub(super) struct Replacement<K> {
     scope: Scope,
+    /// The versions can be compared with those in the store. A server that was restored from a backup counts them a
+    /// second time: the same number is then another state.
+    continues: bool,
     found: BTreeMap<ObjectKey, Found<K>>,
 }
 
@@ -376,7 +379,7 @@ mod tests {
     }
 
     fn replace(store: &Store<Thing>, things: Vec<Entry<Thing>>, version: &str) -> Vec<Change<Thing>> {
-        let mut replacement = store.replacement(None);
+        let mut replacement = store.replacement(None, true);
         for thing in things {
             store.note(&mut replacement, thing);
         }
@@ -386,7 +389,11 @@ mod tests {
     #[test]
     fn a_relist_tells_the_difference_and_nothing_else() {
         let store = store();
-        replace(&store, vec![thing("gone", "1", "1", "o"), thing("same", "2", "2", "o"), thing("changed", "3", "3", "o")], "9");
+        replace(
+            &store,
+            vec![thing("gone", "1", "1", "o"), thing("same", "2", "2", "o"), thing("changed", "3", "3", "o")],
+            "9",
+        );
         let changes = replace(
             &store,
             vec![thing("same", "2", "2", "o"), thing("changed", "3", "11", "o"), thing("new", "4", "12", "o")],
@@ -436,9 +443,9 @@ mod tests {
     fn a_relist_replaces_only_its_own_namespace() {
         let store = store();
         store.upsert(&Some("other".into()), thing("a", "1", "1", "o"));
-        let replacement = store.replacement(Some("other".into()));
+        let replacement = store.replacement(Some("other".into()), true);
         assert_eq!(told(&store.commit(replacement, "5".into())), [""; 0]);
-        let replacement = store.replacement(Some("n".into()));
+        let replacement = store.replacement(Some("n".into()), true);
         assert_eq!(told(&store.commit(replacement, "5".into())), ["-a"]);
     }
 
@@ -446,7 +453,7 @@ mod tests {
     fn an_unchanged_object_is_not_held_twice_while_listing() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = store.replacement(None);
+        let mut replacement = store.replacement(None, true);
         store.note(&mut replacement, thing("a", "1", "1", "o"));
         assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
     }
@@ -455,7 +462,7 @@ mod tests {
     fn the_old_state_is_served_until_the_new_one_is_whole() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = store.replacement(None);
+        let mut replacement = store.replacement(None, true);
         store.note(&mut replacement, thing("b", "2", "7", "o"));
         assert!(store.get(&key("a")).is_some() && store.get(&key("b")).is_none());
         store.commit(replacement, "8".into());

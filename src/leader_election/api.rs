@@ -53,7 +53,7 @@ impl LeaseApi for ClientLease {
         match self.client.send(Request::get(&LEASES, &self.key)).await {
             Ok(lease) => Ok(Some(lease)),
             Err(error) if error.code() == 404 => Ok(None),
-            Err(error) => Err(failed(&error)),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -63,7 +63,7 @@ impl LeaseApi for ClientLease {
         self.client
             .send(request)
             .await
-            .map_err(|error| if error.code() == 409 { LeaseError::Changed } else { failed(&error) })
+            .map_err(|error| if error.code() == 409 { LeaseError::Changed } else { failed(error) })
     }
 
     async fn replace(&self, lease: Lease) -> Result<Lease, LeaseError> {
@@ -73,15 +73,69 @@ impl LeaseApi for ClientLease {
             // Replaced by somebody else, or deleted. An API server makes a Lease by PUT, too; that it doesn't make
             // a deleted one here is due to the uid in the body, which then fits no object: 409.
             409 | 404 => LeaseError::Changed,
-            _ => failed(&error),
+            _ => failed(error),
         })
     }
 }
 
-fn failed(error: &client::Error) -> LeaseError {
-    LeaseError::Failed(error.to_string().into())
+fn failed(error: client::Error) -> LeaseError {
+    LeaseError::Failed(error.into())
 }
 
 fn unwritable(error: serde_json::Error) -> LeaseError {
     LeaseError::Failed(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_client::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A Lease behind an API server that answers everything like this.
+    fn answered(code: u16, body: Value) -> ClientLease {
+        let answer = move |_: http::Request<Body>| {
+            let body = Body::from(body.to_string().into_bytes());
+            let answer = http::Response::builder().status(code).body(body).unwrap();
+            async move { Ok::<_, std::convert::Infallible>(answer) }
+        };
+        let transport = kube_client::Client::new(tower::service_fn(answer), "default");
+        let closed = Client::new(transport).behind(Fence::closed());
+        ClientLease::new(&closed, ObjectKey::new("default", "smooth-operator"))
+    }
+
+    fn refusal(code: u16, reason: &str) -> Value {
+        json!({"kind": "Status", "status": "Failure", "reason": reason, "message": "as recorded", "code": code})
+    }
+
+    #[tokio::test]
+    async fn the_lease_itself_is_written_though_the_fence_is_closed() {
+        let stored = json!({"metadata": {"name": "smooth-operator", "resourceVersion": "875"}});
+        let lease = answered(200, stored).replace(Lease::default()).await.unwrap();
+        assert_eq!(lease.metadata.resource_version.as_deref(), Some("875"));
+    }
+
+    #[tokio::test]
+    async fn no_lease_is_an_answer() {
+        assert!(answered(404, refusal(404, "NotFound")).get().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_came_too_late_says_that_the_lease_has_changed() {
+        let conflict = answered(409, refusal(409, "Conflict")).replace(Lease::default()).await;
+        assert!(matches!(conflict, Err(LeaseError::Changed)));
+        let deleted = answered(404, refusal(404, "NotFound")).replace(Lease::default()).await;
+        assert!(matches!(deleted, Err(LeaseError::Changed)));
+        let exists = answered(409, refusal(409, "AlreadyExists")).create(Lease::default()).await;
+        assert!(matches!(exists, Err(LeaseError::Changed)));
+    }
+
+    #[tokio::test]
+    async fn a_missing_permission_names_the_rule_to_add() {
+        let forbidden = answered(403, refusal(403, "Forbidden")).create(Lease::default()).await;
+        let Err(LeaseError::Failed(error)) = forbidden else { panic!("{forbidden:?}") };
+        assert!(error.to_string().contains("leases"), "{error}");
+        assert!(error.to_string().contains("create"), "{error}");
+    }
 }

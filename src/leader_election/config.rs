@@ -102,7 +102,7 @@ impl Timing {
     /// How long one request is waited for: at most 5 s, and so short that after a hung one there is as much time
     /// again for the next before the renew deadline.
     pub fn request_timeout(&self) -> Duration {
-        LONGEST_REQUEST.min((self.renew_deadline - self.retry_period) / 2)
+        LONGEST_REQUEST.min(self.renew_deadline.saturating_sub(self.retry_period) / 2)
     }
 
     /// The pause of a follower between two looks. Never longer than the retry period, so that a released Lease is
@@ -116,7 +116,7 @@ impl Timing {
     }
 
     fn write_time(&self) -> Duration {
-        self.lease_duration - self.margin()
+        self.lease_duration.saturating_sub(self.margin())
     }
 }
 

@@ -93,7 +93,7 @@ enum Sighting {
     /// There is none. `free_at` leaves the leader of a deleted one the time to make it again.
     Absent { free_at: Instant },
     /// `since` is when the answer came that showed this resourceVersion for the first time.
-    Present { lease: Lease, since: Instant },
+    Present { lease: Box<Lease>, since: Instant },
 }
 
 impl Election {
@@ -174,8 +174,8 @@ impl Election {
         match &self.sighting {
             Sighting::Nothing => Decision::Look,
             Sighting::Absent { free_at: _ } => Decision::Create,
-            Sighting::Present { lease, since: _ } if self.names_us(lease) => Decision::Renew(lease.clone()),
-            Sighting::Present { lease, since: _ } => Decision::Acquire(lease.clone()),
+            Sighting::Present { lease, since: _ } if self.names_us(lease) => Decision::Renew(Lease::clone(lease)),
+            Sighting::Present { lease, since: _ } => Decision::Acquire(Lease::clone(lease)),
         }
     }
 
@@ -232,7 +232,7 @@ impl Election {
             return self.failed(sent, at);
         }
         self.write_at = sent + self.timing.retry_period();
-        self.sighting = Sighting::Present { lease, since: at };
+        self.sighting = Sighting::Present { lease: Box::new(lease), since: at };
         self.state = match &self.state {
             State::Founder { since, look_at: _ } if sent < *since + self.timing.lease_duration() => {
                 self.write_at = self.write_at.min(*since + self.timing.lease_duration());
@@ -273,9 +273,9 @@ impl Election {
             (None, Sighting::Absent { free_at }) => Sighting::Absent { free_at: *free_at },
             (None, Sighting::Present { .. }) => Sighting::Absent { free_at: at + self.timing.renew_deadline() },
             (Some(lease), Sighting::Present { lease: known, since }) if same_state(&lease, known) => {
-                Sighting::Present { lease, since: *since }
+                Sighting::Present { lease: Box::new(lease), since: *since }
             }
-            (Some(lease), _) => Sighting::Present { lease, since: at },
+            (Some(lease), _) => Sighting::Present { lease: Box::new(lease), since: at },
         }
     }
 

@@ -9,7 +9,7 @@
 //!    └► None: stopped    └► Lost: exit non-zero
 //! ```
 //!
-//! Invariant: the fence is open only while a [`Standing`] exists that opened it, and only until the last counted write
+//! Invariant: the fence is open only while a `Standing` exists that opened it, and only until the last counted write
 //! was *sent* plus the lease duration less the margin. However a leader ends — stopped, lost, its task aborted or
 //! panicking — the gauge falls to 0 and the fence closes with it.
 //!
@@ -40,13 +40,13 @@ pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 pub type Gauge = Box<dyn Fn(bool) + Send + Sync>;
 
 /// A candidate for the Lease.
-pub struct Elector<A>(Core<A>);
+pub struct Elector<A>(Box<Core<A>>);
 
 /// The holder of the Lease. It must be [held](Leader::hold) from the first moment: nothing else renews it.
-pub struct Leader<A>(Core<A>);
+pub struct Leader<A>(Box<Core<A>>);
 
 /// The holder of the Lease after its work: it writes nothing any more.
-pub struct Retired<A>(Core<A>);
+pub struct Retired<A>(Box<Core<A>>);
 
 /// How a time of leadership ended.
 pub enum Term<A> {
@@ -74,7 +74,7 @@ impl<A: LeaseApi> Elector<A> {
         let standing = Standing { fence, gauge };
         standing.resign();
         let wall = Box::new(Timestamp::now);
-        Self(Core { api, key, election, standing, wall, rng, told: String::new(), complaint: String::new() })
+        Self(Box::new(Core { api, key, election, standing, wall, rng, told: String::new(), complaint: String::new() }))
     }
 
     /// With another wall clock than this machine's.

@@ -188,9 +188,9 @@ mod tests {
         assert_eq!(json(&taken)["spec"]["leaseTransitions"], 1);
     }
 
-    /// Found while the rule "renewTime never goes back" was written: clamped to the last one, a renewal by a clock
-    /// that was put back changed nothing, the API server left the resourceVersion as it was, and the follower took
-    /// the Lease from a living leader.
+    /// "Never goes back" alone is not enough: clamped to the last time, a renewal by a clock that was put back would
+    /// change nothing, the API server would leave the resourceVersion as it was, and a follower would take the Lease
+    /// from a living leader.
     #[test]
     fn renew_time_moves_forward_even_when_the_clock_is_put_back() {
         let (a, timing) = (identity("a"), Timing::default());

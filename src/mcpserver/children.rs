@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::ours::{Digest, ManagedFields, ours};
+use super::ours::{Digest, ManagedFields, hex, ours};
 use crate::object::{DEPLOYMENTS, Meta, Object, Resource, SECRETS, SERVICES};
 
 /// On a Deployment or Service: the digest of what was last applied. It tells a changed wish from a changed object.
@@ -114,7 +114,7 @@ impl Object for Deployment {
         let spec: Value = serde_json::from_str(spec.get())?;
         let template = &spec["template"]["metadata"]["annotations"];
         let secret_hash = template[SECRET_HASH].as_str().map(str::to_owned);
-        Ok(Self { child: Child::decode(metadata, spec)?, secret_hash, status: status.unwrap_or_default() })
+        Ok(Self { child: Child::decode(metadata, &spec)?, secret_hash, status: status.unwrap_or_default() })
     }
 
     fn meta(&self) -> &Meta {
@@ -127,7 +127,7 @@ impl Object for Service {
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<de::IgnoredAny>>(json)?;
-        Ok(Self { child: Child::decode(metadata, serde_json::from_str(spec.get())?)? })
+        Ok(Self { child: Child::decode(metadata, &serde_json::from_str(spec.get())?)? })
     }
 
     fn meta(&self) -> &Meta {
@@ -140,7 +140,8 @@ impl Object for Secret {
 
     /// The decoder's messages quote what they could not read, so none of them leaves this function.
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json).map_err(|_quotes_the_data| de::Error::custom("its data is not what a Secret's data is"))
+        serde_json::from_str(json)
+            .map_err(|_quotes_the_data| de::Error::custom("its data is not what a Secret's data is"))
     }
 
     fn meta(&self) -> &Meta {
@@ -174,9 +175,10 @@ struct WireMetadata<'json> {
 }
 
 impl Child {
-    fn decode(metadata: &RawValue, spec: Value) -> Result<Self, serde_json::Error> {
+    fn decode(metadata: &RawValue, spec: &Value) -> Result<Self, serde_json::Error> {
         let meta: Meta = serde_json::from_str(metadata.get())?;
-        let WireMetadata { labels, annotations, owner_references, managed_fields } = serde_json::from_str(metadata.get())?;
+        let WireMetadata { labels, annotations, owner_references, managed_fields } =
+            serde_json::from_str(metadata.get())?;
         let has = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
         let labelled = has(MANAGED_BY, SMOOTH_OPERATOR) && has(NAME, MCPSERVER) && has(INSTANCE, meta.key.name());
         let applied = annotations.get(APPLIED_HASH).cloned();
@@ -216,7 +218,7 @@ impl SecretHash {
             hash.update(key);
             hash.update(value);
         }
-        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&hash.finalize()))
     }
 }
 
@@ -264,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_secrets_hash_is_of_its_data_in_whatever_order() {
-        let text = |data: &str| format!(r#"{{"metadata":{{"name":"s","uid":"1","resourceVersion":"2"}},"data":{data}}}"#);
+        let text =
+            |data: &str| format!(r#"{{"metadata":{{"name":"s","uid":"1","resourceVersion":"2"}},"data":{data}}}"#);
         let one = Secret::decode(&text(r#"{"A":"eA==","B":"eQ=="}"#)).unwrap();
         let two = Secret::decode(&text(r#"{"B":"eQ==","A":"eA=="}"#)).unwrap();
         assert_eq!(one.hash, two.hash);
@@ -288,7 +291,8 @@ mod tests {
     fn nothing_of_a_secrets_data_is_kept_or_told() {
         let secret = secret(&json!({"TOKEN": "c2VjcmV0"}));
         assert!(!format!("{secret:?}").contains("c2VjcmV0"), "{secret:?}");
-        let error = Secret::decode(r#"{"metadata":{"name":"s","uid":"1","resourceVersion":"2"},"data":"c2VjcmV0"}"#).unwrap_err();
+        let error = Secret::decode(r#"{"metadata":{"name":"s","uid":"1","resourceVersion":"2"},"data":"c2VjcmV0"}"#)
+            .unwrap_err();
         assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
     }
 

@@ -71,19 +71,18 @@ impl Memory {
     pub fn behind(&self, key: &ObjectKey, stores: &Stores, now: Instant) -> Option<Duration> {
         let mut memories = self.lock();
         let memory = memories.get_mut(key)?;
-        memory.writes.retain(|what, version| {
-            !match what {
-                Written::Deployment => stores.deployments.has_seen(key, version),
-                Written::Service => stores.services.has_seen(key, version),
-                Written::Status => stores.servers.has_seen(key, version),
-            }
+        memory.writes.retain(|what, version| !match what {
+            Written::Deployment => stores.deployments.has_seen(key, version),
+            Written::Service => stores.services.has_seen(key, version),
+            Written::Status => stores.servers.has_seen(key, version),
         });
         let waited = now.duration_since(memory.written_at?);
-        if memory.writes.is_empty() || waited >= STALE {
+        let rest = STALE.saturating_sub(waited);
+        if memory.writes.is_empty() || rest.is_zero() {
             memory.writes.clear();
             return None;
         }
-        Some(STALE - waited)
+        Some(rest)
     }
 
     /// The status differs from what is written: for how long already.

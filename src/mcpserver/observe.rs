@@ -114,7 +114,9 @@ pub fn relation(child: &Child, kind: &str, server: &Uid) -> Relation {
     match &meta.controller {
         Some(owner) if owner.uid == *server && !meta.deleting => Relation::Ours,
         Some(owner) if owner.is_a(&MCPServer::RESOURCE) && owner.name == meta.key.name() => Relation::Departing,
-        Some(owner) => Relation::Foreign(format!("{kind} {} is controlled by {} {}", meta.key.name(), owner.kind, owner.name)),
+        Some(owner) => {
+            Relation::Foreign(format!("{kind} {} is controlled by {} {}", meta.key.name(), owner.kind, owner.name))
+        }
         None if *labelled && meta.deleting => Relation::Departing,
         None if *labelled => Relation::Orphan,
         None => Relation::Foreign(format!("{kind} {} exists and was not made by this operator", meta.key.name())),

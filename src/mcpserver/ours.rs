@@ -57,7 +57,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -65,6 +65,13 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Bytes as they stand in an annotation.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// JSON with sorted keys, whatever order the map type keeps.
@@ -225,8 +232,10 @@ mod tests {
 
     #[test]
     fn a_digest_knows_no_order_of_keys_but_the_order_of_items() {
-        let (a, b): (Value, Value) =
-            (serde_json::from_str(r#"{"a":1,"b":[1,2]}"#).unwrap(), serde_json::from_str(r#"{"b":[1,2],"a":1}"#).unwrap());
+        let (a, b): (Value, Value) = (
+            serde_json::from_str(r#"{"a":1,"b":[1,2]}"#).unwrap(),
+            serde_json::from_str(r#"{"b":[1,2],"a":1}"#).unwrap(),
+        );
         assert_eq!(Digest::of(&a), Digest::of(&b));
         assert_ne!(Digest::of(&a), Digest::of(&json!({"a": 1, "b": [2, 1]})));
         assert_ne!(Digest::of(&json!({"a": "1"})), Digest::of(&json!({"a": 1})));

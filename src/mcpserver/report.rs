@@ -104,9 +104,10 @@ impl View<'_> {
         let no = |reason, message: &str| finding(ACCEPTED, ConditionStatus::False, reason, message);
         match self.outcome {
             Outcome::HandsOff(HandsOff::Undecodable(error)) => no("UndecodableObject", &format!("spec: {error}")),
-            Outcome::HandsOff(HandsOff::NameConflict(conflict)) => {
-                no("NameConflict", &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"))
-            }
+            Outcome::HandsOff(HandsOff::NameConflict(conflict)) => no(
+                "NameConflict",
+                &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),
+            ),
             Outcome::Applied(Applied { refused: Some(message), .. }) => no("InvalidSpec", message),
             Outcome::Applied(Applied { refused: None, .. })
             | Outcome::HandsOff(HandsOff::Terminating | HandsOff::Suspended) => {
@@ -121,7 +122,11 @@ impl View<'_> {
             SecretState::NotRequired => found(ConditionStatus::True, "NotRequired", "the spec names no Secret"),
             SecretState::Resolved(_) => found(ConditionStatus::True, "Resolved", "the Secret is there"),
             SecretState::Missing(name) => {
-                let going_on = if self.deployment.is_some() { "the pods that run go on without it" } else { "no pod is started before it is" };
+                let going_on = if self.deployment.is_some() {
+                    "the pods that run go on without it"
+                } else {
+                    "no pod is started before it is"
+                };
                 let message = format!("Secret {name} does not exist in this namespace; {going_on}");
                 found(ConditionStatus::False, "SecretNotFound", &message)
             }
@@ -145,14 +150,20 @@ impl View<'_> {
             if before.is_some_and(|before| before.status == ConditionStatus::True) {
                 return found(true, "MinimumReplicasAvailable", "enough pods served before the last change");
             }
-            return found(false, "MinimumReplicasUnavailable", "the Deployment's controller has not looked at the last change yet");
+            return found(
+                false,
+                "MinimumReplicasUnavailable",
+                "the Deployment's controller has not looked at the last change yet",
+            );
         }
         let message = format!("{} of {} pods are available", deployment.status.available_replicas, self.wants());
         let of_deployment = |kind| deployment.status.condition(kind).filter(|condition| condition.status == "True");
         match (of_deployment("Available"), of_deployment("ReplicaFailure")) {
             (Some(_), _) => found(true, "MinimumReplicasAvailable", &message),
             (None, None) => found(false, "MinimumReplicasUnavailable", &message),
-            (None, Some(failure)) => found(false, "MinimumReplicasUnavailable", &format!("{message}: {}", failure.message)),
+            (None, Some(failure)) => {
+                found(false, "MinimumReplicasUnavailable", &format!("{message}: {}", failure.message))
+            }
         }
     }
 
@@ -171,7 +182,11 @@ impl View<'_> {
         if self.is_complete() {
             Some(found(true, "Complete", "all pods are of the current spec"))
         } else {
-            rolling(&format!("{} of {} pods are of the current spec", status.updated_replicas.min(self.wants()), self.wants()))
+            rolling(&format!(
+                "{} of {} pods are of the current spec",
+                status.updated_replicas.min(self.wants()),
+                self.wants()
+            ))
         }
     }
 
@@ -194,7 +209,12 @@ impl View<'_> {
             return finding(READY, first.status, reason, &first.message);
         }
         if self.lags() {
-            return finding(READY, ConditionStatus::Unknown, "Unknown", "the Deployment's controller has not looked at the last change yet");
+            return finding(
+                READY,
+                ConditionStatus::Unknown,
+                "Unknown",
+                "the Deployment's controller has not looked at the last change yet",
+            );
         }
         let available = findings.iter().find(|finding| finding.condition == AVAILABLE);
         finding(READY, ConditionStatus::True, "Available", available.map_or("", |available| &available.message))
@@ -204,12 +224,13 @@ impl View<'_> {
         match self.outcome {
             Outcome::HandsOff(HandsOff::Terminating) => return Phase::Terminating,
             Outcome::HandsOff(HandsOff::Suspended) => return Phase::Suspended,
-            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => return Phase::Failed,
-            Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
+            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_))
+            | Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
             Outcome::Applied(Applied { refused: None, .. }) => {}
         }
         let Some(deployment) = self.deployment else { return Phase::Pending };
-        let reason = |condition| findings.iter().find(|finding| finding.condition == condition).map(|finding| finding.reason);
+        let reason =
+            |condition| findings.iter().find(|finding| finding.condition == condition).map(|finding| finding.reason);
         let (pods, available) = (deployment.status.replicas, deployment.status.available_replicas);
         match reason(PROGRESSING) {
             Some("ProgressDeadlineExceeded") if available == 0 => Phase::Failed,
@@ -227,7 +248,9 @@ impl View<'_> {
     }
 
     fn url(&self, findings: &[Finding]) -> Option<String> {
-        let available = findings.iter().any(|finding| finding.condition == AVAILABLE && finding.reason == "MinimumReplicasAvailable");
+        let available = findings
+            .iter()
+            .any(|finding| finding.condition == AVAILABLE && finding.reason == "MinimumReplicasAvailable");
         let key = &self.observed.server.meta.key;
         let spec = self.spec.filter(|_| available)?;
         Some(format!("http://{}.{}.svc:{}{PATH}", key.name(), key.namespace(), service_port(spec)))
@@ -240,7 +263,8 @@ impl View<'_> {
 
     /// The Deployment's status speaks of an earlier generation of it.
     fn lags(&self) -> bool {
-        self.deployment.is_some_and(|deployment| deployment.status.observed_generation < deployment.child.meta.generation)
+        self.deployment
+            .is_some_and(|deployment| deployment.status.observed_generation < deployment.child.meta.generation)
     }
 
     fn condition(&self, finding: Finding, now: Timestamp) -> Condition {

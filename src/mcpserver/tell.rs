@@ -20,9 +20,12 @@ pub fn tell_done(name: &str, done: &[Done]) -> Vec<Event> {
             (Why::SecretRotated, _) => {
                 (EventType::Normal, "SecretRotated", "Update", "rolls its pods, the data of the Secret changed")
             }
-            (Why::DriftCorrected, _) => {
-                (EventType::Warning, "DriftCorrected", "Update", "put back, somebody had changed what this operator manages")
-            }
+            (Why::DriftCorrected, _) => (
+                EventType::Warning,
+                "DriftCorrected",
+                "Update",
+                "put back, somebody had changed what this operator manages",
+            ),
         };
         Event { event_type, reason, action, note: format!("{kind} {name} {verb}") }
     };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::build::Children;
-use super::children::{Deployment, INSTANCE, MANAGED_BY, MCPSERVER, NAME, SECRET_HASH, SMOOTH_OPERATOR, SecretHash, Service};
+use super::children::{
+    Deployment, INSTANCE, MANAGED_BY, MCPSERVER, NAME, SECRET_HASH, SMOOTH_OPERATOR, SecretHash, Service,
+};
 use super::observe::{Observed, SecretState};
 use super::validate::{Verdict, Wanted, validate};
 use crate::api::{MCPServer, MCPServerStatus};

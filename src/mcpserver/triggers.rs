@@ -61,7 +61,14 @@ impl Informers {
     }
 
     /// Starts them all on `tasks`. They end with `stop`.
-    pub fn start(self, client: &Client, metrics: &Metrics, seeds: &mut StdRng, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+    pub fn start(
+        self,
+        client: &Client,
+        metrics: &Metrics,
+        seeds: &mut StdRng,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
         fn start<K: Object>(
             informer: Informer<K>,
             client: &Client,
@@ -84,8 +91,8 @@ impl Informers {
         let stores = self.stores();
         let to = queue.clone();
         self.servers.subscribe(move |change: &Change<MCPServer>| {
-            for key in change.new.iter().chain(&change.old).map(|entry| entry.key()).take(1) {
-                to.add_with_priority(key.clone(), priority(change));
+            if let Some(entry) = change.states().next() {
+                to.add_with_priority(entry.key().clone(), priority(change));
             }
         });
         feed_children(&mut self.deployments, queue, &stores);

@@ -68,14 +68,19 @@ pub fn validate(observed: &Observed) -> Verdict<'_> {
     }
     let deployment = observed.deployment.as_ref().map(|deployment| &deployment.child);
     let service = observed.service.as_ref().map(|service| &service.child);
-    let slots = slot(observed, DEPLOYMENTS.kind, deployment).and_then(|d| Ok((d, slot(observed, SERVICES.kind, service)?)));
+    let slots =
+        slot(observed, DEPLOYMENTS.kind, deployment).and_then(|d| Ok((d, slot(observed, SERVICES.kind, service)?)));
     match slots {
         Ok((deployment, service)) => Verdict::Wanted(with_secret(observed, spec, deployment, service)),
         Err(conflict) => Verdict::HandsOff(HandsOff::NameConflict(conflict)),
     }
 }
 
-fn slot<'observed>(observed: &Observed, kind: &str, child: Option<&'observed Child>) -> Result<Slot<'observed>, String> {
+fn slot<'observed>(
+    observed: &Observed,
+    kind: &str,
+    child: Option<&'observed Child>,
+) -> Result<Slot<'observed>, String> {
     let Some(child) = child else { return Ok(Slot::Empty) };
     match relation(child, kind, &observed.server.meta.uid) {
         Relation::Ours => Ok(Slot::Taken(child)),

@@ -116,7 +116,8 @@ impl Identity {
             uid: Uid,
             resource_version: ResourceVersion,
         }
-        let Identified { metadata: Metadata { namespace, name, uid, resource_version } } = serde_json::from_str(object)?;
+        let Identified { metadata: Metadata { namespace, name, uid, resource_version } } =
+            serde_json::from_str(object)?;
         Ok(Self { key: ObjectKey::new(namespace, name), uid, resource_version })
     }
 }
@@ -220,7 +221,16 @@ mod tests {
 
     #[test]
     fn a_bad_envelope_is_an_error_and_never_an_event() {
-        for line in ["", "{}", "null", "[]", r#"{"type":"ADDED"}"#, r#"{"type":"RENAMED","object":{}}"#, r#"{"type":"ADDED","object":{"#, "\u{0}"] {
+        for line in [
+            "",
+            "{}",
+            "null",
+            "[]",
+            r#"{"type":"ADDED"}"#,
+            r#"{"type":"RENAMED","object":{}}"#,
+            r#"{"type":"ADDED","object":{"#,
+            "\u{0}",
+        ] {
             assert!(Event::decode(line.as_bytes()).is_err(), "{line:?}");
         }
         assert!(Event::decode(b"\xff\xfe").is_err());

@@ -70,13 +70,11 @@ impl Lines {
 
     fn find_newline(&mut self) -> Option<usize> {
         let found = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n');
-        match found {
-            Some(offset) => Some(self.searched + offset),
-            None => {
-                self.searched = self.buffer.len();
-                None
-            }
+        let newline = found.map(|offset| self.searched + offset);
+        if newline.is_none() {
+            self.searched = self.buffer.len();
         }
+        newline
     }
 }
 
@@ -93,7 +91,9 @@ mod tests {
     use super::*;
 
     fn drain(lines: &mut Lines) -> Vec<String> {
-        std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
+        std::iter::from_fn(|| lines.next_line().unwrap())
+            .map(|line| String::from_utf8(line.to_vec()).unwrap())
+            .collect()
     }
 
     #[test]

@@ -77,7 +77,14 @@ pub enum ListError {
 impl ListSplitter {
     /// A splitter that refuses items of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { place: Place::Envelope, depth: 0, string: StringState::Outside, envelope: Vec::new(), item: Vec::new(), limit }
+        Self {
+            place: Place::Envelope,
+            depth: 0,
+            string: StringState::Outside,
+            envelope: Vec::new(),
+            item: Vec::new(),
+            limit,
+        }
     }
 
     /// Takes the next chunk of the body and hands each item that it completes to `each`.

@@ -28,6 +28,12 @@ async fn next(queue: &Queue) -> &'static str {
     *item
 }
 
+/// The next key, however long it takes; a key that was lost fails the test instead of hanging it.
+async fn take<K: Ord + Clone>(queue: &Workqueue<K>) -> Item<K> {
+    let item = timeout(1_000_000 * SECOND, queue.get()).await;
+    item.expect("the key was lost").expect("the queue is open")
+}
+
 /// How often a future was woken.
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -48,11 +54,13 @@ impl Wakes {
 struct Waiting<'a> {
     get: Pin<Box<dyn Future<Output = Option<Item<&'static str>>> + 'a>>,
     wakes: Arc<Wakes>,
+    /// What it got, in processing until the test ends.
+    item: Option<Item<&'static str>>,
 }
 
 impl<'a> Waiting<'a> {
     fn on(queue: &'a Queue) -> Self {
-        let mut waiting = Self { get: Box::pin(queue.get()), wakes: Arc::default() };
+        let mut waiting = Self { get: Box::pin(queue.get()), wakes: Arc::default(), item: None };
         assert!(waiting.poll().is_pending());
         waiting
     }
@@ -60,7 +68,10 @@ impl<'a> Waiting<'a> {
     fn poll(&mut self) -> Poll<Option<&'static str>> {
         let waker = Waker::from(Arc::clone(&self.wakes));
         let poll = self.get.as_mut().poll(&mut Context::from_waker(&waker));
-        poll.map(|item| item.map(|item| *item))
+        poll.map(|item| {
+            self.item = item;
+            self.item.as_deref().copied()
+        })
     }
 }
 
@@ -73,11 +84,11 @@ async fn a_waiting_get_wakes_with_the_added_key() {
     let queue = queue::<&str>();
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.get().await.map(|item| *item) }
+        async move { *take(&queue).await }
     });
     tokio::task::yield_now().await;
     queue.add("a");
-    assert_eq!(waiting.await.unwrap(), Some("a"));
+    assert_eq!(waiting.await.unwrap(), "a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +108,7 @@ async fn each_add_wakes_one_waiting_worker_and_not_the_herd() {
 async fn a_key_added_while_processed_comes_again_only_after_done() {
     let queue = queue::<&str>();
     queue.add("a");
-    let item = queue.get().await.unwrap();
+    let item = take(&queue).await;
     queue.add("a");
     assert!(timeout(SECOND, queue.get()).await.is_err(), "no second worker gets it");
     queue.done(item);
@@ -108,7 +119,7 @@ async fn a_key_added_while_processed_comes_again_only_after_done() {
 async fn done_of_a_dirty_key_wakes_a_waiting_worker() {
     let queue = queue::<&str>();
     queue.add("a");
-    let item = queue.get().await.unwrap();
+    let item = take(&queue).await;
     queue.add("a");
     let mut waiting = Waiting::on(&queue);
     drop(item);
@@ -122,9 +133,9 @@ async fn a_delayed_key_comes_at_its_deadline() {
     let start = Instant::now();
     queue.add_after("late", 10 * SECOND);
     queue.add_after("early", SECOND);
-    assert_eq!(*queue.get().await.unwrap(), "early");
+    assert_eq!(*take(&queue).await, "early");
     assert_eq!(start.elapsed(), SECOND);
-    assert_eq!(*queue.get().await.unwrap(), "late");
+    assert_eq!(*take(&queue).await, "late");
     assert_eq!(start.elapsed(), 10 * SECOND);
 }
 
@@ -135,11 +146,11 @@ async fn a_delay_that_is_due_earlier_moves_the_timer_of_a_get_that_waits() {
     queue.add_after("late", 3600 * SECOND);
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.get().await.map(|item| *item) }
+        async move { *take(&queue).await }
     });
     tokio::task::yield_now().await;
     queue.add_after("early", SECOND);
-    assert_eq!(waiting.await.unwrap(), Some("early"));
+    assert_eq!(waiting.await.unwrap(), "early");
     assert_eq!(start.elapsed(), SECOND);
 }
 
@@ -154,6 +165,21 @@ async fn a_deadline_wakes_one_of_ten_waiting_workers_so_there_is_one_timer() {
     assert_eq!(waiting[0].poll(), Poll::Ready(Some("a")));
     wakes = woken(&waiting);
     assert_eq!(wakes.iter().sum::<usize>(), 2, "it woke one other, which keeps the time from here on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_due_together_wake_as_many_workers() {
+    let queue = queue::<&str>();
+    for key in ["a", "b", "c", "d", "e"] {
+        queue.add_after(key, SECOND);
+    }
+    let mut waiting: Vec<_> = (0..5).map(|_| Waiting::on(&queue)).collect();
+    advance(SECOND).await;
+    // Each is polled once it was woken, as a runtime would. The first wakes the second, and so on.
+    for (position, waiting) in waiting.iter_mut().enumerate() {
+        assert!(waiting.wakes.count() > 0, "worker {position} sleeps while a key is ready");
+        assert!(waiting.poll().is_ready());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,13 +311,13 @@ async fn after_shutdown_the_queued_keys_drain_and_adds_are_ignored() {
 async fn drain_waits_for_the_queued_and_for_those_in_processing() {
     let queue = queue::<&str>();
     queue.add("running");
-    let running = queue.get().await.unwrap();
+    let running = take(&queue).await;
     queue.add("queued");
     let mut drain = pin!(queue.shut_down_with_drain());
     assert!(timeout(SECOND, &mut drain).await.is_err());
     drop(running);
     assert!(timeout(SECOND, &mut drain).await.is_err(), "one is queued still");
-    let queued = queue.get().await.unwrap();
+    let queued = take(&queue).await;
     assert!(timeout(SECOND, &mut drain).await.is_err(), "it is in processing now");
     drop(queued);
     assert!(timeout(Duration::ZERO, &mut drain).await.is_ok());
@@ -317,7 +343,7 @@ async fn a_worker_that_panics_does_not_keep_its_key() {
 async fn the_item_knows_its_priority() {
     let queue = queue::<&str>();
     queue.add_with_priority("a", Priority::INITIAL);
-    let item = queue.get().await.unwrap();
+    let item = take(&queue).await;
     assert_eq!((item.key(), item.priority()), (&"a", Priority::INITIAL));
 }
 
@@ -328,7 +354,7 @@ async fn failures_back_off_and_forget_ends_that() {
     let start = Instant::now();
     let mut runs = Vec::new();
     for _ in 0..4 {
-        let item = queue.get().await.unwrap();
+        let item = take(&queue).await;
         runs.push(start.elapsed().as_millis());
         queue.add_rate_limited(*item);
     }
@@ -356,7 +382,7 @@ async fn metrics_tell_depth_adds_retries_and_unfinished_work() {
     assert_eq!((sample(&metrics, "depth"), sample(&metrics, "adds_total")), ("2.0".into(), "2".into()));
     assert_eq!(sample(&metrics, "retries_total"), "1");
     advance(SECOND).await;
-    let item = queue.get().await.unwrap();
+    let item = take(&queue).await;
     assert_eq!(sample(&metrics, "queue_duration_seconds_sum"), "1.0");
     advance(3 * SECOND).await;
     assert_eq!(sample(&metrics, "unfinished_work_seconds"), "3.0");

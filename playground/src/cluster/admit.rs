@@ -16,7 +16,7 @@ use super::metadata;
 use super::write::{Decision, FieldValidation, WriteOptions, apply_error};
 use crate::builtin::{self, ClusterIps, Refusal};
 use crate::fields;
-use crate::resources::{Custom, Resource, Trait};
+use crate::resources::{Custom, Form, Resource, Trait};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::Key;
@@ -207,7 +207,12 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     if context.stored.kind == "CustomResourceDefinition" {
         return Ok(definitions::prepare(object));
     }
-    match builtin::prepare(&context.stored.group_resource(), object, live, context.ips) {
+    // An Event of the core group is taken as it comes, one of events.k8s.io has rules.
+    let resource = match context.resource.form {
+        Form::CoreEvent => context.resource.group_resource(),
+        Form::Stored | Form::Renamed => context.stored.group_resource(),
+    };
+    match builtin::prepare(&resource, object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),
         Err(Refusal::Invalid(causes)) => Ok(causes),
         Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(

@@ -33,6 +33,10 @@ pub use plan::{Plan, plan};
 
 const DEPLOYMENTS: &str = "deployments.apps";
 const REPLICA_SETS: &str = "replicasets.apps";
+/// A pass that changed its sets is followed by another at once, which counts what the first one did before the sets' own
+/// controller sees it: whoever watches sees a rollout begin with no pod updated, and can tell from there that it is
+/// getting on. Three are enough; should there be more to do, the sets' events will say so.
+const PASSES: usize = 3;
 
 /// The acting half.
 #[derive(Debug)]
@@ -57,7 +61,8 @@ impl Controller {
         let mut adopted = false;
         for key in self.sets.orphans(namespace(deployment)) {
             let Some(set) = self.cluster.get(REPLICA_SETS, &key.namespace, &key.name) else { continue };
-            if is_deleting(deployment) || !selector::matches(&deployment["spec"]["selector"], &set["metadata"]["labels"])
+            if is_deleting(deployment)
+                || !selector::matches(&deployment["spec"]["selector"], &set["metadata"]["labels"])
             {
                 continue;
             }
@@ -71,16 +76,22 @@ impl Controller {
         Ok(adopted)
     }
 
-    fn act(&self, deployment: &Value, plan: Plan) -> Result<(), Status> {
-        let Plan { create, update, delete, status, again: _ } = plan;
+    /// Plans and acts once; returns the ReplicaSets that this made or changed.
+    fn pass(&self, deployment: &Value, sets: &[Arc<Value>], queue: &mut Queue<Key>) -> Result<Vec<Arc<Value>>, Status> {
+        let Plan { create, update, delete, status, again } = plan(deployment, sets, self.cluster.now());
         let namespace = namespace(deployment);
-        if let Some(set) = create
-            && let Err(refused) = self.cluster.create(REPLICA_SETS, namespace, set.clone(), MANAGER)
-        {
-            return self.resolve_collision(deployment, &set, refused);
+        if let Some(again) = again {
+            queue.add_at(Key::new(namespace, name(deployment)), Instant::now() + again);
+        }
+        let mut changed = Vec::new();
+        if let Some(set) = create {
+            match self.cluster.create(REPLICA_SETS, namespace, set.clone(), MANAGER) {
+                Ok(set) => changed.push(set),
+                Err(refused) => return self.resolve_collision(deployment, &set, refused).map(|()| Vec::new()),
+            }
         }
         for set in update {
-            self.cluster.update(REPLICA_SETS, namespace, set, MANAGER)?;
+            changed.push(self.cluster.update(REPLICA_SETS, namespace, set, MANAGER)?);
         }
         for name in delete {
             self.cluster.delete(REPLICA_SETS, namespace, &name, &DeleteOptions::default())?;
@@ -88,7 +99,7 @@ impl Controller {
         if let Some(deployment) = status {
             self.cluster.update_status(DEPLOYMENTS, namespace, deployment, MANAGER)?;
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Two templates may have the same hash, and a stranger may have taken the name: then the hash gets another seed.
@@ -127,11 +138,17 @@ impl Control for Controller {
             queue.add(key.clone());
             return Ok(());
         }
-        let plan = plan(&deployment, &self.sets_of(&deployment), self.cluster.now());
-        if let Some(again) = plan.again {
-            queue.add_at(key.clone(), Instant::now() + again);
+        let mut sets = self.sets_of(&deployment);
+        for _ in 0..PASSES {
+            let Some(deployment) = self.cluster.get(DEPLOYMENTS, &key.namespace, &key.name) else { break };
+            let changed = self.pass(&deployment, &sets, queue)?;
+            if changed.is_empty() {
+                break;
+            }
+            sets.retain(|set| changed.iter().all(|changed| uid(changed) != uid(set)));
+            sets.extend(changed);
         }
-        self.act(&deployment, plan)
+        Ok(())
     }
 
     fn reset(&mut self) {

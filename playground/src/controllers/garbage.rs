@@ -214,6 +214,7 @@ impl Control for Collector {
             return;
         }
         let meta = Meta::of(change.object);
+        let meta = Meta { generation: 0, ..meta };
         let node = Node { table: change.table.to_owned(), key: change.object.key.clone(), meta };
         if before.as_ref() == Some(&node) {
             self.link(uid, node);

@@ -18,6 +18,7 @@ use std::task::Poll;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::meta::Meta;
 use super::queue::Queue;
 use crate::Cluster;
 use crate::cluster::WatchCursor;
@@ -37,6 +38,17 @@ pub(super) struct Change<'a> {
     pub(super) kind: EventKind,
     /// The object after the change, or its last state.
     pub(super) object: &'a Arc<Object>,
+    /// The object before the change.
+    pub(super) previous: Option<&'a Arc<Object>>,
+}
+
+impl Change<'_> {
+    /// Does the object ask for the same as before, by the same names, and stays? Then only its status is new, or some
+    /// annotation, and whoever writes that status needs not look.
+    pub(super) fn asks_nothing_new(&self) -> bool {
+        let before = self.previous.filter(|before| before.uid == self.object.uid);
+        before.is_some_and(|before| Meta::of(before) == Meta::of(self.object))
+    }
 }
 
 /// The part of a controller that differs from the others.
@@ -71,6 +83,7 @@ pub(super) async fn run<C: Control>(cluster: Cluster, mut controller: C, stop: C
         }
         let due = queue.next_due();
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = feeds.news() => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -129,8 +142,9 @@ impl Feeds {
                 match feed.poll() {
                     Ok(None) => break,
                     Ok(Some(event)) => {
-                        let (table, kind, object) = (feed.table.as_str(), event.kind, &event.object);
-                        controller.observe(&Change { table, kind, object }, queue);
+                        let Event { kind, object, previous, .. } = &*event;
+                        let (table, kind, previous) = (feed.table.as_str(), *kind, previous.as_ref());
+                        controller.observe(&Change { table, kind, object, previous }, queue);
                         any = true;
                     }
                     Err(Expired { floor }) => {
@@ -165,7 +179,8 @@ impl Feeds {
             let Ok(cursor) = self.cluster.watch(&table, revision) else { continue };
             let snapshot = self.cluster.store().list(&table, None);
             for object in &snapshot.objects {
-                controller.observe(&Change { table: &table, kind: EventKind::Added, object }, queue);
+                let (table, kind, previous) = (table.as_str(), EventKind::Added, None);
+                controller.observe(&Change { table, kind, object, previous }, queue);
             }
             self.feeds.push(Feed { table, cursor, pending: None });
             opened = true;

@@ -117,18 +117,15 @@ impl Kubelet {
             queue.add_at(key.clone(), end);
             return Ok(());
         }
-        let options = DeleteOptions {
-            uid: Some(uid(pod).to_owned()),
-            grace_period_seconds: Some(0),
-            ..DeleteOptions::default()
-        };
+        let options =
+            DeleteOptions { uid: Some(uid(pod).to_owned()), grace_period_seconds: Some(0), ..DeleteOptions::default() };
         self.cluster.delete(PODS, namespace(pod), name(pod), &options).map(drop)
     }
 
     fn advance(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
-        let missing = sources::of(pod).into_iter().find(|source| {
-            self.cluster.get(source.table, &key.namespace, &source.name).is_none()
-        });
+        let missing = sources::of(pod)
+            .into_iter()
+            .find(|source| self.cluster.get(source.table, &key.namespace, &source.name).is_none());
         let (instant, now) = (Instant::now(), self.cluster.now());
         let record = self.record(pod);
         let address = record.address;
@@ -168,7 +165,7 @@ impl Control for Kubelet {
             pods.into_iter().flatten().for_each(|pod| queue.add(pod));
         } else if change.kind == EventKind::Deleted {
             self.records.remove(&change.object.uid);
-        } else {
+        } else if !change.asks_nothing_new() {
             queue.add(key.clone());
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Meta {
     pub(super) owner_references: Vec<OwnerReference>,
     pub(super) finalizers: Vec<String>,
     pub(super) deletion_timestamp: Option<String>,
+    /// Counts the changes of what the object asks for.
+    pub(super) generation: i64,
 }
 
 impl Meta {

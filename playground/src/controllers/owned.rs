@@ -29,10 +29,10 @@ impl Owned {
     pub(super) fn observe(&mut self, kind: EventKind, object: &Object, owner_kind: &str) -> Vec<Owner> {
         let meta = Meta::of(object);
         let key = &object.key;
-        let now = meta.controller().filter(|owner| owner.kind == owner_kind).map(|owner| Owner {
-            uid: owner.uid.clone(),
-            key: Key::new(key.namespace.as_str(), owner.name.as_str()),
-        });
+        let now = meta
+            .controller()
+            .filter(|owner| owner.kind == owner_kind)
+            .map(|owner| Owner { uid: owner.uid.clone(), key: Key::new(key.namespace.as_str(), owner.name.as_str()) });
         let gone = kind == EventKind::Deleted;
         self.orphans.remove(key);
         if meta.controller().is_none() && !gone && !meta.is_deleting() {

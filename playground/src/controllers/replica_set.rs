@@ -174,14 +174,15 @@ impl Control for Controller {
     type Key = Key;
 
     fn tables(&self, _: &Registry) -> Vec<String> {
-        vec![REPLICA_SETS.into(), PODS.into()]
+        // Pods first: a set whose pods have changed is counted before another one begins to grow.
+        vec![PODS.into(), REPLICA_SETS.into()]
     }
 
     fn observe(&mut self, change: &Change<'_>, queue: &mut Queue<Key>) {
         if change.table == PODS {
             let owners = self.pods.observe(change.kind, change.object, "ReplicaSet");
             owners.into_iter().for_each(|owner| queue.add(owner.key));
-        } else if change.kind != EventKind::Deleted {
+        } else if change.kind != EventKind::Deleted && !change.asks_nothing_new() {
             queue.add(change.object.key.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! What machinery and operators rely on, one fact a test.
+//! What people rely on, one fact a test.
 
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +105,7 @@ async fn the_fence_counts_from_before_the_write_was_sent_however_slow_its_answer
     let before = Instant::now() + secs(0.002);
     let leader = leading(&a).await;
     assert_eq!(before.elapsed(), secs(3.501));
-    assert_eq!(a.fence.remaining(Instant::now()), Some(secs(13.5) - before.elapsed()));
+    assert_eq!(a.fence.remaining(Instant::now()), Some(secs(13.5).saturating_sub(before.elapsed())));
     drop(leader);
 }
 
@@ -121,7 +121,7 @@ async fn a_leader_that_is_cut_off_stops_before_its_fence_closes_and_both_before_
     assert_eq!(lost(term), StepDown::DeadlinePassed(secs(10.0)));
     let stopped = Instant::now();
     let last_renewal = world.lock().unwrap().holders.last().unwrap().0;
-    assert_eq!(stopped - last_renewal, secs(10.0) - secs(0.001));
+    assert_eq!(stopped - last_renewal, secs(9.999));
     assert!(!a.may_write() && !a.leads() && !b.may_write());
     let _leader = follower.await.unwrap();
     assert!(b.may_write());

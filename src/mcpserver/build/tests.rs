@@ -72,5 +72,8 @@ fn nothing_is_claimed_empty_for_that_would_claim_what_others_put_in() {
 #[test]
 fn the_selector_names_nothing_that_can_change() {
     let selector = |spec| children(spec).deployment.object["spec"]["selector"].clone();
-    assert_eq!(selector(&json!({"image": "x"})), selector(&json!({"image": "y", "replicas": 4, "port": 1, "suspend": false})));
+    assert_eq!(
+        selector(&json!({"image": "x"})),
+        selector(&json!({"image": "y", "replicas": 4, "port": 1, "suspend": false}))
+    );
 }

@@ -108,9 +108,13 @@ fn a_missing_secret_is_named_and_pending_until_there_are_pods() {
 #[test]
 fn a_rollout_past_its_deadline_is_failed_where_nothing_serves_and_degraded_where_something_does() {
     let mut stuck = says(1, 0);
-    stuck["conditions"][1] = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too slow"});
+    stuck["conditions"][1] =
+        json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too slow"});
     let status = report_at(NOW, &world(1, None), &applied(Some(&stuck)));
-    assert_eq!((status.phase, said(&status, PROGRESSING)), (Some(Phase::Failed), pair("False", "ProgressDeadlineExceeded")));
+    assert_eq!(
+        (status.phase, said(&status, PROGRESSING)),
+        (Some(Phase::Failed), pair("False", "ProgressDeadlineExceeded"))
+    );
     stuck["availableReplicas"] = json!(1);
     assert_eq!(report_at(NOW, &world(1, None), &applied(Some(&stuck))).phase, Some(Phase::Degraded));
 }

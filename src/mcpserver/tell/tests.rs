@@ -29,9 +29,13 @@ fn a_condition_is_told_when_it_comes_about_and_not_again() {
 
 #[test]
 fn becoming_available_is_told_with_the_url() {
-    let serves = status(AVAILABLE, ConditionStatus::True, "MinimumReplicasAvailable", Some("http://web.prod.svc:8080/mcp"));
+    let serves =
+        status(AVAILABLE, ConditionStatus::True, "MinimumReplicasAvailable", Some("http://web.prod.svc:8080/mcp"));
     let told = tell_change(None, &serves);
-    assert_eq!((told[0].reason, told[0].note.as_str()), ("Available", "the server is available at http://web.prod.svc:8080/mcp"));
+    assert_eq!(
+        (told[0].reason, told[0].note.as_str()),
+        ("Available", "the server is available at http://web.prod.svc:8080/mcp")
+    );
     assert_eq!(reasons(Some(&serves), &serves), [""; 0]);
 }
 

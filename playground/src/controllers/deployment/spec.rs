@@ -38,7 +38,9 @@ impl Spec {
             replicas,
             strategy: strategy(&spec["strategy"], replicas),
             paused: spec["paused"] == true,
-            progress_deadline: spec["progressDeadlineSeconds"].as_i64().filter(|seconds| *seconds < i64::from(i32::MAX)),
+            progress_deadline: spec["progressDeadlineSeconds"]
+                .as_i64()
+                .filter(|seconds| *seconds < i64::from(i32::MAX)),
             history_limit: spec["revisionHistoryLimit"].as_i64(),
             min_ready_seconds: int(spec, &["minReadySeconds"]),
         }

@@ -79,7 +79,7 @@ fn a_rollout_that_finds_no_footing_leaves_the_old_pods_alone_and_times_out() {
     let sets = [old, new];
     let second = plan(&first.status.unwrap(), &sets, now(3));
     assert!(second.update.is_empty());
-    assert_eq!(second.again, Some(tokio::time::Duration::from_secs(601)));
+    assert_eq!(second.again, Some(tokio::time::Duration::from_secs(600)));
     let stuck = second.status.unwrap();
     assert_eq!(stuck["status"]["unavailableReplicas"], 1);
     let third = plan(&stuck, &sets, now(604));

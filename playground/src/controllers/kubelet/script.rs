@@ -145,9 +145,7 @@ fn pull(image: &str, age: Duration, pace: Duration) -> Scene {
     } else {
         format!("{full}: not found")
     };
-    let error = format!(
-        "failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {cause}"
-    );
+    let error = format!("failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {cause}");
     if age < 2 * pace {
         return Scene::first(State::Waiting { reason: "ErrImagePull", message: error }, Some(2 * pace));
     }

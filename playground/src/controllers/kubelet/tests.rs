@@ -57,7 +57,10 @@ fn an_image_that_is_nowhere_backs_off_in_the_kubelets_words() {
     );
     let (status, _) = at("invalid.example/a/b:2", PACE);
     let message = status["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap();
-    assert!(message.ends_with("https://invalid.example/v2/a/b/manifests/2\": dial tcp: lookup invalid.example: no such host"));
+    assert!(
+        message
+            .ends_with("https://invalid.example/v2/a/b/manifests/2\": dial tcp: lookup invalid.example: no such host")
+    );
     assert_eq!(status["phase"], "Pending");
 }
 
@@ -90,12 +93,7 @@ fn a_flaky_container_is_ready_and_then_not() {
     let whole = story("flaky", Duration::from_secs(7));
     assert_eq!(
         whole,
-        told(&[
-            ("ContainerCreating", false, 0),
-            ("running", true, 0),
-            ("running", false, 0),
-            ("running", true, 0),
-        ])
+        told(&[("ContainerCreating", false, 0), ("running", true, 0), ("running", false, 0), ("running", true, 0),])
     );
 }
 

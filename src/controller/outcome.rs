@@ -1,0 +1,81 @@
+//! What a reconcile may answer.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What comes after a reconcile that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing: the next event brings the next run.
+    Done,
+    /// Another run after this time, event or not: something is awaited that sends no events.
+    RequeueAfter(Duration),
+}
+
+/// Why a reconcile failed, and thereby whether trying again makes sense.
+#[derive(Debug)]
+pub enum Error {
+    /// It may work later: the server is away, a write met a conflict. Retried with backoff.
+    Transient(Box<dyn std::error::Error + Send + Sync>),
+    /// It can't work until the object changes: the input itself is wrong. Not retried.
+    Permanent(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// A failure that is retried with backoff.
+    pub fn transient(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transient(error.into())
+    }
+
+    /// A failure that is not retried until the object changes.
+    pub fn permanent(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Permanent(error.into())
+    }
+}
+
+impl fmt::Display for Error {
+    /// The error and its sources in one line, without what a source only repeats.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Transient(error) | Self::Permanent(error)) = self;
+        let mut said = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            let more = error.to_string();
+            if !said.ends_with(&more) {
+                said = format!("{said}: {more}");
+            }
+            source = error.source();
+        }
+        f.write_str(&said)
+    }
+}
+
+/// No `source`: the display holds the whole chain already, and who printed both would say everything twice.
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("applying Deployment default/gofetch")]
+    struct Applying(#[source] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("applying: {0}")]
+    struct Repeating(#[source] io::Error);
+
+    #[test]
+    fn an_error_tells_its_whole_chain_in_one_line() {
+        let error = Error::transient(Applying(io::Error::other("connection refused")));
+        assert_eq!(error.to_string(), "applying Deployment default/gofetch: connection refused");
+    }
+
+    #[test]
+    fn a_source_that_the_message_quotes_already_is_not_said_twice() {
+        let error = Error::permanent(Repeating(io::Error::other("connection refused")));
+        assert_eq!(error.to_string(), "applying: connection refused");
+    }
+}

@@ -117,7 +117,7 @@ impl Reconciler {
     async fn say(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
         let server = &observed.server;
         let key = &server.meta.key;
-        let status = report(observed, outcome, (self.wall_clock)());
+        let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
             Urgency::None => self.memory.agrees(key),
@@ -137,7 +137,11 @@ impl Reconciler {
         let key = &server.meta.key;
         let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
         let operation = request.operation.clone();
-        let answer = self.client.send::<Box<RawValue>>(request).await?;
+        let answer = match self.client.send::<Box<RawValue>>(request).await {
+            // It was deleted a moment ago, and the event that says so is on its way.
+            Err(error) if error.code() == 404 => return Ok(()),
+            answer => answer?,
+        };
         let version = resource_version(&answer)
             .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
         self.memory.wrote(key, Written::Status, version, Instant::now());
@@ -186,6 +190,11 @@ fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
 
 fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Error> {
     crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
+}
+
+/// Times in Kubernetes objects have no fractions, and neither have those that people compare with them.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Whether the Deployment's controller has said anything of its present generation.

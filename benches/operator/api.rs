@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use smooth_operator::api::{MCPSERVERS, crd};
-use smooth_operator::object::{DEPLOYMENTS, ObjectKey, Resource};
+use smooth_operator::object::{DEPLOYMENTS, LEASES, ObjectKey, Resource};
 use smooth_operator::watch::Lines;
 
 const USER_AGENT: &str = "bench";
@@ -47,7 +47,8 @@ impl Api {
         Ok(Self { client: config.try_into().context("a client")? })
     }
 
-    /// Makes the definition of MCPServer, and the namespaces.
+    /// Makes the definition of MCPServer, the namespaces, and a Lease as an operator leaves it that has stopped: where
+    /// there is none, the first one waits a whole term for whom it might have been taken from.
     pub(crate) async fn prepare(&self, namespaces: &[String]) -> anyhow::Result<()> {
         let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         self.send::<IgnoredAny>("POST", definitions, JSON, &crd::definition()).await?;
@@ -55,6 +56,14 @@ impl Api {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             self.send::<IgnoredAny>("POST", "/api/v1/namespaces", JSON, &namespace).await?;
         }
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        let lease = json!({
+            "apiVersion": LEASES.api_version(),
+            "kind": LEASES.kind,
+            "metadata": {"name": "smooth-operator"},
+            "spec": {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now, "leaseTransitions": 1},
+        });
+        self.send::<IgnoredAny>("POST", &LEASES.collection(Some("default")), JSON, &lease).await?;
         Ok(())
     }
 

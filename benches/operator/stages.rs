@@ -34,7 +34,7 @@ pub(crate) struct Story {
     pub(crate) restarted: Restarted,
     /// One change at a time.
     pub(crate) changed: Changed,
-    /// What the operator's informers hold at the end, by resource.
+    /// What the operator's informers hold, by resource.
     pub(crate) informed: Vec<(String, u64)>,
     /// What the playground has used for all of it.
     pub(crate) playground: Usage,
@@ -89,6 +89,7 @@ pub(crate) async fn story(servers: usize, load: &Load) -> anyhow::Result<Story> 
 
     println!("{servers} servers: making them");
     let (operator, _metrics) = start_operator(&kubeconfig.0)?;
+    operator.idle(QUIET).await?;
     let made = make(&api, &keys, &operator, &playground).await?;
     operator.stop().await.context("the operator")?;
 
@@ -98,11 +99,12 @@ pub(crate) async fn story(servers: usize, load: &Load) -> anyhow::Result<Story> 
     let (operator, metrics) = start_operator(&kubeconfig.0)?;
     let idle = operator.idle(QUIET).await?.duration_since(started);
     let restarted = Restarted { idle, writes: api.writes().await?, operator: operator.usage()? };
+    // Read when its memory was measured: the series of ten thousand servers are long.
+    let informed = informed(&metrics, servers).await?;
 
     println!("{servers} servers: changing {}, one at a time", load.changes.min(servers));
     api.forget().await?;
     let changed = change(&api, &keys[..load.changes.min(servers)], &operator).await?;
-    let informed = informed(&metrics).await?;
     operator.stop().await.context("the operator")?;
     Ok(Story { servers, made, restarted, changed, informed, playground: playground.usage()? })
 }
@@ -198,12 +200,19 @@ async fn settled_again(api: &Api) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads `smooth_operator_informer_objects`. Done last: the series of ten thousand servers are long.
-async fn informed(url: &str) -> anyhow::Result<Vec<(String, u64)>> {
+/// Asks the operator itself whether it has looked at every server, and how many objects it holds.
+async fn informed(url: &str, servers: usize) -> anyhow::Result<Vec<(String, u64)>> {
     let client: kube_client::Client = kube_client::Config::new(url.parse()?).try_into()?;
     let metrics = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await.context("metrics")?;
-    let lines = metrics.lines().filter_map(|line| line.strip_prefix("smooth_operator_informer_objects{resource=\""));
-    Ok(lines.filter_map(|line| line.split_once("\"} ")).filter_map(|(resource, value)| Some((resource.to_owned(), value.parse().ok()?))).collect())
+    let family = |name| metrics.lines().filter_map(move |line: &str| line.strip_prefix(name)?.split_once("} "));
+    let number = |text: &str| text.parse::<f64>().unwrap_or(0.0);
+    let reconciled: f64 = family("controller_runtime_reconcile_total{").map(|(_, value)| number(value)).sum();
+    if reconciled < servers as f64 {
+        bail!("the operator has nothing to do, and has looked at {reconciled} of {servers} servers");
+    }
+    let held = family("smooth_operator_informer_objects{");
+    let name = |labels: &str| labels.split('"').nth(1).unwrap_or_default().to_owned();
+    Ok(held.map(|(labels, value)| (name(labels), number(value) as u64)).collect())
 }
 
 /// A kubeconfig of this run's own; goes when it is dropped.

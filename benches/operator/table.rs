@@ -45,7 +45,9 @@ pub(crate) fn render(stories: &[Story], load: &Load) -> String {
     for (name, resource) in KINDS.into_iter().filter(|(name, _)| *name != "Lease") {
         table.row(&format!("writes per server: {name}"), |story| per(&story.made.writes, resource, story.servers));
     }
-    table.row("writes per server: other kinds", |story| format!("{:.2}", ratio(others(&story.made.writes), story.servers)));
+    table.row("writes per server: other kinds", |story| {
+        format!("{:.2}", ratio(others(&story.made.writes), story.servers))
+    });
     table.row("writes to the Lease", |story| count(&story.made.writes, "Lease"));
     table.usage("operator", |story| story.made.operator);
     table.usage("API server", |story| story.made.playground);
@@ -55,6 +57,13 @@ pub(crate) fn render(stories: &[Story], load: &Load) -> String {
     table.row("writes, without the Lease", |story| without_leases(&story.restarted.writes).to_string());
     table.row("writes to the Lease", |story| count(&story.restarted.writes, "Lease"));
     table.usage("operator", |story| story.restarted.operator);
+    let resources = stories.first().map(|story| story.informed.clone()).unwrap_or_default();
+    for (resource, _) in resources {
+        table.row(&format!("objects held: {resource}"), |story| {
+            let held = story.informed.iter().find(|(name, _)| *name == resource);
+            held.map_or_else(String::new, |(_, count)| thousands(*count))
+        });
+    }
 
     table.section("one image changed, one server after the other");
     table.row("changes", |story| story.changed.latencies.len().to_string());
@@ -69,14 +78,7 @@ pub(crate) fn render(stories: &[Story], load: &Load) -> String {
         format!("{:.2}", story.changed.cpu.as_secs_f64() * 1e3 / story.changed.latencies.len().max(1) as f64)
     });
 
-    table.section("at the end");
-    let resources = stories.first().map(|story| story.informed.clone()).unwrap_or_default();
-    for (resource, _) in resources {
-        table.row(&format!("objects held: {resource}"), |story| {
-            let held = story.informed.iter().find(|(name, _)| *name == resource);
-            held.map_or_else(String::new, |(_, count)| thousands(*count))
-        });
-    }
+    table.section("after all of it");
     table.usage("API server", |story| story.playground);
     table.text
 }

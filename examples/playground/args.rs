@@ -38,6 +38,7 @@ fn absolute(text: &str) -> std::io::Result<PathBuf> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 300ms, 2s or 1m"))?;
+    let span =
+        text.parse::<jiff::SignedDuration>().map_err(|_| format!("{text:?} is no time; write 300ms, 2s or 1m"))?;
     Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
 }

@@ -123,7 +123,10 @@ async fn play(args: &Args, playground: &Playground, samples: &Samples) -> anyhow
             bail!("the operator ended by itself");
         }
     };
-    println!("\nEnding: the operator first, then the API server.{}", if args.once { "" } else { " Ctrl-C again aborts." });
+    println!(
+        "\nEnding: the operator first, then the API server.{}",
+        if args.once { "" } else { " Ctrl-C again aborts." }
+    );
     let abort = tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(1);
@@ -141,7 +144,10 @@ async fn start(args: &Args) -> anyhow::Result<Playground> {
     let listen = SocketAddr::from(([127, 0, 0, 1], args.port));
     let options = Options { listen, ready_delay: args.ready_delay, ..Options::default() };
     Playground::start(options).await.with_context(|| {
-        format!("port {} can't be listened on; end what uses it, or choose another with --port (0 takes a free one)", args.port)
+        format!(
+            "port {} can't be listened on; end what uses it, or choose another with --port (0 takes a free one)",
+            args.port
+        )
     })
 }
 

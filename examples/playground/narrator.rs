@@ -38,7 +38,8 @@ impl Narrator {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let from = self.cluster.revision();
         let cursors = words::KINDS.map(|kind| self.cluster.watch(kind.resource, from));
-        let [Ok(mut servers), Ok(mut deployments), Ok(mut services), Ok(mut pods), Ok(mut secrets), Ok(mut events)] = cursors
+        let [Ok(mut servers), Ok(mut deployments), Ok(mut services), Ok(mut pods), Ok(mut secrets), Ok(mut events)] =
+            cursors
         else {
             return;
         };

@@ -20,7 +20,8 @@ impl Samples {
     /// Reads the `.yaml` files of a folder, in the order of their names.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         let place = folder.display();
-        let entries = std::fs::read_dir(folder).with_context(|| format!("{place}: no samples; name a folder with --samples"))?;
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("{place}: no samples; name a folder with --samples"))?;
         let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
         files.sort();
@@ -40,7 +41,8 @@ impl Samples {
     pub(crate) fn apply(&self, cluster: &Cluster, manager: &str) -> anyhow::Result<()> {
         for object in &self.0 {
             let what = format!("{} {}", text(object, "/kind"), text(object, "/metadata/name"));
-            let resource = resource(cluster, object).with_context(|| format!("{what}: the playground has no such kind"))?;
+            let resource =
+                resource(cluster, object).with_context(|| format!("{what}: the playground has no such kind"))?;
             cluster.apply(&resource, namespace(object), None, object, manager, true).context(what)?;
         }
         Ok(())
@@ -60,7 +62,10 @@ impl Samples {
                 if waiting.is_empty() {
                     return anyhow::Ok(());
                 }
-                changes.next().await?;
+                if changes.next().await.is_err() {
+                    // So much has happened meanwhile that the history begins later than where we stood.
+                    changes = cluster.watch(&MCPSERVERS.to_string(), cluster.revision())?;
+                }
             }
         };
         match timeout(limit, all_ready).await {
@@ -89,7 +94,8 @@ pub(crate) fn not_ready(server: &Value) -> Option<String> {
         return Some("nothing is said of it yet".to_owned());
     };
     let (reason, message) = (text(ready, "/reason"), text(ready, "/message"));
-    (ready["status"] != "True").then(|| if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") })
+    (ready["status"] != "True")
+        .then(|| if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") })
 }
 
 /// The resource that serves an object's kind, as the cluster calls it.
@@ -97,7 +103,9 @@ fn resource(cluster: &Cluster, object: &Value) -> Option<String> {
     let registry = cluster.registry();
     let (version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
     let mut served = registry.all();
-    served.find(|resource| resource.kind == kind && resource.api_version() == version).map(|found| found.group_resource())
+    served
+        .find(|resource| resource.kind == kind && resource.api_version() == version)
+        .map(|found| found.group_resource())
 }
 
 fn namespace(object: &Value) -> &str {

@@ -23,8 +23,20 @@ const DELETED: Option<&str> = Some("deleted");
 
 /// All kinds that are spoken of.
 pub(crate) const KINDS: [Words; 6] = [
-    Words { resource: "mcpservers.mcp.mcp.dev", short: "mcp", name: plain_name, say: &[server_spec, server_status], gone: DELETED },
-    Words { resource: "deployments.apps", short: "deployment", name: plain_name, say: &[deployment_spec, deployment_status], gone: DELETED },
+    Words {
+        resource: "mcpservers.mcp.mcp.dev",
+        short: "mcp",
+        name: plain_name,
+        say: &[server_spec, server_status],
+        gone: DELETED,
+    },
+    Words {
+        resource: "deployments.apps",
+        short: "deployment",
+        name: plain_name,
+        say: &[deployment_spec, deployment_status],
+        gone: DELETED,
+    },
     Words { resource: "services", short: "service", name: plain_name, say: &[service], gone: DELETED },
     Words { resource: "pods", short: "pod", name: plain_name, say: &[pod], gone: Some("gone") },
     Words { resource: "secrets", short: "secret", name: plain_name, say: &[secret], gone: DELETED },
@@ -68,7 +80,11 @@ fn deployment_status(deployment: &Value) -> Option<String> {
     let (ready, updated) = (number(deployment, "/status/readyReplicas"), number(deployment, "/status/updatedReplicas"));
     let all = number(deployment, "/status/replicas");
     let old = all - updated;
-    Some(if old > 0 { format!("{ready} of {wanted} pods ready, {old} still of before") } else { format!("{ready} of {wanted} pods ready") })
+    Some(if old > 0 {
+        format!("{ready} of {wanted} pods ready, {old} still of before")
+    } else {
+        format!("{ready} of {wanted} pods ready")
+    })
 }
 
 fn service(service: &Value) -> Option<String> {
@@ -77,7 +93,9 @@ fn service(service: &Value) -> Option<String> {
 }
 
 fn target(service: &Value) -> String {
-    service.pointer("/spec/ports/0/targetPort").map_or_else(String::new, |port| port.as_str().map_or_else(|| port.to_string(), str::to_owned))
+    service
+        .pointer("/spec/ports/0/targetPort")
+        .map_or_else(String::new, |port| port.as_str().map_or_else(|| port.to_string(), str::to_owned))
 }
 
 fn pod(pod: &Value) -> Option<String> {
@@ -104,7 +122,8 @@ fn pod(pod: &Value) -> Option<String> {
 
 fn unscheduled(pod: &Value) -> Option<String> {
     let conditions = pod.pointer("/status/conditions")?.as_array()?;
-    let refused = conditions.iter().find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")?;
+    let refused =
+        conditions.iter().find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")?;
     Some(format!("{}: {}", text(refused, "/reason"), text(refused, "/message")))
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
@@ -15,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Connection, Request, Target, connect};
 use crate::controller::Options;
 use crate::http::BindAddress;
+use crate::cli::Cli;
 use crate::leader_election::Timing as LeaseTiming;
+use crate::leader_election::config::InvalidTiming;
 use crate::manager::{self, Election, Settings};
 use crate::object::ObjectKey;
 use crate::telemetry::{LogFormat, init_logs};
@@ -110,15 +113,24 @@ pub struct RunArgs {
 ///
 /// One line for the person who asked.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    init_logs(args.log_format, &args.log_level).context("--log-level")?;
-    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period)?;
+    init_logs(args.log_format, &args.log_level).map_err(|error| usage(&format!("--log-level: {error}")))?;
+    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period);
+    let timing = timing.map_err(|InvalidTiming(violations)| {
+        let why: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        usage(&format!("--lease-duration, --renew-deadline and --retry-period don't go together: {}", why.join("; ")))
+    })?;
     let stop = stop_on_signal()?;
     let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     let connection = connect(&target).await?;
-    let version = greet(&connection).await?;
+    let Some(version) = stop.run_until_cancelled(greet(&connection)).await.transpose()? else { return Ok(()) };
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
     Ok(Box::pin(manager::run(&connection, settings, stop)).await?)
+}
+
+/// A mistake in the flags that shows only when they are seen together. It ends the program as the others do.
+fn usage(message: &str) -> anyhow::Error {
+    Cli::command().error(ErrorKind::ValueValidation, message).into()
 }
 
 /// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the

@@ -115,7 +115,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     let connection = connect(&target).await?;
-    let version = greet(&connection).await?;
+    let Some(version) = stop.run_until_cancelled(greet(&connection)).await.transpose()? else { return Ok(()) };
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
     Ok(Box::pin(manager::run(&connection, settings, stop)).await?)

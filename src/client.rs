@@ -170,17 +170,35 @@ impl Client {
             http = http.header(http::header::CONTENT_TYPE, content_type);
         }
         let http = http.body(Body::from(body)).map_err(|error| broken(&operation, error.into()))?;
+        let mut counted = self.metrics.as_ref().map(|metrics| Counted { metrics, method, started, code: None });
         let answer = self.transport.send(http).await;
-        let elapsed = started.elapsed();
-        match (&self.metrics, &answer) {
-            (Some(metrics), Ok(answer)) => metrics.answered(method.as_str(), answer.status().as_u16(), elapsed),
-            (Some(metrics), Err(_)) => metrics.failed(method.as_str(), elapsed),
-            (None, _) => {}
+        if let (Some(counted), Ok(answer)) = (&mut counted, &answer) {
+            counted.code = Some(answer.status().as_u16());
         }
+        drop(counted);
+        let elapsed = started.elapsed();
         let answer = answer.map_err(|error| broken(&operation, error.into()))?;
         let code = answer.status();
         tracing::debug!(%operation, code = code.as_u16(), ?elapsed, "asked the API server");
         if code.is_success() { Ok(answer.into_body()) } else { Err(refusal(operation, answer).await) }
+    }
+}
+
+/// Counts a request once, however it ends: answered, failed, or given up by whoever waited for it.
+struct Counted<'a> {
+    metrics: &'a ClientMetrics,
+    method: http::Method,
+    started: Instant,
+    code: Option<u16>,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let (method, elapsed) = (self.method.as_str(), self.started.elapsed());
+        match self.code {
+            Some(code) => self.metrics.answered(method, code, elapsed),
+            None => self.metrics.failed(method, elapsed),
+        }
     }
 }
 

@@ -162,7 +162,6 @@ impl<K: Object> Reflector<K> {
             Ok(stream) => stream,
             Err(error) => return self.refused(&error),
         };
-        self.content();
         let (opened, since, mut events) = (Instant::now(), self.machine.last().cloned(), 0);
         let ending = loop {
             let patience = if self.replacement.is_some() { self.timing.streaming_silence } else { self.timing.silence };
@@ -175,8 +174,11 @@ impl<K: Object> Reflector<K> {
                 }
                 Ok(Ok(None)) => break Ending::Clean,
                 Ok(Ok(Some(line))) => match self.line(&line) {
-                    Told::Event => events += 1,
-                    Told::Bookmark => {}
+                    Told::Event => {
+                        self.content();
+                        events += 1;
+                    }
+                    Told::Bookmark => self.content(),
                     Told::Pause(pause) => return pause,
                     Told::Unreadable => break Ending::Unreadable,
                 },
@@ -218,8 +220,14 @@ impl<K: Object> Reflector<K> {
             }
             Event::Error(status) => {
                 self.metrics.event("ERROR");
-                tracing::debug!(resource = %K::RESOURCE, %status, "the server ended the watch");
-                Told::Pause(self.machine.error_event(&status))
+                let pause = self.machine.error_event(&status);
+                match pause {
+                    Pause::None => tracing::debug!(resource = %K::RESOURCE, %status, "asking in another way"),
+                    Pause::Backoff(_) => {
+                        self.complain(&format!("the API server ended the watch: {status}; trying again"))
+                    }
+                }
+                Told::Pause(pause)
             }
         }
     }

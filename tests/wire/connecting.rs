@@ -131,14 +131,56 @@ async fn a_good_kubeconfig_says_where_it_leads_and_sends_nothing_yet() {
     assert_eq!((connection.server.as_str(), connection.namespace.as_str()), (server.url.as_str(), "prod"));
     assert!(server.was_asked_nothing_more());
     let client: Client = connection.client;
-    let get = Request::get(&DEPLOYMENTS, &ObjectKey::new("n", "web"));
     let answer = async {
         let asked = server.next().await;
         let headers = ["authorization", "accept", "user-agent"].map(|name| asked.header(name).to_owned());
         asked.json(200, &json!({})).await;
         headers
     };
-    let (sent, headers) = tokio::join!(client.send::<Value>(get), answer);
+    let (sent, headers) = tokio::join!(client.send::<Value>(get()), answer);
     sent.unwrap();
     assert_eq!(headers, ["Bearer t0ken", "application/json", concat!("smooth-operator/", env!("CARGO_PKG_VERSION"))]);
+}
+
+fn get() -> Request {
+    Request::get(&DEPLOYMENTS, &ObjectKey::new("n", "web"))
+}
+
+#[tokio::test]
+async fn a_login_plugin_is_asked_for_the_token_and_its_token_is_sent() {
+    let mut server = Server::start().await;
+    let says =
+        r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"fetched"}}"#;
+    let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "echo", "args": [says], "interactiveMode": "Never"}});
+    let file = written(&config(&json!({"server": server.url}), &exec).to_string());
+    let client = connect(&target(&file)).await.unwrap().client;
+    std::fs::remove_file(file).unwrap();
+    let answer = async {
+        let asked = server.next().await;
+        let token = asked.header("authorization").to_owned();
+        asked.json(200, &json!({})).await;
+        token
+    };
+    let (sent, token) = tokio::join!(client.send::<Value>(get()), answer);
+    sent.unwrap();
+    assert_eq!(token, "Bearer fetched");
+}
+
+/// Behind a proxy the connection is put together by the library, whose own clients repeat requests by themselves.
+#[tokio::test]
+async fn behind_a_proxy_no_request_is_repeated_either() {
+    let mut proxy = Server::start().await;
+    let cluster = json!({"server": "http://cluster.example:80", "proxy-url": proxy.url});
+    let file = written(&config(&cluster, &json!({})).to_string());
+    let client = connect(&target(&file)).await.unwrap().client;
+    std::fs::remove_file(file).unwrap();
+    let answer = async {
+        let connects = proxy.next().await;
+        assert_eq!((connects.method.as_str(), connects.path.as_str()), ("CONNECT", "cluster.example:80"));
+        connects.answer(200, &[], "").await;
+        proxy.next().await.answer(503, &[("retry-after", "0")], "").await;
+    };
+    let (sent, ()) = tokio::join!(client.send::<Value>(get()), answer);
+    assert_eq!(sent.unwrap_err().code(), 503);
+    assert!(proxy.was_asked_nothing_more());
 }

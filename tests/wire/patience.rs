@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use smooth_operator::client::{Client, Error, ListParams, Request, StreamError, WatchParams};
 use smooth_operator::object::{DEPLOYMENTS, ObjectKey, SECRETS};
+use smooth_operator::telemetry::Metrics;
 use tokio::net::TcpListener;
 
 use crate::fixture::client_of;
@@ -45,6 +46,29 @@ async fn an_answer_that_never_comes_is_an_error_that_says_so() {
     assert_eq!(listed.unwrap_err().to_string(), "list secrets in namespace n: no answer within 300ms");
     let (watched, ()) = tokio::join!(hurried.watch(watch()), async { server.next().await.hung_up().await });
     assert_eq!(watched.unwrap_err().to_string(), "watch secrets in all namespaces: no answer within 300ms");
+}
+
+/// A server that hangs was invisible: what was given up had neither an answer nor an error to be counted by.
+#[tokio::test]
+async fn every_request_is_counted_once_and_one_without_an_answer_as_an_error() {
+    let (mut server, client) = world().await;
+    let metrics = Metrics::new();
+    let measured = client.with_timeout(SHORT).measured_by(metrics.client("here"));
+    let (answered, ()) =
+        tokio::join!(measured.send::<Value>(get()), async { server.next().await.json(200, &json!({})).await });
+    answered.unwrap();
+    let (refused, ()) =
+        tokio::join!(measured.send::<Value>(get()), async { server.next().await.json(404, &json!({})).await });
+    refused.unwrap_err();
+    let (given_up, ()) = tokio::join!(measured.send::<Value>(get()), async { server.next().await.hung_up().await });
+    given_up.unwrap_err();
+    let (broken, ()) = tokio::join!(measured.send::<Value>(get()), async { drop(server.next().await) });
+    broken.unwrap_err();
+    let text = metrics.render().unwrap();
+    for (code, count) in [("200", 1), ("404", 1), ("<error>", 2)] {
+        let line = format!("rest_client_requests_total{{code=\"{code}\",method=\"GET\",host=\"here\"}} {count}");
+        assert!(text.lines().any(|rendered| rendered == line), "{line} in\n{text}");
+    }
 }
 
 #[tokio::test]

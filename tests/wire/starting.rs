@@ -219,6 +219,20 @@ async fn an_unreadable_item_of_a_list_is_kept_as_such_too() {
     assert_eq!(world.store.invalid(), 1);
 }
 
+/// A stream has no place for it: something may have been lost. In a list it is one item of many.
+#[tokio::test]
+async fn what_has_no_identity_makes_a_list_of_a_stream_and_is_passed_over_there() {
+    let logs = Logs::collect();
+    let mut world = World::of_things().await;
+    let mut stream = world.asked("stream").await.stream().await;
+    let nameless = json!({"metadata": {"namespace": "n"}, "size": 1});
+    stream.line(&added(&nameless)).await;
+    world.asked("list 500 since 0").await.json(200, &page(&[nameless, thing("a", 5)], 10, "")).await;
+    world.tells(&["+n/a@5 initial"]).await;
+    assert_eq!(logs.lines_with("has no identity and is passed over").len(), 1);
+    stream.hung_up().await;
+}
+
 #[tokio::test]
 async fn the_periodic_resync_tells_of_everything_again_and_asks_nothing() {
     let mut world = World::start(vec![None], unhurried(), |informer: &mut Informer<Thing>| {

@@ -119,15 +119,24 @@ async fn an_overloaded_server_that_speaks_plain_text_is_understood_too() {
     assert_eq!(logs.lines_with("429: Too many requests, please try again later.").len(), 1);
 }
 
+/// An accepted watch is no sign of health: each of these is accepted, and each is ended again with the same words.
 #[tokio::test]
-async fn trouble_on_the_stream_backs_off_and_watches_again_from_where_it_was() {
+async fn trouble_on_the_stream_backs_off_says_so_once_and_watches_again_from_where_it_was() {
+    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let mut stream = world.settled().await;
     let said = Instant::now();
     stream.line(&error(500, &json!({}))).await;
-    world.asked("watch since 10").await;
+    let mut stream = world.asked("watch since 10").await.stream().await;
     assert!(said.elapsed() >= Duration::from_millis(800), "{:?}", said.elapsed());
+    stream.line(&error(500, &json!({}))).await;
+    let mut stream = world.asked("watch since 10").await.stream().await;
     assert_eq!(world.holds(), ["n/a@5", "n/b@6"]);
+    assert_eq!(logs.lines_with("the API server ended the watch: 500: no; trying again").len(), 1);
+    assert!(logs.lines_with("answers again").is_empty());
+    stream.line(&modified(&thing("a", 11))).await;
+    world.tells(&["~n/a@11"]).await;
+    assert_eq!(logs.lines_with("answers again").len(), 1);
 }
 
 #[tokio::test]

@@ -97,7 +97,9 @@ async fn scaling_the_deployment_is_put_back() {
     let before = world.get(DEPLOYMENTS, "x").await;
     world.merge(DEPLOYMENTS, "x/scale", &json!({"spec": {"replicas": 7}})).await;
     let back = |deployment: &Value| {
-        deployment["spec"]["replicas"] == 3 && generation(deployment) == generation(&before) + 2 && rolled_out(deployment)
+        deployment["spec"]["replicas"] == 3
+            && generation(deployment) == generation(&before) + 2
+            && rolled_out(deployment)
     };
     world.until("it is back at the spec's number", DEPLOYMENTS, "x", back).await;
     world.told("DriftCorrected", "x").await;
@@ -149,7 +151,8 @@ async fn fields_of_ours_that_were_edited_by_hand_are_put_back() {
     let back = |service: &Value| service["spec"]["ports"] == json!([expected]);
     world.until("the port is back", SERVICES, "x", back).await;
 
-    let changed = world.merge(DEPLOYMENTS, "x", &json!({"metadata": {"labels": {"app.kubernetes.io/instance": null}}})).await;
+    let changed =
+        world.merge(DEPLOYMENTS, "x", &json!({"metadata": {"labels": {"app.kubernetes.io/instance": null}}})).await;
     assert!(changed["metadata"]["labels"]["app.kubernetes.io/instance"].is_null());
     let back = |deployment: &Value| deployment["metadata"]["labels"]["app.kubernetes.io/instance"] == "x";
     world.until("the label is back", DEPLOYMENTS, "x", back).await;

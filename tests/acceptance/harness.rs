@@ -92,10 +92,8 @@ impl World {
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         self.client.apply(&CRDS.path("", &name), &definition).await.unwrap();
         let path = objects::SERVERS.collection(&self.namespace);
-        eventually("the CRD is served", async || {
-            self.client.get(&path).await.map_err(|refused| refused.to_string())
-        })
-        .await;
+        eventually("the CRD is served", async || self.client.get(&path).await.map_err(|refused| refused.to_string()))
+            .await;
     }
 
     /// What only a playground can do.

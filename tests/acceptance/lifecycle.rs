@@ -122,9 +122,8 @@ async fn with_one_pod_of_two_missing_a_server_is_not_available() {
     world.delete(SECRETS, "token").await;
     let pods = world.list_of(PODS, "x").await;
     world.delete(PODS, name(&pods[0])).await;
-    let degraded = |server: &Value| {
-        server["status"]["phase"] == "Degraded" && server["status"]["availableReplicas"] == 1
-    };
+    let degraded =
+        |server: &Value| server["status"]["phase"] == "Degraded" && server["status"]["availableReplicas"] == 1;
     let server = world.until("one pod is missed", SERVERS, "x", degraded).await;
     assert_eq!(says(&server, "Available"), "False MinimumReplicasUnavailable");
     assert_eq!(server["status"]["url"], Value::Null);

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::World;
 use crate::harness::objects::{
-    CONFIG_MAPS, DEPLOYMENTS, Kind, PODS, SERVERS, SERVICES, condition, foreign_deployment, foreign_service, rolled_out, says,
-    uid,
+    CONFIG_MAPS, DEPLOYMENTS, Kind, PODS, SERVERS, SERVICES, condition, foreign_deployment, foreign_service,
+    rolled_out, says, uid,
 };
 
 /// Case 8.

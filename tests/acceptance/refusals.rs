@@ -86,7 +86,9 @@ async fn a_missing_permission_is_named_as_the_rule_to_add() {
         path => {
             let resource = path.rsplit('/').next().unwrap_or_default();
             let user = "system:serviceaccount:smooth-operator-system:smooth-operator";
-            let message = format!("{resource} is forbidden: User \"{user}\" cannot list resource \"{resource}\" at the cluster scope");
+            let message = format!(
+                "{resource} is forbidden: User \"{user}\" cannot list resource \"{resource}\" at the cluster scope"
+            );
             (403, status(403, "Forbidden", &message))
         }
     })

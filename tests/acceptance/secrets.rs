@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::World;
 use crate::harness::objects::{
-    DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, SECRETS, SERVERS, SERVICES, condition, container, generation, rolled_out, says, secret,
-    uid, version,
+    DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, SECRETS, SERVERS, SERVICES, condition, container, generation, rolled_out,
+    says, secret, uid, version,
 };
 
 /// Case 10.
@@ -121,7 +121,8 @@ async fn a_shared_secret_rolls_exactly_those_who_share_it() {
     for name in ["shared", "private"] {
         world.create(SECRETS, &secret(name, "1")).await;
     }
-    let secrets = [("one", json!("shared")), ("two", json!("shared")), ("three", json!("private")), ("four", Value::Null)];
+    let secrets =
+        [("one", json!("shared")), ("two", json!("shared")), ("three", json!("private")), ("four", Value::Null)];
     for (name, secret) in &secrets {
         world.create_server(name, json!({"secretName": secret})).await;
     }

@@ -32,9 +32,11 @@ async fn a_stop_amid_a_thousand_reconciles_leaves_nothing_half_done_and_the_next
     let made = names(&world, DEPLOYMENTS).await;
     assert!(made.len() < MANY, "it stopped in the midst of nothing");
     assert_eq!(made, names(&world, SERVICES).await, "half of a server was made");
-    let unreported = world.list(SERVERS).await.into_iter().filter(|server| {
-        made.contains(name(server)) && server["status"]["phase"] == Value::Null
-    });
+    let unreported = world
+        .list(SERVERS)
+        .await
+        .into_iter()
+        .filter(|server| made.contains(name(server)) && server["status"]["phase"] == Value::Null);
     // A status may wait for the Deployment's controller to speak first; what is in flight waits for nobody.
     println!("{} of {MANY} were made, {} of them are not reported on yet", made.len(), unreported.count());
 

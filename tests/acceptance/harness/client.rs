@@ -71,7 +71,8 @@ impl Client {
             bytes = serde_json::to_vec(value).unwrap();
         }
         let unreachable = |error: &dyn fmt::Display| Refused { code: 0, body: error.to_string() };
-        let answer = self.0.send(request.body(Body::from(bytes)).unwrap()).await.map_err(|error| unreachable(&error))?;
+        let answer =
+            self.0.send(request.body(Body::from(bytes)).unwrap()).await.map_err(|error| unreachable(&error))?;
         let code = answer.status();
         let body = answer.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
         if !code.is_success() {
@@ -156,7 +157,10 @@ impl Place {
     /// Waits until an Event of this reason was published about the object of this name.
     pub(crate) async fn told(&self, reason: &str, about: &str) {
         eventually(&format!("an Event {reason} about {about}"), async || match self.events(reason, about).await {
-            0 => Err(format!("{:#?}", self.list(EVENTS).await.iter().map(|event| event["reason"].clone()).collect::<Vec<_>>())),
+            0 => Err(format!(
+                "{:#?}",
+                self.list(EVENTS).await.iter().map(|event| event["reason"].clone()).collect::<Vec<_>>()
+            )),
             _ => Ok(()),
         })
         .await;

@@ -53,12 +53,17 @@ impl Operator {
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let ended = timeout(PATIENCE, &mut self.task).await.expect("the operator stops within its time");
-        ended.expect("the operator does not panic").expect("an operator that is asked to stop does so without an error");
+        ended
+            .expect("the operator does not panic")
+            .expect("an operator that is asked to stop does so without an error");
     }
 
     /// Everything it measures, as Prometheus would read it.
     pub(crate) async fn metrics(&self) -> String {
-        eventually("the operator serves its metrics", async || scrape(&self.metrics).await.map_err(|error| error.to_string())).await
+        eventually("the operator serves its metrics", async || {
+            scrape(&self.metrics).await.map_err(|error| error.to_string())
+        })
+        .await
     }
 
     /// The sum of all series of this name whose labels contain `label`.
@@ -81,7 +86,8 @@ impl Operator {
     pub(crate) async fn has_reconciled(&self, at_least: f64) {
         eventually(&format!("{at_least} reconciles are done"), async || {
             let done = self.reconciles().await;
-            let left = self.metric("controller_runtime_active_workers", "").await + self.metric("workqueue_depth", "").await;
+            let left =
+                self.metric("controller_runtime_active_workers", "").await + self.metric("workqueue_depth", "").await;
             if done >= at_least && left < 0.5 { Ok(()) } else { Err(format!("{done} are, {left} are not")) }
         })
         .await;

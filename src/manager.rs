@@ -138,7 +138,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
         let gauge = Box::new(move |leading| gauge.leading(leading));
         let random = StdRng::from_rng(&mut seeds);
         let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random);
-        lead(elector, lease, work, &stop).await
+        Box::pin(lead(elector, lease, work, &stop)).await
     };
     let ended = tokio::select! {
         ended = Box::pin(working) => ended,

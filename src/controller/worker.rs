@@ -122,7 +122,7 @@ where
             Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will look again"),
             Outcome::Transient(error) => warn!(%error, failures, "reconcile failed, will be retried"),
             Outcome::Busy(error, wait) => {
-                warn!(%error, ?wait, "reconcile failed, will be retried when the server allows")
+                warn!(%error, ?wait, "reconcile failed, will be retried when the server allows");
             }
             Outcome::Permanent(error) => warn!(%error, "reconcile failed, waiting for the object to change"),
             Outcome::Panic(panic) => error!(%panic, failures, "reconcile panicked, will be retried"),

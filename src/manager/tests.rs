@@ -117,7 +117,7 @@ async fn a_follower_that_is_stopped_waits_for_the_end_of_its_reflectors() {
     let joined = joined_at_the_end(&mut work);
     let following = tokio::spawn({
         let stop = stop.clone();
-        async move { lead(elector(Lone::held_by("another")), lease(), work, &stop).await }
+        async move { Box::pin(lead(elector(Lone::held_by("another")), lease(), work, &stop)).await }
     });
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(!following.is_finished());
@@ -133,7 +133,7 @@ async fn a_reflector_that_breaks_down_ends_the_operator_whether_it_leads_or_not(
         work.reflectors.spawn(tokio::time::sleep(Duration::from_secs(60)));
         let joined = joined_at_the_end(&mut work);
         let api = Lone::held_by(if leads { "" } else { "another" });
-        let ended = lead(elector(api.clone()), lease(), work, &stop).await;
+        let ended = Box::pin(lead(elector(api.clone()), lease(), work, &stop)).await;
         assert!(matches!(ended, Err(Error::BrokenDown)), "{ended:?}");
         assert_eq!((joined.load(Ordering::Relaxed), api.is_free()), (leads, leads), "who leads tidies up");
     }

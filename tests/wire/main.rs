@@ -28,4 +28,5 @@ mod recordings;
 mod sharing;
 mod starting;
 mod streams;
+mod triggers;
 mod watching;

@@ -74,7 +74,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     introduce(&args, &server);
     apply_samples(&cluster, &args.samples)?;
     let ended = if args.once {
-        timeout(Duration::from_secs(30), all_ready(&cluster)).await.context("the samples are not Ready after 30 seconds")
+        timeout(Duration::from_secs(30), all_ready(&cluster))
+            .await
+            .context("the samples are not Ready after 30 seconds")
     } else {
         suggest();
         tokio::signal::ctrl_c().await.context("Ctrl-C can't be caught")
@@ -137,8 +139,9 @@ async fn operate(args: &Args, stop: CancellationToken) -> anyhow::Result<JoinHan
 /// What `kubectl apply -f config/samples/` does.
 fn apply_samples(cluster: &Cluster, directory: &Path) -> anyhow::Result<()> {
     let place = directory.display();
-    let entries = std::fs::read_dir(directory)
-        .with_context(|| format!("no samples in {place}; run this from the top of the repository, or say where with --samples"))?;
+    let entries = std::fs::read_dir(directory).with_context(|| {
+        format!("no samples in {place}; run this from the top of the repository, or say where with --samples")
+    })?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "yaml")) {

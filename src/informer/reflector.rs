@@ -576,7 +576,7 @@ mod tests {
     fn a_server_that_forgets_at_once_what_it_lists_is_not_asked_in_a_hot_loop() {
         let mut machine = watching("40");
         let mut expires = |moves: Option<&str>| {
-            for version in moves {
+            if let Some(version) = moves {
                 machine.advance(&version.into()).unwrap();
             }
             let pause = machine.error_event(&status(410, ""));

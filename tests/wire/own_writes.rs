@@ -20,6 +20,10 @@ fn deployment(version: u64) -> Value {
     })
 }
 
+fn empty<K: Object>() -> std::sync::Arc<smooth_operator::informer::Store<K>> {
+    Informer::new(vec![None], vec![], Timing::default()).store()
+}
+
 /// The stores of an operator of which only the Deployments are watched, settled at 10.
 async fn world() -> (World<Deployment>, crate::scripted::Stream, Stores) {
     let mut world = World::<Deployment>::start(vec![None], unhurried(), |_| {}).await;
@@ -27,9 +31,6 @@ async fn world() -> (World<Deployment>, crate::scripted::Stream, Stores) {
     stream.line(&added(&deployment(5))).await;
     stream.line(&initial_end(10)).await;
     world.synced.wait().await;
-    fn empty<K: Object>() -> std::sync::Arc<smooth_operator::informer::Store<K>> {
-        Informer::new(vec![None], vec![], Timing::default()).store()
-    }
     let stores = Stores { servers: empty(), deployments: world.store.clone(), services: empty(), secrets: empty() };
     (world, stream, stores)
 }

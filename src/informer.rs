@@ -25,7 +25,7 @@
 //!                                                     └── anybody reads, at any time
 //! ```
 //!
-//! - The [reflector](reflector) keeps one list-and-watch going for ever. What to ask next is decided by a pure state machine.
+//! - The [reflector] keeps one list-and-watch going for ever. What to ask next is decided by a pure state machine.
 //! - The [store] is changed first, then the handlers are told, with the old state and the new one. After a relist they are
 //!   told the *difference*, deletions included.
 //! - A handler turns a [`Change`] into keys and puts them into a queue that swallows duplicates, so it never waits

@@ -11,9 +11,12 @@ use smooth_operator::cli::Cli;
 async fn main() -> ExitCode {
     match Cli::parse().command.execute().await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("smooth-operator: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(usage) => usage.exit(),
+            Err(error) => {
+                eprintln!("smooth-operator: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }

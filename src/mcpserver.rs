@@ -22,7 +22,7 @@
 //!  Observed ──► Verdict ──► Children ──► Applied ──► Status, written if it says something new
 //! ```
 //!
-//! Each step takes what the one before it made, so the order can't be mistaken: an [`Applied`](apply::Applied) comes
+//! Each step takes what the one before it made, so the order can't be mistaken: an [`Applied`] comes
 //! only from `apply`, which takes a [`Wanted`](validate::Wanted), which comes only from `validate`.
 //! Only `apply` and the last line of the reconcile write; all else can be tested without a cluster.
 //!

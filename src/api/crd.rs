@@ -3,7 +3,7 @@
 //! A schema that the API server takes is stricter than what JSON Schema allows: *structural*, with every field's type in
 //! its place, no references, no `oneOf` that adds fields
 //! ([structural schemas](https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema)).
-//! `schemars` derives the JSON Schema, and [`Structural`] turns it into that form.
+//! `schemars` derives the JSON Schema, and `Structural` below turns it into that form.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};

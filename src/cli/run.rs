@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::Cli;
 use crate::client::{Connection, Request, Target, connect};
 use crate::controller::Options;
 use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
+use crate::leader_election::config::InvalidTiming;
 use crate::manager::{self, Election, Settings};
 use crate::object::ObjectKey;
 use crate::telemetry::{LogFormat, init_logs};
@@ -89,6 +92,7 @@ pub struct RunArgs {
         value_name = "LEVEL",
         default_value = "info",
         env = "SMOOTH_OPERATOR_LOG_LEVEL",
+        value_parser = log_filter,
         help_heading = "Logging"
     )]
     log_level: String,
@@ -110,8 +114,12 @@ pub struct RunArgs {
 ///
 /// One line for the person who asked.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    init_logs(args.log_format, &args.log_level).context("--log-level")?;
-    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period)?;
+    init_logs(args.log_format, &args.log_level).map_err(|error| usage(&format!("--log-level: {error}")))?;
+    let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period);
+    let timing = timing.map_err(|InvalidTiming(violations)| {
+        let why: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        usage(&format!("--lease-duration, --renew-deadline and --retry-period don't go together: {}", why.join("; ")))
+    })?;
     let stop = stop_on_signal()?;
     let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     let connection = connect(&target).await?;
@@ -119,6 +127,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
     Ok(Box::pin(manager::run(&connection, settings, stop)).await?)
+}
+
+/// A mistake in the flags that shows only when they are seen together. It ends the program as the others do.
+fn usage(message: &str) -> anyhow::Error {
+    Cli::command().error(ErrorKind::ValueValidation, message).into()
 }
 
 /// Asks for the version: the first request, so that a cluster which can't be reached is known at once, and not from the
@@ -193,6 +206,17 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
 fn workers(text: &str) -> Result<NonZeroU16, String> {
     let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= 1000);
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
+}
+
+/// A level, or `module=level`, separated by commas. The filter would take any other word as the name of a module, and
+/// `--log-level verbose` would then log nothing at all.
+fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
+    match text.split(',').find(|part| !known(part)) {
+        None => Ok(text.to_owned()),
+        Some(part) => Err(format!("{part:?} is no level; write {}, or module=level", LEVELS.join(", "))),
+    }
 }
 
 /// A DNS label, as namespaces have to be.

@@ -370,7 +370,8 @@ fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
 fn explain(error: &Error, resource: Resource) -> String {
     match error.code() {
         404 => format!(
-            "the API server does not serve {resource} (yet): install the CRD with `make install`; waiting for it"
+            "the API server does not serve {resource} (yet): install the CRD with \
+             `smooth-operator crd | kubectl apply -f -` (or `make install`); waiting for it"
         ),
         _ => format!("{error}; trying again"),
     }

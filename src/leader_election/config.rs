@@ -137,15 +137,14 @@ impl fmt::Display for InvalidTiming {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The Lease counts in whole seconds.
-    #[error("leader election: the lease duration must be whole seconds, at least one, and is {lease_duration:?}")]
+    #[error("--lease-duration must be whole seconds, at least one, and is {lease_duration:?}")]
     NoWholeSeconds {
         /// What was given.
         lease_duration: Duration,
     },
     /// The leader would still be trying when the next one starts.
     #[error(
-        "leader election: the renew deadline of {renew_deadline:?} must be shorter than the lease duration of \
-         {lease_duration:?} less a margin of {margin:?}"
+        "--renew-deadline {renew_deadline:?} must be shorter than --lease-duration {lease_duration:?} less a margin of {margin:?}"
     )]
     RenewsTooLong {
         /// What was given.
@@ -156,13 +155,10 @@ pub enum Violation {
         margin: Duration,
     },
     /// The leader would renew in a hot loop.
-    #[error("leader election: the retry period must be longer than zero")]
+    #[error("--retry-period must be longer than zero")]
     NoPause,
     /// One failure would cost the Lease.
-    #[error(
-        "leader election: the renew deadline of {renew_deadline:?} must be longer than 1.2 times the retry period of \
-         {retry_period:?}"
-    )]
+    #[error("--renew-deadline {renew_deadline:?} must be longer than 1.2 times --retry-period {retry_period:?}")]
     RetriesTooSeldom {
         /// What was given.
         renew_deadline: Duration,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::build::{Children, Desired};
@@ -13,7 +13,7 @@ use super::observe::Observed;
 use super::validate::{Slot, Wanted};
 use crate::client::{Client, Error, Request};
 use crate::object::{Object, ObjectKey, Uid};
-use crate::watch::Status;
+use crate::watch::{Status, StatusCause};
 
 /// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one.
 #[derive(Debug)]
@@ -165,12 +165,17 @@ async fn put<K: Object>(
     if let Some(refused) = memory.refused(key, &desired.hash, of, Instant::now()) {
         return Ok(Err(refused));
     }
-    let request = request::<K>(key, write, &desired.object);
-    let operation = request.operation.clone();
-    match client.send::<Box<RawValue>>(request).await {
-        Ok(answer) => {
-            let object = K::decode(answer.get())
-                .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
+    let mut answer = send::<K>(client, key, write, &desired.object).await;
+    if let (Err(Error::Api { status, .. }), Some(uid)) = (&answer, of)
+        && is_of_a_strangers_port(status)
+    {
+        answer = match client.send::<Box<RawValue>>(take_back_ports::<K>(key, uid, &desired.object)).await {
+            Ok(_taken_back) => send::<K>(client, key, write, &desired.object).await,
+            Err(error) => Err(error),
+        };
+    }
+    match answer {
+        Ok(object) => {
             memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
             Ok(Ok(object))
         }
@@ -186,6 +191,29 @@ async fn put<K: Object>(
         }
         Err(error) => Err(error),
     }
+}
+
+async fn send<K: Object>(client: &Client, key: &ObjectKey, write: &Write, object: &Value) -> Result<K, Error> {
+    let request = request::<K>(key, write, object);
+    let operation = request.operation.clone();
+    let answer = client.send::<Box<RawValue>>(request).await?;
+    K::decode(answer.get()).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+}
+
+/// Whether an apply was refused because of a port that somebody else has put into a Service.
+///
+/// An apply finds the items of `spec.ports` by their number. Somebody who changes the number of ours has thereby removed our
+/// port and added one of their own, which bears our port's name; ours can't be added beside it.
+fn is_of_a_strangers_port(status: &Status) -> bool {
+    let duplicate =
+        |cause: &StatusCause| cause.reason == "FieldValueDuplicate" && cause.field.starts_with("spec.ports");
+    status.code == 422 && status.details.iter().flat_map(|details| &details.causes).any(duplicate)
+}
+
+/// Makes the list of ports what is wanted, whole: what an apply can't do.
+fn take_back_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
+    let patch = json!({"metadata": {"uid": uid.as_str()}, "spec": {"ports": object["spec"]["ports"]}});
+    Request::merge_patch(&K::RESOURCE, key, &patch)
 }
 
 /// Whether the API server or a policy says no to the wish itself. The code of a policy's no is its author's choice;

@@ -29,7 +29,7 @@
 //! # What it does not promise
 //!
 //! It presumes that the API server stores what we send as we send it. A quantity of `0.5` comes back as `500m`, and would
-//! differ for ever: [`build`](super::build) must send canonical forms, and name the keys of list items (a port's `protocol`).
+//! differ for ever: [`build`](mod@super::build) must send canonical forms, and name the keys of list items (a port's `protocol`).
 
 use std::fmt;
 

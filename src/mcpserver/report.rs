@@ -193,16 +193,20 @@ impl View<'_> {
         }
     }
 
-    /// Every pod is there and of the current template, and all of them have been available at least once since the spec
-    /// changed: a pod that fails later is not a rollout.
+    /// Every pod is of the current template, and all of them have been available at least once since the spec changed: a
+    /// pod that is lost later is not a rollout, though for a moment there is one pod less. The Deployment's own word
+    /// counts, too: one that was made again has no pods of an older template either, and is rolling out all the same.
     fn is_complete(&self) -> bool {
         let Some(Deployment { status, .. }) = self.deployment else { return false };
-        let here = status.updated_replicas == self.wants() && status.replicas == self.wants();
+        if status.updated_replicas != status.replicas {
+            return false;
+        }
         let before = self.observed.server.status.as_ref().and_then(|status| status.condition(PROGRESSING));
         let generation = Some(self.observed.server.meta.generation);
         let was_complete =
             before.is_some_and(|before| before.reason == "Complete" && before.observed_generation == generation);
-        here && (status.available_replicas >= self.wants() || was_complete)
+        let still = status.condition("Progressing").is_some_and(|found| found.reason == "NewReplicaSetAvailable");
+        (status.replicas == self.wants() && status.available_replicas >= self.wants()) || (was_complete && still)
     }
 
     /// Ready says what the first condition says that is not as it should be.

@@ -18,7 +18,7 @@ use crate::object::ResourceVersion;
 /// The order of the envelope's fields is not the same for all kinds: built-in ones put `metadata` before
 /// `items`, custom resources after.
 ///
-/// Invariant: `item` is empty unless `place` is [`Place::Item`].
+/// Invariant: `item` is empty unless `place` is `Place::Item`.
 #[derive(Debug)]
 pub struct ListSplitter {
     place: Place,

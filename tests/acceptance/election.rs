@@ -21,9 +21,9 @@ const SLACK: Duration = Duration::from_secs(2);
 /// Two instances, of which the first leads and the second knows of it.
 async fn two(world: &World) -> (Process, Process) {
     let first = world.process(&QUICK_ELECTION);
-    first.says("leading").await;
+    first.says(": leading ").await;
     let second = world.process(&QUICK_ELECTION);
-    second.says("led by").await;
+    second.says("the lease is held by").await;
     (first, second)
 }
 
@@ -62,7 +62,7 @@ async fn when_the_leader_stops_in_order_the_other_acts_within_a_retry_period() {
     let ended = first.ends().await;
     let released = Instant::now();
     assert!(ended.status.success(), "{ended:?}");
-    second.says("leading").await;
+    second.says(": leading ").await;
     let took = released.elapsed();
     assert!(took < RETRY_PERIOD + SLACK, "it leads after {took:?} only");
     world.create_server("x", json!({"replicas": 0})).await;
@@ -77,7 +77,7 @@ async fn when_the_leader_stops_in_order_the_other_acts_within_a_retry_period() {
 async fn a_leader_that_sees_another_holder_ends_at_once_and_says_why() {
     let world = World::start().await;
     let first = world.process(&QUICK_ELECTION);
-    first.says("leading").await;
+    first.says(": leading ").await;
     let spec = json!({"holderIdentity": "thief", "leaseDurationSeconds": 3600});
     world.merge(LEASES, LEASE, &json!({"spec": spec})).await;
     let ended = first.ends().await;
@@ -98,9 +98,9 @@ async fn a_leader_that_is_cut_off_ends_before_the_other_may_act() {
         command.args(QUICK_ELECTION);
         command
     });
-    first.says("leading").await;
+    first.says(": leading ").await;
     let second = world.process(&QUICK_ELECTION);
-    second.says("led by").await;
+    second.says("the lease is held by").await;
 
     line.go_dead();
     let dead = Instant::now();
@@ -109,7 +109,7 @@ async fn a_leader_that_is_cut_off_ends_before_the_other_may_act() {
     assert!(ended.output.contains("leadership of "), "{}", ended.output);
     // It stops writing at its deadline; the process may take a moment to be gone.
     assert!(dead.elapsed() < LEASE_DURATION + SLACK, "it lived on for {:?}", dead.elapsed());
-    second.says("leading").await;
+    second.says(": leading ").await;
     world.create_server("x", json!({"replicas": 0})).await;
     world.until_ready("x").await;
 }
@@ -144,7 +144,7 @@ async fn a_follower_knows_the_whole_state_before_it_leads() {
         if full == 4 { Ok(()) } else { Err(output) }
     })
     .await;
-    assert!(!second.output().contains("leading"));
+    assert!(!second.output().contains(": leading "));
     let _ = world.get(SERVERS, "x").await;
 }
 

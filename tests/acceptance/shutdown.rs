@@ -65,7 +65,7 @@ async fn a_second_signal_does_not_wait() {
     let mut command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", "0", "--leader-elect"]);
     command.arg("--kubeconfig").arg(&line.kubeconfig).args(["--lease-namespace", &world.namespace]);
     let operator = Process::start(command);
-    operator.says("leading").await;
+    operator.says(": leading ").await;
     operator.says("working").await;
     line.go_dead();
     operator.signal("TERM").await;

@@ -91,7 +91,7 @@ async fn a_server_that_was_made_anew_in_a_gap_is_another_one() {
     in_a_gap(&world, |levers| {
         delete(levers, "mcpservers.mcp.mcp.dev", &world, "x");
         let again = crate::harness::objects::server("x", json!({"replicas": 2}));
-        levers.create("mcpservers", &world.namespace, again, "stranger").unwrap();
+        levers.create("mcpservers.mcp.mcp.dev", &world.namespace, again, "stranger").unwrap();
     });
     has_relisted(&operator, "mcpservers").await;
     let server = world.until_ready("x").await;

@@ -54,11 +54,15 @@ fn nothing_is_claimed_empty_for_that_would_claim_what_others_put_in() {
         match value {
             Value::Object(members) => {
                 assert!(!members.is_empty(), "{path} is empty");
-                members.iter().for_each(|(name, member)| no_empty(&format!("{path}.{name}"), member));
+                for (name, member) in members {
+                    no_empty(&format!("{path}.{name}"), member);
+                }
             }
             Value::Array(items) => {
                 assert!(!items.is_empty(), "{path} is empty");
-                items.iter().for_each(|item| no_empty(&format!("{path}[]"), item));
+                for item in items {
+                    no_empty(&format!("{path}[]"), item);
+                }
             }
             Value::Null => panic!("{path} is null"),
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {}

@@ -211,7 +211,7 @@ impl<K: Object> Reflector<K> {
                 match pause {
                     Pause::None => tracing::debug!(resource = %K::RESOURCE, %status, "asking in another way"),
                     Pause::Backoff(_) => {
-                        self.complain(&format!("the API server ended the watch: {status}; trying again"))
+                        self.complain(&format!("the API server ended the watch: {status}; trying again"));
                     }
                 }
                 Told::Pause(pause)

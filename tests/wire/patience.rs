@@ -105,9 +105,9 @@ async fn a_stream_that_is_cut_is_not_mistaken_for_one_that_ended() {
     for reset in [false, true] {
         let (watched, stream) = tokio::join!(client.watch(watch()), async { server.next().await.stream().await });
         if reset {
-            stream.reset()
+            stream.reset();
         } else {
-            stream.cut()
+            stream.cut();
         }
         let error = watched.unwrap().next_line().await.unwrap_err();
         assert!(matches!(error, StreamError::Broken(_)), "{error}");
@@ -138,7 +138,7 @@ async fn no_code_makes_the_client_ask_again_by_itself() {
     let (mut server, client) = world().await;
     for code in [429, 500, 502, 503, 504] {
         let (sent, ()) = tokio::join!(client.send::<Value>(get()), async {
-            server.next().await.answer(code, &[("retry-after", "0")], "").await
+            server.next().await.answer(code, &[("retry-after", "0")], "").await;
         });
         assert_eq!(sent.unwrap_err().code(), code);
         assert!(server.was_asked_nothing_more());
@@ -158,7 +158,7 @@ async fn an_answer_that_is_no_json_says_so_and_for_what() {
     );
     let half = page(&[thing("a", 5)], 10, "").to_string();
     let (listed, ()) = tokio::join!(client.list(list(), |_| {}), async {
-        server.next().await.answer(200, &[], half.split_at(90).0).await
+        server.next().await.answer(200, &[], half.split_at(90).0).await;
     });
     assert_eq!(
         listed.unwrap_err().to_string(),

@@ -62,7 +62,7 @@ pub struct MCPServer {
     #[serde(rename = "metadata")]
     pub meta: Meta,
     /// What is wanted; or what makes it unreadable, the field and the value as far as the decoder can tell.
-    #[serde(deserialize_with = "readable")]
+    #[serde(default = "absent", deserialize_with = "readable")]
     pub spec: Result<MCPServerSpec, String>,
     /// What this operator last said about it.
     #[serde(default, deserialize_with = "lenient")]
@@ -85,6 +85,11 @@ impl Object for MCPServer {
 fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<MCPServerSpec, String>, D::Error> {
     let text = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(text.get()).map_err(|error| error.to_string()))
+}
+
+/// So is one that isn't there.
+fn absent() -> Result<MCPServerSpec, String> {
+    Err("it is missing".to_owned())
 }
 
 /// A status that this version can't read is as good as none: it is ours, and is written anew. It must not make the
@@ -120,6 +125,25 @@ mod tests {
         .unwrap();
         assert!(server.spec.unwrap_err().starts_with(r#"invalid type: string "http", expected i32"#));
         assert_eq!(server.meta.key.name(), "b");
+    }
+
+    #[test]
+    fn a_server_without_a_spec_is_kept_to_be_told_so() {
+        let server = MCPServer::decode(r#"{"metadata":{"namespace":"a","name":"b","uid":"u","resourceVersion":"1"}}"#);
+        assert_eq!(server.unwrap().spec, Err("it is missing".to_owned()));
+    }
+
+    /// The condition of another manager passed the schema, no such day exists, and the operator wrote its status without end.
+    #[test]
+    fn a_condition_that_can_not_be_read_does_not_make_the_others_unreadable() {
+        let condition = |of: &str, time: &str| json!({"type": of, "status": "True", "reason": "R", "message": "", "lastTransitionTime": time});
+        let status = json!({
+            "observedGeneration": 3,
+            "conditions": [condition("Ready", "2026-11-22T20:00:00Z"), condition("example.com/Odd", "2026-02-30T20:00:00Z")],
+        });
+        let status: MCPServerStatus = serde_json::from_value(status).unwrap();
+        assert_eq!(status.observed_generation, 3);
+        assert_eq!(status.conditions.iter().map(|found| found.condition_type.as_str()).collect::<Vec<_>>(), ["Ready"]);
     }
 
     #[test]

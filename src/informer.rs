@@ -106,9 +106,9 @@ impl<K: Object> Informer<K> {
     }
 
     /// Tells the handlers of every object again, every `period` or up to half of it later. Nothing here needs it to be correct:
-    /// it is a net under mistakes of which we know nothing.
+    /// it is a net under mistakes of which we know nothing. Zero is never.
     pub fn resync_every(&mut self, period: Duration) {
-        self.resync = Some(period);
+        self.resync = Some(period).filter(|period| !period.is_zero());
     }
 
     /// When it has synced.

@@ -51,6 +51,8 @@ mod testing;
 pub mod triggers;
 pub mod validate;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -62,9 +64,9 @@ use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
-use apply::{Done, Why, apply};
+use apply::{Applied, Done, Why, apply};
 use build::build;
-use memory::{Memory, Written};
+use memory::{Memory, Refused, Written};
 use observe::{Observed, Stores, observe};
 use report::{Outcome, Urgency, report, urgency};
 use validate::{Verdict, validate};
@@ -83,7 +85,7 @@ pub struct Reconciler {
 
 impl Reconcile<ObjectKey> for Reconciler {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, controller::Error> {
-        self.six_steps(key).await.map_err(controller::Error::transient)
+        self.six_steps(key).await.map_err(judge)
     }
 }
 
@@ -97,14 +99,15 @@ impl Reconciler {
             self.forget(key);
             return Ok(Action::Done);
         };
-        let applied = match validate(&observed) {
+        let (applied, written) = match validate(&observed) {
             Verdict::HandsOff(why) => return self.say(&observed, &Outcome::HandsOff(&why)).await,
             Verdict::Wanted(wanted) => {
                 let children = build(&observed.server, &wanted).map_err(|source| unbuildable(key, source))?;
-                apply(&self.client, &self.memory, &observed, &wanted, &children).await?
+                apply(&self.client, &self.memory, &observed, &wanted, &children).await
             }
         };
         self.tell(&observed, &applied.done);
+        written?;
         self.say(&observed, &Outcome::Applied(&applied)).await
     }
 
@@ -130,7 +133,7 @@ impl Reconciler {
                 self.write_status(server, &status).await?;
             }
         }
-        Ok(Action::Done)
+        Ok(next(outcome, Instant::now()))
     }
 
     async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
@@ -174,6 +177,16 @@ impl Reconciler {
     }
 }
 
+/// Whoever is asked too much says when to come back. Not at once, in any case, and not in an hour.
+fn judge(error: Error) -> controller::Error {
+    const SOONEST: Duration = Duration::from_secs(1);
+    const LATEST: Duration = Duration::from_secs(5 * 60);
+    match error.retry_after() {
+        Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
+        None => controller::Error::transient(error),
+    }
+}
+
 /// The whole status, as server-side apply wants it. The uid makes sure that it is about this server and no later one.
 fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
     json!({
@@ -190,6 +203,14 @@ fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
 
 fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Error> {
     crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
+}
+
+/// What is awaited that sends no event: the end of a refusal.
+fn next(outcome: &Outcome<'_>, now: Instant) -> Action {
+    match outcome {
+        Outcome::Applied(Applied { refused: Some(Refused { until, .. }), .. }) => Action::RequeueAfter(*until - now),
+        Outcome::Applied(Applied { refused: None, .. }) | Outcome::HandsOff(_) => Action::Done,
+    }
 }
 
 /// Times in Kubernetes objects have no fractions, and neither have those that people compare with them.
@@ -234,4 +255,26 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
 fn unbuildable(key: &ObjectKey, source: serde_json::Error) -> Error {
     let operation = Request::get(&crate::object::DEPLOYMENTS, key).operation;
     Error::Answer { operation: Box::new(operation), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::Status;
+
+    #[test]
+    fn a_busy_server_is_asked_again_when_it_says_but_neither_at_once_nor_in_an_hour() {
+        let answered = |retry_after: Option<u64>| {
+            let operation = Request::get(&MCPSERVERS, &ObjectKey::new("n", "a")).operation;
+            let status = Box::new(Status { code: 429, ..Status::default() });
+            let retry_after = retry_after.map(Duration::from_secs);
+            judge(Error::Api { operation: Box::new(operation), status, retry_after })
+        };
+        let wait = |seconds| match answered(Some(seconds)) {
+            controller::Error::Busy(_, wait) => wait.as_secs(),
+            other => panic!("{other}"),
+        };
+        assert_eq!([wait(0), wait(9), wait(86_400)], [1, 9, 300]);
+        assert!(matches!(answered(None), controller::Error::Transient(_)));
+    }
 }

@@ -13,6 +13,8 @@
 //! So the expensive part (validation, field ownership) runs in parallel and the critical section stays short.
 
 mod admit;
+mod apply;
+mod commit;
 mod definitions;
 mod delete;
 mod metadata;

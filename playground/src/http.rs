@@ -19,6 +19,7 @@ mod json_path;
 mod mutate;
 mod negotiate;
 mod openapi;
+mod protobuf;
 mod query;
 mod read;
 mod response;

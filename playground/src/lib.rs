@@ -34,8 +34,9 @@
 //! # What it is not
 //!
 //! Nothing is stored on disk, nobody is authenticated or authorized, no webhook is called, no container runs. Protobuf
-//! is not spoken, so of kubectl's own commands those that send protobuf (`kubectl create deployment` and its like) are
-//! refused: pipe them, `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
+//! is read as far as `kubectl create namespace|secret|configmap|serviceaccount|deployment` and `kubectl auth can-i` send
+//! it, and never written; what else comes as protobuf is refused: pipe it,
+//! `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
 //! for the rules that operators run into, not for all, and their unknown fields are kept. One version of a built-in
 //! kind is served. `exec`, `logs`, `port-forward`, quotas, endpoints, events of controllers, autoscaling and CRD
 //! conversion by webhook are not there, and say so.

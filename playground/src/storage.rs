@@ -1,7 +1,7 @@
 //! What the server remembers: the newest objects, and a bounded history of what led there.
 //!
 //! One counter numbers every write of every resource, as etcd's revision does; a resourceVersion *is* that number.
-//! Each resource has a [`Table`]: its objects by namespace and name, and a ring of its latest events.
+//! Each resource has a table: its objects by namespace and name, and a ring of its latest events.
 //!
 //! ```text
 //!  floor                                        revision
@@ -19,10 +19,12 @@
 mod history;
 mod object;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use history::History;
+use serde_json::Value;
+
 pub use history::{Event, EventKind, line};
 pub use object::{Draft, Object};
 
@@ -59,12 +61,17 @@ pub enum Refused {
     Changed,
 }
 
+/// So many parsed objects are kept for those who are about to ask; at 20 KiB each they are 10 MiB.
+const RECENT: usize = 512;
+
 /// All tables and the counter that orders their writes.
 #[derive(Debug, Default)]
 pub struct Store {
     revision: Revision,
     compacted: Revision,
     tables: BTreeMap<String, Table>,
+    /// The parsed forms of the newest objects: whoever is told of a write asks for them at once. Bounded.
+    recent: VecDeque<Arc<Value>>,
 }
 
 /// One resource's objects and its history.
@@ -142,11 +149,13 @@ impl Store {
         if previous.as_ref().map(|object| object.revision) != seen {
             return Err(Refused::Changed);
         }
-        let object = Arc::new(draft.at(key.clone(), revision));
+        let (object, parsed) = draft.at(key.clone(), revision);
+        let object = Arc::new(object);
         table.objects.insert(key.clone(), Arc::clone(&object));
         let kind = if previous.is_some() { EventKind::Modified } else { EventKind::Added };
         table.history.push(Event::new(revision, kind, Arc::clone(&object), previous));
         self.revision = revision;
+        self.keep(parsed);
         Ok(object)
     }
 
@@ -158,9 +167,11 @@ impl Store {
             return Err(Refused::Changed);
         };
         table.objects.remove(key);
-        let object = Arc::new(last.at(key.clone(), revision));
+        let (object, parsed) = last.at(key.clone(), revision);
+        let object = Arc::new(object);
         table.history.push(Event::new(revision, EventKind::Deleted, Arc::clone(&object), Some(previous)));
         self.revision = revision;
+        self.keep(parsed);
         Ok(object)
     }
 
@@ -188,6 +199,13 @@ impl Store {
         for table in self.tables.values_mut() {
             table.history.forget(self.revision);
         }
+    }
+
+    fn keep(&mut self, parsed: Arc<Value>) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(parsed);
     }
 
     fn floor(&self, table: &str) -> Revision {

@@ -42,7 +42,7 @@ fn thing(name: &str) -> Value {
     json!({"apiVersion": "test.dev/v1", "kind": "Thing", "metadata": {"name": name}, "spec": {"n": 1}})
 }
 
-fn config_map(name: &str, labels: Value) -> Value {
+fn config_map(name: &str, labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": {"a": "b"}})
 }
 
@@ -99,15 +99,15 @@ async fn an_object_enters_and_leaves_a_selection_as_added_and_deleted() {
     let start = cluster.revision();
     let path = format!("{CONFIG_MAPS}?watch=true&resourceVersion={start}&labelSelector=app%3Dweb&timeoutSeconds=1");
     let make =
-        |name: &str, labels: Value| cluster.create("configmaps", "default", config_map(name, labels), "t").unwrap();
-    make("x", json!({"app": "api"}));
-    let patch = |labels: Value| {
-        let patch = json!({"metadata": {"labels": labels}});
-        cluster.patch_merge("configmaps", "default", "x", None, &patch, "t").unwrap()
+        |name: &str, labels: &Value| cluster.create("configmaps", "default", config_map(name, labels), "t").unwrap();
+    make("x", &json!({"app": "api"}));
+    let relabel = |labels: &Value| {
+        let change = json!({"metadata": {"labels": labels}});
+        cluster.patch_merge("configmaps", "default", "x", None, &change, "t").unwrap()
     };
-    patch(json!({"app": "web"}));
-    patch(json!({"more": "y"}));
-    let left = patch(json!({"app": "api"}));
+    relabel(&json!({"app": "web"}));
+    relabel(&json!({"more": "y"}));
+    let left = relabel(&json!({"app": "api"}));
     cluster.delete("configmaps", "default", "x", &DeleteOptions::default()).unwrap();
     let mut body = watch(&cluster, &path).await;
     let events = chunk(&mut body).await.unwrap().unwrap();
@@ -149,7 +149,7 @@ async fn a_watch_that_fell_behind_compaction_ends_in_an_error_event() {
     let cluster = cluster();
     let old = cluster.revision();
     let mut body = watch(&cluster, &format!("{CONFIG_MAPS}?watch=true&resourceVersion={old}")).await;
-    cluster.create("configmaps", "default", config_map("x", json!({})), "t").unwrap();
+    cluster.create("configmaps", "default", config_map("x", &json!({})), "t").unwrap();
     cluster.compact();
     let events = chunk(&mut body).await.unwrap().unwrap();
     assert_eq!((events[0]["type"].as_str(), &events[0]["object"]["code"]), (Some("ERROR"), &json!(410)));
@@ -241,7 +241,7 @@ async fn a_dry_run_answers_and_leaves_no_trace() {
     let (status, answer) = ask(&cluster, "POST", &format!("{THINGS}?dryRun=All"), thing("x")).await;
     assert_eq!((status, answer["metadata"]["name"].as_str()), (201, Some("x")));
     assert!(cluster.get("things.test.dev", "default", "x").is_none());
-    cluster.create("configmaps", "default", config_map("x", json!({})), "t").unwrap();
+    cluster.create("configmaps", "default", config_map("x", &json!({})), "t").unwrap();
     let path = format!("{CONFIG_MAPS}/x?dryRun=All");
     assert_eq!(ask(&cluster, "DELETE", &path, Value::Null).await.0, 200);
     assert_eq!(cluster.revision(), revision + 1);
@@ -270,12 +270,12 @@ async fn a_namespace_takes_its_objects_with_it() {
     let mut held = thing("held");
     held["metadata"]["finalizers"] = json!(["test.dev/hold"]);
     cluster.create("things.test.dev", "a", held, "t").unwrap();
-    cluster.create("configmaps", "a", config_map("x", json!({})), "t").unwrap();
+    cluster.create("configmaps", "a", config_map("x", &json!({})), "t").unwrap();
 
     let (status, marked) = ask(&cluster, "DELETE", "/api/v1/namespaces/a", Value::Null).await;
     assert_eq!((status, marked["status"]["phase"].as_str()), (200, Some("Terminating")));
     assert!(cluster.get("configmaps", "a", "x").is_none());
-    let refused = cluster.create("configmaps", "a", config_map("y", json!({})), "t").unwrap_err();
+    let refused = cluster.create("configmaps", "a", config_map("y", &json!({})), "t").unwrap_err();
     assert_eq!((refused.code, refused.reason), (403, "Forbidden"));
     assert!(cluster.get("namespaces", "", "a").is_some(), "something in it is held yet");
 
@@ -301,7 +301,7 @@ async fn a_definition_takes_its_objects_with_it() {
 async fn a_collection_is_deleted_as_far_as_it_is_selected() {
     let cluster = cluster();
     for (name, app) in [("a", "web"), ("b", "web"), ("c", "api")] {
-        cluster.create("configmaps", "default", config_map(name, json!({"app": app})), "t").unwrap();
+        cluster.create("configmaps", "default", config_map(name, &json!({"app": app})), "t").unwrap();
     }
     let (status, list) = ask(&cluster, "DELETE", &format!("{CONFIG_MAPS}?labelSelector=app%3Dweb"), Value::Null).await;
     assert_eq!((status, list["items"].as_array().unwrap().len()), (200, 2));
@@ -362,7 +362,7 @@ async fn what_is_not_there_is_named_and_never_invented() {
         ("GET", "/api/v1/namespaces/default/pods/x/log", "", 404),
         ("GET", "/api/v1/nodes", "", 404),
         ("POST", "/apis/authentication.k8s.io/v1/tokenreviews", "application/json", 404),
-        ("POST", CONFIG_MAPS, "application/vnd.kubernetes.protobuf", 415),
+        ("POST", CONFIG_MAPS, "application/cbor", 415),
         ("DELETE", "/api/v1/namespaces", "", 405),
         ("PATCH", "/apis/apps/v1/namespaces/default/deployments/x/scale", "application/apply-patch+yaml", 404),
     ] {
@@ -395,7 +395,7 @@ async fn a_cursor_sees_every_change_in_order() {
     let cluster = cluster();
     let mut cursor = cluster.watch("configmaps", cluster.revision()).unwrap();
     for at in 0..3 {
-        cluster.create("configmaps", "default", config_map(&format!("x{at}"), json!({})), "t").unwrap();
+        cluster.create("configmaps", "default", config_map(&format!("x{at}"), &json!({})), "t").unwrap();
     }
     for at in 0..3 {
         let event = cursor.next().await.unwrap();
@@ -403,7 +403,7 @@ async fn a_cursor_sees_every_change_in_order() {
         assert!(event.object["metadata"].get("managedFields").is_none());
     }
     cluster.compact();
-    cluster.create("configmaps", "default", config_map("y", json!({})), "t").unwrap();
+    cluster.create("configmaps", "default", config_map("y", &json!({})), "t").unwrap();
     cluster.compact();
     assert!(cursor.next().await.is_err(), "its place is gone");
 }

@@ -10,7 +10,7 @@ mod replay;
 use std::collections::BTreeSet;
 
 use http_body_util::BodyExt;
-use playground::cluster::WriteOptions;
+use playground::cluster::{DeleteOptions, WriteOptions};
 use replay::{Replay, fixtures, recorded, recorded_events};
 use serde_json::{Value, json};
 use tokio::time::Duration;
@@ -555,7 +555,7 @@ async fn a_streaming_list_ends_in_its_bookmark_and_goes_on_live() {
     let kind = playground::cluster::PatchKind::Merge;
     let more = json!({"spec": {"replicas": 2}});
     replay.cluster.write_patch(&target, None, kind, &more, &WriteOptions::by("unknown")).unwrap();
-    replay.cluster.delete("mcpservers.mcp.mcp.dev", "default", "s-1", &Default::default()).unwrap();
+    replay.cluster.delete("mcpservers.mcp.mcp.dev", "default", "s-1", &DeleteOptions::default()).unwrap();
     text.push_str(std::str::from_utf8(&body.frame().await.unwrap().unwrap().into_data().unwrap()).unwrap());
     let ours: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     // The recorded stream begins with an object of another story.

@@ -1,7 +1,8 @@
 //! What this operator tells people.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::condition::Condition;
 
@@ -29,6 +30,7 @@ pub struct MCPServerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// What holds and what does not: Ready, Accepted, SecretResolved, Available, Progressing.
+    #[serde(deserialize_with = "readable")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -38,6 +40,13 @@ impl MCPServerStatus {
     pub fn condition(&self, condition_type: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.condition_type == condition_type)
     }
+}
+
+/// The conditions that can be read. The list is shared: if one of another's making, the 30th of February for its time, made all of
+/// the status unreadable, ours would be written anew, with new times, after each of its own events, for ever.
+fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
+    let conditions = Vec::<Value>::deserialize(deserializer)?;
+    Ok(conditions.into_iter().filter_map(|condition| serde_json::from_value(condition).ok()).collect())
 }
 
 /// The state of a server in one word.

@@ -96,7 +96,7 @@ pub struct RunArgs {
     /// The server ends each watch after this time, or up to twice as long. Some load balancers cut what is older than 4 minutes.
     #[arg(long, value_name = "TIME", default_value = "5m", env = "SMOOTH_OPERATOR_WATCH_TIMEOUT", value_parser = duration, help_heading = "Timing")]
     watch_timeout: Duration,
-    /// Everything is looked at again after this time, or up to half as long again. A safety net only.
+    /// Everything is looked at again after this time, or up to half as long again; 0s for never. A safety net only.
     #[arg(long, value_name = "TIME", default_value = "10h", env = "SMOOTH_OPERATOR_RESYNC_PERIOD", value_parser = duration, help_heading = "Timing")]
     resync_period: Duration,
     /// At a stop, what is being done is given so long to finish.

@@ -17,6 +17,8 @@ pub enum Action {
 pub enum Error {
     /// It may work later: the server is away, a write met a conflict. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
+    /// It may work later, but not before this time: the server said so. Retried then.
+    Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -25,6 +27,11 @@ impl Error {
     /// A failure that is retried with backoff.
     pub fn transient(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Transient(error.into())
+    }
+
+    /// A failure that is retried after `wait`.
+    pub fn busy(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, wait: Duration) -> Self {
+        Self::Busy(error.into(), wait)
     }
 
     /// A failure that is not retried until the object changes.
@@ -36,7 +43,7 @@ impl Error {
 impl fmt::Display for Error {
     /// The error and its sources in one line, without what a source only repeats.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Transient(error) | Self::Permanent(error)) = self;
+        let (Self::Transient(error) | Self::Busy(error, _) | Self::Permanent(error)) = self;
         let mut said = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {

@@ -20,6 +20,8 @@ enum Script {
     RequeueAfter(Duration),
     Fail,
     FailPermanently,
+    /// Fails, and the server says when to come back.
+    Busy(Duration),
     Panic,
     /// Takes so long, then succeeds.
     Take(Duration),
@@ -46,6 +48,7 @@ impl Reconcile<&'static str> for Scripted {
             Script::RequeueAfter(delay) => Action::RequeueAfter(delay),
             Script::Fail => return Err(Error::transient("no luck")),
             Script::FailPermanently => return Err(Error::permanent("never")),
+            Script::Busy(wait) => return Err(Error::busy("too many requests", wait)),
             Script::Panic => panic!("on purpose"),
             Script::Take(time) => {
                 sleep(time).await;
@@ -154,6 +157,14 @@ async fn an_error_is_retried_with_growing_delays() {
     bench.queue.add("a");
     assert_eq!(bench.runs_within("a", Duration::from_millis(400)).await, [0, 5, 15, 35, 75, 155, 315]);
     assert_eq!(bench.queue.num_requeues(&"a"), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_with_a_time_is_retried_at_that_time_and_not_before_and_counts_as_an_error() {
+    let bench = Bench::start([("a", Script::Busy(7 * SECOND))]);
+    bench.queue.add("a");
+    assert_eq!(bench.runs_within("a", 20 * SECOND).await, [0, 7_000, 14_000]);
+    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ enum Outcome {
     Done,
     RequeueAfter(Duration),
     Transient(Error),
+    Busy(Error, Duration),
     Permanent(Error),
     /// The message of the panic.
     Panic(String),
@@ -80,6 +81,7 @@ where
             Ok(Ok(Action::Done)) => Outcome::Done,
             Ok(Ok(Action::RequeueAfter(delay))) => Outcome::RequeueAfter(delay),
             Ok(Err(error @ Error::Transient(_))) => Outcome::Transient(error),
+            Ok(Err(error @ Error::Busy(_, wait))) => Outcome::Busy(error, wait),
             Ok(Err(error @ Error::Permanent(_))) => Outcome::Permanent(error),
             Err(panic) => Outcome::Panic(message(&*panic)),
         }
@@ -92,6 +94,8 @@ where
                 self.queue.forget(key);
                 self.queue.add_after(key.clone(), *delay);
             }
+            // The failures stay counted: what comes after the server's own time is a retry like any other.
+            Outcome::Busy(_, wait) => self.queue.add_after(key.clone(), *wait),
             Outcome::Transient(_) | Outcome::Panic(_) => self.queue.add_rate_limited(key.clone()),
         }
     }
@@ -100,7 +104,9 @@ where
         let result = match outcome {
             Outcome::Done => ReconcileResult::Success,
             Outcome::RequeueAfter(_) => ReconcileResult::RequeueAfter,
-            Outcome::Transient(_) | Outcome::Permanent(_) | Outcome::Panic(_) => ReconcileResult::Error,
+            Outcome::Transient(_) | Outcome::Busy(..) | Outcome::Permanent(_) | Outcome::Panic(_) => {
+                ReconcileResult::Error
+            }
         };
         self.metrics.reconciled(result, started.elapsed());
         if let Outcome::Panic(_) = outcome {
@@ -115,6 +121,9 @@ where
             Outcome::Done => debug!("reconciled"),
             Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will look again"),
             Outcome::Transient(error) => warn!(%error, failures, "reconcile failed, will be retried"),
+            Outcome::Busy(error, wait) => {
+                warn!(%error, ?wait, "reconcile failed, will be retried when the server allows")
+            }
             Outcome::Permanent(error) => warn!(%error, "reconcile failed, waiting for the object to change"),
             Outcome::Panic(panic) => error!(%panic, failures, "reconcile panicked, will be retried"),
         }

@@ -29,6 +29,8 @@ use crate::watch::{ListMeta, Status};
 const PAGE: u32 = 500;
 /// So many failures in a row, and what worked so far is no longer trusted.
 const PATIENCE: u32 = 3;
+/// No server is left alone for longer, whatever it says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// A watch that ends sooner than this and brought nothing is no reason to ask again at once.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -92,7 +94,7 @@ impl Failure {
             _ if status.is_version_too_large() => Self::TooLarge,
             401 | 403 | 404 => Self::Unavailable,
             410 => Self::Gone,
-            429 => Self::Busy(retry_after),
+            429 => Self::Busy(retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
             400..=499 => Self::Refused,
             _ => Self::Trouble,
         }
@@ -119,6 +121,8 @@ pub struct Lived {
     pub lasted: Duration,
     /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
     pub moved: bool,
+    /// Objects changed, which no server makes up. Bookmarks it may send as often as it likes.
+    pub events: u64,
 }
 
 /// The reflector's state. See the [module](self).
@@ -146,7 +150,7 @@ pub enum Reason {
     WentBackwards,
     /// Something could not be read.
     Unreadable,
-    /// A stream was silent for too long.
+    /// A stream was silent for too long, or ended without ever being complete.
     Stalled,
     /// The server does not stream lists.
     Refused,
@@ -208,24 +212,43 @@ impl Machine {
     }
 
     /// A page of the list is in. Its version, if it was the last one: the state is complete.
-    pub fn page(&mut self, meta: ListMeta) -> Option<ResourceVersion> {
+    ///
+    /// # Errors
+    ///
+    /// As for [`complete`](Self::complete).
+    pub fn page(&mut self, meta: ListMeta) -> Result<Option<ResourceVersion>, WentBackwards> {
         let ListMeta { resource_version, continue_token } = meta;
         self.failures = 0;
         if continue_token.is_empty() {
-            self.complete(resource_version.clone());
-            return Some(resource_version);
+            self.complete(resource_version.clone())?;
+            return Ok(Some(resource_version));
         }
         if let State::Listing(params) = &mut self.state {
             params.continue_token = Some(continue_token);
         }
-        None
+        Ok(None)
     }
 
     /// The state is complete as of this version, and what happens after it comes next.
-    pub fn complete(&mut self, version: ResourceVersion) {
+    ///
+    /// # Errors
+    ///
+    /// It is older than what was asked for, so it is of another history, and what it has in common with the store
+    /// can't be told from the versions. It must be asked for anew, without one.
+    pub fn complete(&mut self, version: ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
+        let not_older_than = match &self.state {
+            State::Streaming { since } => since.as_ref(),
+            State::Listing(params) => params.resource_version.as_ref(),
+            State::Watching { .. } => None,
+        };
+        if not_older_than.is_some_and(|since| version < *since) {
+            self.relist(None, Reason::WentBackwards);
+            return Err(WentBackwards);
+        }
         self.last = Some(version.clone());
         self.state = State::Watching { since: version };
+        Ok(())
     }
 
     /// An event or a bookmark says that the watch has come to this version.
@@ -277,9 +300,10 @@ impl Machine {
     /// The stream ended without a Status.
     pub fn ended(&mut self, ending: Ending, lived: Lived) -> Pause {
         match (&self.state, ending) {
-            (State::Streaming { .. }, Ending::Stalled) => {
+            // Silent, or ended in order when its time was over: the bookmark does not come.
+            (State::Streaming { .. }, Ending::Stalled | Ending::Clean) => {
                 self.list(Reason::Stalled);
-                Pause::None
+                if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
             }
             // A list can pass over what it can't read, a stream can't.
             (State::Streaming { .. }, Ending::Unreadable) => {
@@ -294,11 +318,13 @@ impl Machine {
                 self.trouble();
                 Pause::Backoff(None)
             }
-            (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) if lived.moved => Pause::None,
-            // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
-                self.trouble();
-                if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
+                // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
+                if !lived.moved {
+                    self.trouble();
+                }
+                let lively = lived.moved && lived.events > 0;
+                if lived.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
             }
         }
     }
@@ -370,11 +396,16 @@ impl Machine {
         }
     }
 
-    /// The whole state in pages: from any version if it is the first, from the cheap end of the server's cache.
+    /// The whole state in pages instead of the stream: not older than the stream was to be; from any version if it is the first,
+    /// from the cheap end of the server's cache.
     fn list(&mut self, reason: Reason) {
         self.reason = reason;
-        let from = self.last.clone().unwrap_or_else(ResourceVersion::any);
-        self.state = State::Listing(ListParams { limit: PAGE, resource_version: Some(from), continue_token: None });
+        let resource_version = match (&self.state, &self.last) {
+            // Perhaps the newest was wanted because versions went backwards, and then `last` is of no use.
+            (State::Streaming { since }, Some(_)) => since.clone(),
+            (_, last) => Some(last.clone().unwrap_or_else(ResourceVersion::any)),
+        };
+        self.state = State::Listing(ListParams { limit: PAGE, resource_version, continue_token: None });
     }
 }
 
@@ -394,12 +425,12 @@ mod tests {
     use super::*;
 
     const SOON: Pause = Pause::Backoff(None);
-    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true };
-    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false };
+    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true, events: 9 };
+    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false, events: 0 };
 
     fn watching(version: &str) -> Machine {
         let mut machine = Machine::new();
-        machine.complete(version.into());
+        machine.complete(version.into()).unwrap();
         machine
     }
 
@@ -440,7 +471,7 @@ mod tests {
     fn a_streaming_list_is_tried_first_and_goes_on_as_the_watch() {
         let mut machine = Machine::new();
         assert_eq!(machine.ask(), stream(None));
-        machine.complete("40".into());
+        machine.complete("40".into()).unwrap();
         assert_eq!(machine.ask(), watch("40"));
     }
 
@@ -453,7 +484,7 @@ mod tests {
             let mut machine = Machine::new();
             assert_eq!(refuse(&mut machine), Pause::None);
             assert_eq!(machine.ask(), list(500, Some("0"), None));
-            machine.page(page("40", ""));
+            machine.page(page("40", "")).unwrap();
             machine.failed(Failure::Gone);
             assert_eq!(machine.ask(), list(500, Some("40"), None));
         }
@@ -464,7 +495,7 @@ mod tests {
         let mut machine = Machine::new();
         assert_eq!(machine.ended(Ending::Stalled, SILENT), Pause::None);
         assert_eq!(machine.ask(), list(500, Some("0"), None));
-        machine.page(page("40", ""));
+        machine.page(page("40", "")).unwrap();
         machine.failed(Failure::Gone);
         assert_eq!(machine.ask(), stream(Some("40")), "the next time it may work");
     }
@@ -480,16 +511,16 @@ mod tests {
     #[test]
     fn later_pages_go_by_the_token_and_the_last_one_completes_the_state() {
         let mut machine = listing();
-        assert_eq!(machine.page(page("40", "two")), None);
+        assert_eq!(machine.page(page("40", "two")), Ok(None));
         assert_eq!(machine.ask(), list(500, Some("0"), Some("two")));
-        assert_eq!(machine.page(page("40", "")), Some("40".into()));
+        assert_eq!(machine.page(page("40", "")), Ok(Some("40".into())));
         assert_eq!(machine.ask(), watch("40"));
     }
 
     #[test]
     fn a_list_that_expires_between_pages_is_read_whole_and_once() {
         let mut machine = listing();
-        machine.page(page("40", "two"));
+        machine.page(page("40", "two")).unwrap();
         assert_eq!(machine.failed(Failure::Gone), Pause::None);
         assert_eq!(machine.ask(), list(0, Some("0"), None));
     }
@@ -518,7 +549,7 @@ mod tests {
     #[test]
     fn an_end_within_a_second_without_an_event_backs_off() {
         let mut machine = watching("40");
-        let at_once = Lived { lasted: Duration::from_millis(10), moved: false };
+        let at_once = Lived { lasted: Duration::from_millis(10), moved: false, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
         assert_eq!(machine.ask(), watch("40"));
     }
@@ -598,5 +629,61 @@ mod tests {
         assert_eq!(machine.ask(), stream(Some("40")));
         assert_eq!(machine.ended(Ending::Unreadable, LONG_AND_BUSY), SOON);
         assert_eq!(machine.ask(), list(500, Some("40"), None), "a list can pass over it");
+    }
+
+    #[test]
+    fn a_short_watch_of_nothing_but_bookmarks_backs_off_though_the_version_moved() {
+        let mut machine = watching("40");
+        machine.advance(&"41".into()).unwrap();
+        let bookmarks = Lived { lasted: Duration::from_millis(10), moved: true, events: 0 };
+        assert_eq!(machine.ended(Ending::Clean, bookmarks), SOON);
+        assert_eq!(machine.ended(Ending::Clean, Lived { events: 1, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, Lived { lasted: SHORT, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ask(), watch("41"));
+    }
+
+    /// While objects change it is never silent, and in a busy cluster they always do.
+    #[test]
+    fn a_streaming_list_whose_time_ends_without_its_bookmark_becomes_a_list_this_time() {
+        let mut machine = Machine::new();
+        assert_eq!(machine.ended(Ending::Clean, LONG_AND_BUSY), Pause::None);
+        assert_eq!(machine.ask(), list(500, Some("0"), None));
+        let mut machine = Machine::new();
+        assert_eq!(machine.ended(Ending::Clean, Lived::default()), SOON, "but not in a hot loop");
+    }
+
+    #[test]
+    fn what_went_backwards_is_not_asked_for_in_pages_by_the_old_version_either() {
+        let mut machine = watching("1000");
+        machine.advance(&"999".into()).unwrap_err();
+        machine.ended(Ending::Stalled, SILENT);
+        assert_eq!(machine.ask(), list(500, None, None));
+        let mut machine = watching("1000");
+        machine.advance(&"999".into()).unwrap_err();
+        machine.failed(Failure::Refused);
+        assert_eq!(machine.ask(), list(500, None, None));
+    }
+
+    #[test]
+    fn a_whole_state_that_is_older_than_was_asked_for_is_not_believed() {
+        let mut machine = watching("40");
+        machine.failed(Failure::Gone);
+        assert_eq!(machine.ask(), stream(Some("40")));
+        assert_eq!(machine.complete("8".into()), Err(WentBackwards));
+        assert_eq!((machine.ask(), machine.reason()), (stream(None), Reason::WentBackwards));
+        assert_eq!(machine.complete("8".into()), Ok(()), "now it is what was asked for");
+
+        let mut machine = listing();
+        machine.page(page("40", "")).unwrap();
+        machine.failed(Failure::Gone);
+        assert_eq!(machine.page(page("8", "")), Err(WentBackwards));
+        assert_eq!(machine.ask(), list(500, None, None));
+    }
+
+    #[test]
+    fn a_server_that_wants_to_be_left_alone_for_a_day_is_asked_before() {
+        let patience = |seconds| Failure::answered(&status(429, ""), Some(Duration::from_secs(seconds)));
+        assert_eq!(patience(7), Failure::Busy(Some(Duration::from_secs(7))));
+        assert_eq!(patience(86_400), Failure::Busy(Some(Duration::from_secs(300))));
     }
 }

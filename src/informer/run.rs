@@ -1,11 +1,13 @@
 //! The reflector's hands: asks what its [`Machine`] says, and puts what comes into the store.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use serde_json::error::Category;
 use tokio::sync::watch::Sender;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -134,13 +136,18 @@ impl<K: Object> Reflector<K> {
                     store.note(replacement, entry);
                 }
             }
-            Err(error) => tracing::error!(resource = %K::RESOURCE, %error, "an item of the list has no identity and is passed over"),
+            Err(error) => {
+                let error = Unquoted(&error);
+                tracing::error!(resource = %K::RESOURCE, %error, "an item of the list has no identity and is passed over");
+            }
         });
         match read.await {
             Ok(meta) => {
                 self.content();
-                if let Some(version) = self.machine.page(meta) {
-                    self.commit(version);
+                match self.machine.page(meta) {
+                    Ok(Some(version)) => self.commit(version),
+                    Ok(None) => {}
+                    Err(error) => return self.backwards(error),
                 }
                 Pause::None
             }
@@ -155,7 +162,7 @@ impl<K: Object> Reflector<K> {
             Ok(stream) => stream,
             Err(error) => return self.refused(&error),
         };
-        let (opened, since) = (Instant::now(), self.machine.last().cloned());
+        let (opened, since, mut events) = (Instant::now(), self.machine.last().cloned(), 0);
         let ending = loop {
             let patience = if self.replacement.is_some() { self.timing.streaming_silence } else { self.timing.silence };
             match timeout(patience, stream.next_line()).await {
@@ -167,13 +174,17 @@ impl<K: Object> Reflector<K> {
                 }
                 Ok(Ok(None)) => break Ending::Clean,
                 Ok(Ok(Some(line))) => match self.line(&line) {
-                    Told::GoOn => self.content(),
+                    Told::Event => {
+                        self.content();
+                        events += 1;
+                    }
+                    Told::Bookmark => self.content(),
                     Told::Pause(pause) => return pause,
                     Told::Unreadable => break Ending::Unreadable,
                 },
             }
         };
-        let lived = Lived { lasted: opened.elapsed(), moved: self.machine.last() != since.as_ref() };
+        let lived = Lived { lasted: opened.elapsed(), moved: self.machine.last() != since.as_ref(), events };
         tracing::debug!(resource = %K::RESOURCE, ?ending, ?lived, "the watch ended");
         self.machine.ended(ending, lived)
     }
@@ -196,14 +207,16 @@ impl<K: Object> Reflector<K> {
                 self.metrics.event("BOOKMARK");
                 if self.replacement.is_none() {
                     if let Err(error) = self.machine.advance(&resource_version) {
-                        return self.backwards(error);
+                        return Told::Pause(self.backwards(error));
                     }
                     self.store.advance(&self.scope, resource_version);
                 } else if initial_events_end {
-                    self.machine.complete(resource_version.clone());
+                    if let Err(error) = self.machine.complete(resource_version.clone()) {
+                        return Told::Pause(self.backwards(error));
+                    }
                     self.commit(resource_version);
                 }
-                Told::GoOn
+                Told::Bookmark
             }
             Event::Error(status) => {
                 self.metrics.event("ERROR");
@@ -222,28 +235,28 @@ impl<K: Object> Reflector<K> {
     fn upsert(&mut self, entry: Entry<K>) -> Told {
         if let Some(replacement) = &mut self.replacement {
             self.store.note(replacement, entry);
-            return Told::GoOn;
+            return Told::Event;
         }
         if let Err(error) = self.machine.advance(entry.resource_version()) {
-            return self.backwards(error);
+            return Told::Pause(self.backwards(error));
         }
         let changes = self.store.upsert(&self.scope, entry);
         self.deliver(&changes);
-        Told::GoOn
+        Told::Event
     }
 
     fn delete(&mut self, identity: &Identity) -> Told {
         let Identity { key, uid: _, resource_version } = identity;
         if let Some(replacement) = &mut self.replacement {
             replacement.forget(key);
-            return Told::GoOn;
+            return Told::Event;
         }
         if let Err(error) = self.machine.advance(resource_version) {
-            return self.backwards(error);
+            return Told::Pause(self.backwards(error));
         }
         let change = self.store.remove(&self.scope, key, resource_version.clone());
         self.deliver(change.as_slice());
-        Told::GoOn
+        Told::Event
     }
 
     /// The whole state is known: into the store with it, and tell the difference. The first time, and only after the
@@ -252,6 +265,7 @@ impl<K: Object> Reflector<K> {
         let Some(replacement) = self.replacement.take() else { return };
         let first = self.store.progress(&self.scope).is_none();
         let changes = self.store.commit(replacement, version);
+        self.metrics.heard();
         self.deliver(&changes);
         if first {
             self.synced.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
@@ -280,13 +294,13 @@ impl<K: Object> Reflector<K> {
     }
 
     fn unreadable(&mut self, error: &serde_json::Error) -> Told {
-        self.complain(&format!("an event can't be read: {error}"));
+        self.complain(&format!("an event can't be read: {}", Unquoted(error)));
         Told::Unreadable
     }
 
-    fn backwards(&mut self, error: WentBackwards) -> Told {
+    fn backwards(&mut self, error: WentBackwards) -> Pause {
         self.complain(&error.to_string());
-        Told::Pause(Pause::Backoff(None))
+        Pause::Backoff(None)
     }
 
     fn refused(&mut self, error: &Error) -> Pause {
@@ -318,9 +332,26 @@ impl<K: Object> Reflector<K> {
 
 /// What a line calls for.
 enum Told {
-    GoOn,
+    Event,
+    Bookmark,
     Pause(Pause),
     Unreadable,
+}
+
+/// What is wrong with a line, and where, without a word of the line: serde quotes what it can't read, and on the watch of Secrets that
+/// may be one.
+struct Unquoted<'a>(&'a serde_json::Error);
+
+impl fmt::Display for Unquoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        let kind = match error.classify() {
+            Category::Syntax => "it is no JSON",
+            Category::Eof => "it ends too early",
+            Category::Data | Category::Io => "it is not what an event is",
+        };
+        write!(f, "{kind} (column {})", error.column())
+    }
 }
 
 /// Reads an object, or at least whose it is.

@@ -8,19 +8,20 @@ use tokio::time::Instant;
 
 use super::build::{Children, Desired};
 use super::children::{Child, Deployment, Service};
-use super::memory::{Memory, Refused, Written};
+use super::memory::{Memory, REFUSED_FOR, Refused, Written};
 use super::observe::Observed;
 use super::validate::{Slot, Wanted};
 use crate::client::{Client, Error, Request};
 use crate::object::{Object, ObjectKey, Uid};
+use crate::watch::Status;
 
 /// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one.
 #[derive(Debug)]
 pub struct Applied {
     /// The Deployment as it is now: as the API server answered, or as the store has it.
     pub deployment: Option<Arc<Deployment>>,
-    /// What the API server refused, in its words.
-    pub refused: Option<String>,
+    /// What the API server refused.
+    pub refused: Option<Refused>,
     /// What was done.
     pub done: Vec<Done>,
 }
@@ -71,6 +72,8 @@ const NEVER: &str = "1";
 
 /// Writes the Deployment, then the Service, each only if it differs.
 ///
+/// What was done is done and has to be told, also where the second write failed after the first: hence both.
+///
 /// # Errors
 ///
 /// The API server did not do it, and trying again may help. What it refuses for good is no error but
@@ -81,31 +84,43 @@ pub async fn apply(
     observed: &Observed,
     wanted: &Wanted<'_>,
     children: &Children,
-) -> Result<Applied, Error> {
-    let key = &observed.server.meta.key;
+) -> (Applied, Result<(), Error>) {
     let mut applied = Applied { deployment: observed.deployment.clone(), refused: None, done: Vec::new() };
-    if let Some(mut write) = plan(&wanted.deployment, &children.deployment) {
-        if write.why == Why::Updated && only_secret_changed(observed, wanted) {
-            write.why = Why::SecretRotated;
-        }
-        match put::<Deployment>(client, memory, key, Written::Deployment, &write, &children.deployment).await? {
-            Ok(deployment) => applied.wrote::<Deployment>(write.why, Some(deployment)),
-            Err(Refused { message, .. }) => {
-                applied.refused = Some(message);
-                return Ok(applied);
-            }
-        }
-    }
-    if let Some(write) = plan(&wanted.service, &children.service) {
-        match put::<Service>(client, memory, key, Written::Service, &write, &children.service).await? {
-            Ok(_service) => applied.wrote::<Service>(write.why, None),
-            Err(Refused { message, .. }) => applied.refused = Some(message),
-        }
-    }
-    Ok(applied)
+    let written = applied.write(client, memory, observed, wanted, children).await;
+    (applied, written)
 }
 
 impl Applied {
+    async fn write(
+        &mut self,
+        client: &Client,
+        memory: &Memory,
+        observed: &Observed,
+        wanted: &Wanted<'_>,
+        children: &Children,
+    ) -> Result<(), Error> {
+        let key = &observed.server.meta.key;
+        if let Some(mut write) = plan(&wanted.deployment, &children.deployment) {
+            if write.why == Why::Updated && only_secret_changed(observed, wanted) {
+                write.why = Why::SecretRotated;
+            }
+            match put::<Deployment>(client, memory, key, Written::Deployment, &write, &children.deployment).await? {
+                Ok(deployment) => self.wrote::<Deployment>(write.why, Some(deployment)),
+                Err(refused) => {
+                    self.refused = Some(refused);
+                    return Ok(());
+                }
+            }
+        }
+        if let Some(write) = plan(&wanted.service, &children.service) {
+            match put::<Service>(client, memory, key, Written::Service, &write, &children.service).await? {
+                Ok(_service) => self.wrote::<Service>(write.why, None),
+                Err(refused) => self.refused = Some(refused),
+            }
+        }
+        Ok(())
+    }
+
     fn wrote<K: Object>(&mut self, why: Why, deployment: Option<Deployment>) {
         if let Some(deployment) = deployment {
             self.deployment = Some(Arc::new(deployment));
@@ -134,7 +149,7 @@ fn only_secret_changed(observed: &Observed, wanted: &Wanted<'_>) -> bool {
     reported == Some(observed.server.meta.generation) && before.is_some() && before != wanted.secret_hash.as_ref()
 }
 
-/// Applies one child. The inner error is a refusal that trying again does not change.
+/// Applies one child. The inner error is a refusal, which trying again at once would not change.
 async fn put<K: Object>(
     client: &Client,
     memory: &Memory,
@@ -143,7 +158,11 @@ async fn put<K: Object>(
     write: &Write,
     desired: &Desired,
 ) -> Result<Result<K, Refused>, Error> {
-    if let Some(refused) = memory.refused(key, &desired.hash) {
+    let of = match &write.precondition {
+        Precondition::Absent => None,
+        Precondition::Is(uid) => Some(uid),
+    };
+    if let Some(refused) = memory.refused(key, &desired.hash, of, Instant::now()) {
         return Ok(Err(refused));
     }
     let request = request::<K>(key, write, &desired.object);
@@ -155,12 +174,27 @@ async fn put<K: Object>(
             memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
             Ok(Ok(object))
         }
-        Err(Error::Api { status, .. }) if status.code == 422 => {
-            let refused = Refused { hash: desired.hash.clone(), message: status.message.clone() };
+        Err(Error::Api { status, .. }) if is_refusal(&status) => {
+            let refused = Refused {
+                hash: desired.hash.clone(),
+                of: of.cloned(),
+                message: status.message.clone(),
+                until: Instant::now() + REFUSED_FOR,
+            };
             memory.refuse(key, refused.clone());
             Ok(Err(refused))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whether the API server or a policy says no to the wish itself. The code of a policy's no is its author's choice;
+/// a missing permission and a full quota are no refusal of the wish, and heal without another one.
+fn is_refusal(status: &Status) -> bool {
+    match status.code {
+        400 | 422 => true,
+        403 => status.message.contains("denied the request"),
+        _ => false,
     }
 }
 

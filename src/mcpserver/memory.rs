@@ -7,7 +7,8 @@
 //!   the Deployment that was just made is made again. So a key waits until the stores have seen its own last writes.
 //! - **Since when a status is about to change.** A rollout passes through a dozen states in a second. Each is true, none
 //!   is worth a write; but one that stays is.
-//! - **What the API server has refused.** Sending it again makes it no better.
+//! - **What the API server has refused.** Sending it again at once makes it no better. But what says no may be a policy, of whose
+//!   change no event tells: so each refusal is asked about again after a while.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,11 +17,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::observe::Stores;
-use crate::object::{ObjectKey, ResourceVersion};
+use crate::object::{ObjectKey, ResourceVersion, Uid};
 
 /// A write that the stores have not seen for so long is not waited for any more: the watch has trouble, and
 /// that must not stop what goes well.
 const STALE: Duration = Duration::from_secs(10);
+
+/// For how long a refused wish is not sent again, unless it or the object that it is about becomes another.
+pub const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// The memories of all keys. Bounded by the number of servers: [`forget`](Self::forget) follows their deletion.
 #[derive(Debug, Default)]
@@ -53,8 +57,12 @@ pub enum Written {
 pub struct Refused {
     /// The digest of the wish.
     pub hash: String,
+    /// The object that was to be changed; `None` where one was to be made.
+    pub of: Option<Uid>,
     /// What the API server said.
     pub message: String,
+    /// When it is worth another try.
+    pub until: Instant,
 }
 
 impl Memory {
@@ -103,9 +111,10 @@ impl Memory {
         self.lock().entry(key.clone()).or_default().refused = Some(refused);
     }
 
-    /// What the API server said of this very wish, if it has refused it.
-    pub fn refused(&self, key: &ObjectKey, hash: &str) -> Option<Refused> {
-        self.lock().get(key)?.refused.clone().filter(|refused| refused.hash == hash)
+    /// What the API server said of this very wish for this very object, if that was not too long ago.
+    pub fn refused(&self, key: &ObjectKey, hash: &str, of: Option<&Uid>, now: Instant) -> Option<Refused> {
+        let same = |refused: &Refused| refused.hash == hash && refused.of.as_ref() == of && now < refused.until;
+        self.lock().get(key)?.refused.clone().filter(same)
     }
 
     /// The server is gone.

@@ -34,6 +34,9 @@ pub const OURS: [&str; 5] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRE
 /// The path at which a server is expected to speak.
 const PATH: &str = "/mcp";
 
+/// The schema takes no longer message, in characters: a refusal that quotes a whole spec must not keep the status from being written.
+const LONGEST_MESSAGE: usize = 32_768;
+
 /// What became of the server's wish.
 #[derive(Debug)]
 pub enum Outcome<'a> {
@@ -108,7 +111,7 @@ impl View<'_> {
                 "NameConflict",
                 &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),
             ),
-            Outcome::Applied(Applied { refused: Some(message), .. }) => no("InvalidSpec", message),
+            Outcome::Applied(Applied { refused: Some(refused), .. }) => no("InvalidSpec", &refused.message),
             Outcome::Applied(Applied { refused: None, .. })
             | Outcome::HandsOff(HandsOff::Terminating | HandsOff::Suspended) => {
                 finding(ACCEPTED, ConditionStatus::True, "Accepted", "the spec can be followed")
@@ -277,7 +280,7 @@ impl View<'_> {
             observed_generation: Some(self.observed.server.meta.generation),
             last_transition_time: since,
             reason: reason.to_owned(),
-            message,
+            message: message.chars().take(LONGEST_MESSAGE).collect(),
         }
     }
 }

@@ -39,9 +39,13 @@ impl InformerMetrics {
         self.heard.note(&self.resource);
     }
 
-    /// The whole state was fetched anew, for this reason.
+    /// The whole state is asked for, for this reason. Whether it will be answered nobody knows yet, so the server was not heard of.
     pub fn relist(&self, reason: &'static str) {
         self.relists.get_or_create(&RelistLabels { resource: self.resource.clone(), reason }).inc();
+    }
+
+    /// The server was heard of, otherwise than by an event.
+    pub fn heard(&self) {
         self.heard.note(&self.resource);
     }
 

@@ -171,10 +171,14 @@ async fn the_age_of_the_last_event_grows_without_any_event() {
     let age =
         |seconds: &str| format!("smooth_operator_informer_last_event_age_seconds{{resource=\"secrets\"}} {seconds}");
     assert!(has(&metrics, &age("90.0")), "never heard of: the age counts from the start");
-    informer.event("BOOKMARK");
-    assert!(has(&metrics, &age("0.0")));
-    tokio::time::advance(Duration::from_secs(3)).await;
-    assert!(has(&metrics, &age("3.0")));
+    informer.relist("trouble");
+    assert!(has(&metrics, &age("90.0")), "to ask is not to be answered: an outage must not look fresh");
+    for heard in [|informer: &InformerMetrics| informer.event("BOOKMARK"), InformerMetrics::heard] {
+        heard(&informer);
+        assert!(has(&metrics, &age("0.0")));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(has(&metrics, &age("3.0")));
+    }
 }
 
 #[test]

@@ -239,3 +239,11 @@ async fn the_periodic_resync_tells_of_everything_again_and_asks_nothing() {
     world.tells(&["~n/a@5 initial", "~n/b@6 initial", "~n/a@5 initial", "~n/b@6 initial"]).await;
     assert!(world.server.was_asked_nothing_more());
 }
+
+/// A period of nothing was a loop without a pause.
+#[tokio::test]
+async fn a_resync_period_of_zero_means_never() {
+    let never = |informer: &mut Informer<Thing>| informer.resync_every(Duration::ZERO);
+    let world = World::start(vec![None], unhurried(), never).await;
+    assert_eq!(world.tasks(), 1, "the reflector alone");
+}

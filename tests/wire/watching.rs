@@ -197,6 +197,22 @@ async fn makes_no_sense(line: &str) {
     assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="unreadable"} 1"#));
 }
 
+/// serde quotes what it can't read. A proxy that breaks lines in two makes a Secret's value the whole of a line.
+#[tokio::test]
+async fn nothing_of_a_line_that_can_not_be_read_is_logged() {
+    let logs = Logs::collect();
+    for line in
+        ["\"c2VjcmV0\"", "{\"type\":\"c2VjcmV0\",\"object\":{}}", "{\"type\":\"ADDED\",\"object\":\"c2VjcmV0\"}"]
+    {
+        let mut world = World::of_things().await;
+        let mut stream = world.settled().await;
+        stream.bytes(format!("{line}\n").as_bytes()).await;
+        world.asked("stream since 10").await;
+    }
+    let said = logs.lines_with("an event can't be read: it is not what an event is");
+    assert_eq!((said.len(), logs.lines_with("c2VjcmV0").len()), (3, 0), "{said:?}");
+}
+
 #[tokio::test]
 async fn a_line_without_end_is_refused_and_not_collected() {
     let mut world = World::of_things().await;

@@ -11,9 +11,11 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value};
 
+use super::apply::apply_error;
+use super::commit::Decision;
 use super::definitions;
 use super::metadata;
-use super::write::{Decision, FieldValidation, WriteOptions, apply_error};
+use super::write::{FieldValidation, WriteOptions};
 use crate::builtin::{self, ClusterIps, Refusal};
 use crate::fields;
 use crate::resources::{Custom, Form, Resource, Trait};

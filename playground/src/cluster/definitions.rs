@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Cluster;
+use super::commit::Decision;
 use super::delete::{DeleteOptions, Deleted};
-use super::write::{Decision, Target};
+use super::write::Target;
 use crate::resources::{Resource, parse_definition};
 use crate::schema::Cause;
 use crate::status::Status;

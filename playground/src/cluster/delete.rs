@@ -14,7 +14,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Cluster;
-use super::write::{Decision, Target};
+use super::commit::Decision;
+use super::write::Target;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
 use crate::storage::Object;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Cluster;
+use super::commit::Decision;
 use super::delete::{DeleteOptions, Deleted};
-use super::write::{Decision, Target, WriteOptions};
+use super::write::{Target, WriteOptions};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::{Key, Object};

@@ -1,19 +1,16 @@
-//! Create, update, patch and apply: read, decide, commit; and again where somebody was faster.
+//! Create, update, patch and scale.
 //!
-//! This file acts; what an object becomes is decided by the pure functions in [`admit`](super::admit).
+//! This file acts; what an object becomes is decided by the pure functions in `admit`.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::admit::Context;
 use super::{Cluster, admit};
-use crate::fields;
 use crate::patch;
 use crate::resources::{Resource, Trait};
-use crate::schema::Cause;
 use crate::status::Status;
-use crate::storage::{Draft, Key, Object, Refused};
+use crate::storage::{Key, Object, Refused};
 
 /// A longer generateName is cut, to leave room for the suffix.
 const LONGEST_PREFIX: usize = 58;
@@ -84,19 +81,9 @@ pub struct Written {
     pub warnings: Vec<String>,
 }
 
-/// What a decision function wants to happen.
-pub(super) enum Decision {
-    /// Nothing differs.
-    Keep,
-    /// The object becomes this.
-    Put(Value),
-    /// The object goes; this is its last state.
-    Remove(Value),
-}
-
 impl Target {
     /// `metadata.name` of the request's object may be left out, but not differ from the path's.
-    fn check_identity(&self, object: &Value) -> Result<(), Status> {
+    pub(super) fn check_identity(&self, object: &Value) -> Result<(), Status> {
         let metadata = &object["metadata"];
         if let Some(namespace) = metadata["namespace"].as_str().filter(|namespace| !namespace.is_empty())
             && namespace != self.key.namespace
@@ -114,7 +101,7 @@ impl Target {
         }
     }
 
-    fn to_stored(&self, object: &mut Value) {
+    pub(super) fn to_stored(&self, object: &mut Value) {
         self.resource.to_stored(object, &self.stored.api_version());
     }
 }
@@ -195,57 +182,6 @@ impl Cluster {
         Ok(Written { object, created: false, warnings })
     }
 
-    fn write_apply(
-        &self,
-        target: &Target,
-        subresource: Option<&str>,
-        config: &Value,
-        options: &WriteOptions,
-    ) -> Result<Written, Status> {
-        let mut config = admit::decoded(&target.resource, config.clone())?;
-        target.check_identity(&config)?;
-        target.to_stored(&mut config);
-        let context = self.context(target, subresource, options);
-        loop {
-            let table = target.stored.table();
-            let Some(live) = self.store().get(&table, &target.key) else {
-                match self.apply_to_nothing(target, &context, &config, options)? {
-                    Some(written) => return Ok(written),
-                    None => continue,
-                }
-            };
-            let full = live.full();
-            admit::check_version(&context, &full, &config)?;
-            let (object, warnings) = admit::apply(&context, Some(&full), &config)?;
-            let decision = admit::decide(&full, object);
-            if let Ok(object) = self.commit(target, &live, decision, options.dry_run) {
-                return Ok(Written { object, created: false, warnings });
-            }
-        }
-    }
-
-    /// `None`: somebody made the object meanwhile.
-    fn apply_to_nothing(
-        &self,
-        target: &Target,
-        context: &admit::Context<'_>,
-        config: &Value,
-        options: &WriteOptions,
-    ) -> Result<Option<Written>, Status> {
-        if context.subresource.is_some() {
-            return Err(Status::not_found(&target.resource, &target.key.name));
-        }
-        self.check_namespace(target, config)?;
-        if let Some(uid) = config["metadata"]["uid"].as_str() {
-            let why =
-                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
-            return Err(Status::conflict(&target.resource, &target.key.name, &why));
-        }
-        let (object, warnings) = admit::apply(context, None, config)?;
-        let put = self.put(target, None, object, options.dry_run);
-        Ok(put.ok().map(|object| Written { object, created: true, warnings }))
-    }
-
     /// PUT or PATCH of the scale subresource, which is but one field of the object. `change` makes the new number of
     /// replicas from the object as it stands.
     pub fn write_scale(
@@ -268,94 +204,6 @@ impl Cluster {
             Ok(admit::decide(&live, object))
         })?;
         Ok(Written { object, created: false, warnings: Vec::new() })
-    }
-
-    /// Reads, decides and commits until nobody is faster.
-    pub(super) fn settle(
-        &self,
-        target: &Target,
-        dry_run: bool,
-        mut decide: impl FnMut(&Value) -> Result<Decision, Status>,
-    ) -> Result<Arc<Object>, Status> {
-        self.settle_object(target, dry_run, |live| decide(&live.full()))
-    }
-
-    pub(super) fn settle_object(
-        &self,
-        target: &Target,
-        dry_run: bool,
-        mut decide: impl FnMut(&Arc<Object>) -> Result<Decision, Status>,
-    ) -> Result<Arc<Object>, Status> {
-        loop {
-            let found = self.store().get(&target.stored.table(), &target.key);
-            let live = found.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
-            let decision = decide(&live)?;
-            if let Ok(object) = self.commit(target, &live, decision, dry_run) {
-                return Ok(object);
-            }
-        }
-    }
-
-    fn commit(
-        &self,
-        target: &Target,
-        live: &Arc<Object>,
-        decision: Decision,
-        dry_run: bool,
-    ) -> Result<Arc<Object>, Refused> {
-        match decision {
-            Decision::Keep => Ok(Arc::clone(live)),
-            Decision::Put(value) => self.put(target, Some(live), value, dry_run),
-            Decision::Remove(_) if dry_run => Ok(Arc::clone(live)),
-            Decision::Remove(value) => self.take_away(target, live, value),
-        }
-    }
-
-    fn put(
-        &self,
-        target: &Target,
-        live: Option<&Arc<Object>>,
-        value: Value,
-        dry_run: bool,
-    ) -> Result<Arc<Object>, Refused> {
-        let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &value), value };
-        if dry_run {
-            return Ok(Arc::new(draft.dry(target.key.clone())));
-        }
-        let object = self.store().commit(&table, &target.key, live.map(|live| live.revision), draft)?;
-        self.tell(&table, object.revision);
-        self.after_put(target, live, &object);
-        Ok(object)
-    }
-
-    fn take_away(&self, target: &Target, live: &Arc<Object>, last: Value) -> Result<Arc<Object>, Refused> {
-        let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &last), value: last };
-        let object = self.store().remove(&table, &target.key, live.revision, draft)?;
-        self.tell(&table, object.revision);
-        self.after_removal(target, &object);
-        Ok(object)
-    }
-
-    /// What follows a write by itself: definitions come into force, namespaces finish.
-    fn after_put(&self, target: &Target, live: Option<&Arc<Object>>, object: &Arc<Object>) {
-        if target.stored.kind == "CustomResourceDefinition" {
-            self.definition_written(live, object);
-        }
-    }
-
-    fn after_removal(&self, target: &Target, object: &Arc<Object>) {
-        if target.stored.kind == "CustomResourceDefinition" {
-            self.definition_removed(object);
-        }
-        if target.stored.group_resource() == "services" {
-            self.ips().lock().unwrap_or_else(PoisonError::into_inner).release(&object.value());
-        }
-        if target.stored.namespaced {
-            self.finish_namespace(&target.key.namespace);
-        }
-        self.finish_definition(&target.stored);
     }
 
     pub(super) fn context<'a>(
@@ -392,15 +240,6 @@ impl Cluster {
     }
 }
 
-fn selectable(target: &Target, value: &Value) -> Vec<(String, String)> {
-    // An Event is selected by the names of both its forms, so both are kept with it.
-    let mut fields = target.stored.selectable_fields(value);
-    if target.resource.form == crate::resources::Form::CoreEvent || target.stored.group == "events.k8s.io" {
-        fields.extend(crate::resources::core_event_fields(value));
-    }
-    fields
-}
-
 fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) -> Result<Value, Status> {
     let mut served = live.clone();
     resource.to_served(&mut served);
@@ -419,34 +258,4 @@ fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) ->
 pub(crate) fn patch_error(error: &patch::Error) -> Status {
     let (code, reason) = error.status();
     Status::failure(code, reason, error.to_string())
-}
-
-/// The words for a failed apply.
-pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyError) -> Status {
-    let message = error.to_string();
-    let Context { key, resource, .. } = context;
-    match error {
-        fields::ApplyError::Conflicts(conflicts) => {
-            let causes = conflicts.iter().map(|conflict| Cause {
-                reason: "FieldManagerConflict".into(),
-                field: conflict.field.clone(),
-                message: conflict.cause(),
-            });
-            Status::apply_conflict(message, causes.collect())
-        }
-        fields::ApplyError::ManagedFields => Status::bad_request(message),
-        fields::ApplyError::Untyped(faults) => Status::failure(
-            500,
-            "",
-            format!(
-                "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
-                key.namespace,
-                key.name,
-                resource.api_version(),
-                resource.kind,
-                faults.join("\n")
-            ),
-        ),
-        fields::ApplyError::Live => Status::failure(500, "", message),
-    }
 }

@@ -126,7 +126,9 @@ impl Control for Controller {
     fn observe(&mut self, change: &Change<'_>, queue: &mut Queue<Key>) {
         if change.table == REPLICA_SETS {
             let owners = self.sets.observe(change.kind, change.object, "Deployment");
-            owners.into_iter().for_each(|owner| queue.add(owner.key));
+            for owner in owners {
+                queue.add(owner.key);
+            }
         } else if change.kind != EventKind::Deleted {
             queue.add(change.object.key.clone());
         }

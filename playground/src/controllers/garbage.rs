@@ -155,7 +155,9 @@ impl Collector {
         if blocking.is_empty() {
             return self.remove_finalizer(node, FOREGROUND);
         }
-        blocking.into_iter().cloned().for_each(|dependent| queue.add(dependent));
+        for dependent in blocking {
+            queue.add(dependent.clone());
+        }
         Ok(())
     }
 
@@ -209,8 +211,9 @@ impl Control for Collector {
         let owners_before = before.iter().flat_map(|node| &node.meta.owner_references);
         let waiting: Vec<Uid> = owners_before.map(|owner| owner.uid.clone()).collect();
         if change.kind == EventKind::Deleted {
-            self.dependents(uid).cloned().for_each(|dependent| queue.add(dependent));
-            waiting.into_iter().for_each(|owner| queue.add(owner));
+            for concerned in self.dependents(uid).cloned().chain(waiting) {
+                queue.add(concerned);
+            }
             return;
         }
         let meta = Meta::of(change.object);
@@ -221,7 +224,9 @@ impl Control for Collector {
             return;
         }
         if before.is_some_and(|before| before.meta.owner_references != node.meta.owner_references) {
-            waiting.into_iter().for_each(|owner| queue.add(owner));
+            for owner in waiting {
+                queue.add(owner);
+            }
         }
         if node.meta.is_deleting() || !node.meta.owner_references.is_empty() {
             queue.add(uid.to_owned());

@@ -72,7 +72,7 @@ pub(super) trait Control: Send + 'static {
 /// Runs a controller until it is stopped.
 pub(super) async fn run<C: Control>(cluster: Cluster, mut controller: C, stop: CancellationToken) {
     let mut queue = Queue::default();
-    let mut feeds = Feeds { cluster, registry: None, feeds: Vec::new() };
+    let mut feeds = Feeds { cluster, registry: None, open: Vec::new() };
     while !stop.is_cancelled() {
         feeds.drain(&mut controller, &mut queue);
         if let Some(key) = queue.pop(Instant::now()) {
@@ -123,9 +123,9 @@ impl Feed {
 /// All resources that a controller follows.
 struct Feeds {
     cluster: Cluster,
-    /// For which registry `feeds` was made.
+    /// For which registry `open` was made.
     registry: Option<Arc<Registry>>,
-    feeds: Vec<Feed>,
+    open: Vec<Feed>,
 }
 
 impl Feeds {
@@ -137,7 +137,7 @@ impl Feeds {
     /// One round through all feeds; true if there was anything.
     fn pass<C: Control>(&mut self, controller: &mut C, queue: &mut Queue<C::Key>) -> bool {
         let mut any = false;
-        for feed in &mut self.feeds {
+        for feed in &mut self.open {
             loop {
                 match feed.poll() {
                     Ok(None) => break,
@@ -150,7 +150,7 @@ impl Feeds {
                     Err(Expired { floor }) => {
                         tracing::debug!(table = feed.table, floor, "history is gone, reading everything again");
                         controller.reset();
-                        self.feeds.clear();
+                        self.open.clear();
                         self.registry = None;
                         return true;
                     }
@@ -167,11 +167,11 @@ impl Feeds {
             return false;
         }
         let tables = controller.tables(&registry);
-        self.feeds.retain(|feed| tables.contains(&feed.table));
+        self.open.retain(|feed| tables.contains(&feed.table));
         self.registry = Some(registry);
         let mut opened = false;
         for table in tables {
-            if self.feeds.iter().any(|feed| feed.table == table) {
+            if self.open.iter().any(|feed| feed.table == table) {
                 continue;
             }
             // The revision is read first: what is written in between is seen twice, which harms nobody.
@@ -182,7 +182,7 @@ impl Feeds {
                 let (table, kind, previous) = (table.as_str(), EventKind::Added, None);
                 controller.observe(&Change { table, kind, object, previous }, queue);
             }
-            self.feeds.push(Feed { table, cursor, pending: None });
+            self.open.push(Feed { table, cursor, pending: None });
             opened = true;
         }
         opened
@@ -194,7 +194,7 @@ impl Feeds {
         fn wait(Feed { table: _, cursor, pending }: &mut Feed) -> Wait<'_> {
             Box::pin(async move { *pending = Some(cursor.next_event().await) })
         }
-        let mut waits: Vec<Wait<'_>> = self.feeds.iter_mut().map(wait).collect();
+        let mut waits: Vec<Wait<'_>> = self.open.iter_mut().map(wait).collect();
         poll_fn(|context| {
             let any = waits.iter_mut().any(|wait| wait.as_mut().poll(context).is_ready());
             if any { Poll::Ready(()) } else { Poll::Pending }

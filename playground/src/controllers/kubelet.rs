@@ -35,7 +35,7 @@ use crate::resources::Registry;
 use crate::status::Status;
 use crate::storage::{EventKind, Key};
 
-pub use status::{Moment, next, scheduled, unschedulable};
+pub use status::{Moment, next, unschedulable};
 
 /// The only node.
 pub const NODE: &str = "playground";
@@ -95,9 +95,7 @@ impl Kubelet {
         }
         pod["spec"]["nodeName"] = NODE.into();
         let namespace = namespace(&pod).to_owned();
-        let bound = self.cluster.update(PODS, &namespace, pod, SCHEDULER)?;
-        let status = scheduled(&bound, self.cluster.now());
-        self.write_status((*bound).clone(), status, SCHEDULER)
+        self.cluster.update(PODS, &namespace, pod, SCHEDULER).map(drop)
     }
 
     fn write_status(&self, mut pod: Value, status: Value, manager: &str) -> Result<(), Status> {
@@ -129,17 +127,14 @@ impl Kubelet {
         let (instant, now) = (Instant::now(), self.cluster.now());
         let record = self.record(pod);
         let address = record.address;
-        let (age, since, blocked) = match missing {
-            Some(source) => {
-                record.since = None;
-                let awaited = (source.table.to_owned(), Key::new(key.namespace.as_str(), source.name.as_str()));
-                self.waiting.entry(awaited).or_default().insert(key.clone());
-                (Duration::ZERO, now, Some(source.missing()))
-            }
-            None => {
-                let (start, since) = *record.since.get_or_insert((instant, now));
-                (instant - start, since, None)
-            }
+        let (age, since, blocked) = if let Some(source) = missing {
+            record.since = None;
+            let awaited = (source.table.to_owned(), Key::new(key.namespace.as_str(), source.name.as_str()));
+            self.waiting.entry(awaited).or_default().insert(key.clone());
+            (Duration::ZERO, now, Some(source.missing()))
+        } else {
+            let (start, since) = *record.since.get_or_insert((instant, now));
+            (instant - start, since, None)
         };
         let ready_delay = self.options.ready_delay;
         let (status, again) = next(pod, &Moment { age, since, now, address, ready_delay, blocked });
@@ -162,7 +157,9 @@ impl Control for Kubelet {
         if change.table != PODS {
             let awaited = (change.table.to_owned(), key.clone());
             let pods = if change.kind == EventKind::Deleted { None } else { self.waiting.remove(&awaited) };
-            pods.into_iter().flatten().for_each(|pod| queue.add(pod));
+            for pod in pods.into_iter().flatten() {
+                queue.add(pod);
+            }
         } else if change.kind == EventKind::Deleted {
             self.records.remove(&change.object.uid);
         } else if !change.asks_nothing_new() {

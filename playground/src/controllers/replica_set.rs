@@ -181,7 +181,9 @@ impl Control for Controller {
     fn observe(&mut self, change: &Change<'_>, queue: &mut Queue<Key>) {
         if change.table == PODS {
             let owners = self.pods.observe(change.kind, change.object, "ReplicaSet");
-            owners.into_iter().for_each(|owner| queue.add(owner.key));
+            for owner in owners {
+                queue.add(owner.key);
+            }
         } else if change.kind != EventKind::Deleted && !change.asks_nothing_new() {
             queue.add(change.object.key.clone());
         }

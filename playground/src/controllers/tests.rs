@@ -350,18 +350,18 @@ async fn a_settled_cluster_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_deployments_come_and_go() {
+async fn a_burst_of_deployments_comes_and_goes() {
     let world = World::new();
-    for number in 0..1000 {
+    for number in 0..200 {
         world.apply(&deployment(&format!("d-{number}"), 1, "good:1"));
     }
     world
-        .until("a thousand pods run", |cluster| {
+        .until("all pods run", |cluster| {
             let pods = cluster.list("pods", None);
-            (pods.iter().filter(|pod| text(pod, &["status", "phase"]) == "Running").count() == 1000).then_some(())
+            (pods.iter().filter(|pod| text(pod, &["status", "phase"]) == "Running").count() == 200).then_some(())
         })
         .await;
-    for number in 0..1000 {
+    for number in 0..200 {
         world.delete(DEPLOYMENTS, &format!("d-{number}"), Propagation::Background);
     }
     world.until("all pods are gone", |cluster| cluster.list("pods", None).is_empty().then_some(())).await;

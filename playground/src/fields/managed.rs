@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::set::FieldSet;
 
@@ -93,6 +93,21 @@ pub(super) fn without(mut object: Value) -> Value {
         metadata.remove("managedFields");
     }
     object
+}
+
+/// Whether two objects are equal beside their entries.
+pub(super) fn same_beside(old: &Value, new: &Value) -> bool {
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return old == new };
+    let metadata = |object: &Map<String, Value>| object.get("metadata").and_then(Value::as_object).cloned();
+    let rest = |object: &Map<String, Value>| object.iter().filter(|(name, _)| *name != "metadata").count();
+    let same = |name: &String, value: &Value| name == "metadata" || new.get(name) == Some(value);
+    if rest(old) != rest(new) || !old.iter().all(|(name, value)| same(name, value)) {
+        return false;
+    }
+    let (mut before, mut after) = (metadata(old).unwrap_or_default(), metadata(new).unwrap_or_default());
+    before.remove("managedFields");
+    after.remove("managedFields");
+    before == after
 }
 
 impl Managers {

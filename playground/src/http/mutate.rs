@@ -4,6 +4,7 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::negotiate::{Of, negotiate};
+use super::protobuf::{self, PROTOBUF};
 use super::query::cause;
 use super::response::{self, Body};
 use super::route::Place;
@@ -162,6 +163,7 @@ pub(super) fn body(call: &Call<'_>, kind: &str) -> Result<Value, Status> {
             ))
         }),
         "application/yaml" => yaml(call.body),
+        PROTOBUF => protobuf::decode(call.body),
         _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
     }
 }

@@ -115,7 +115,9 @@ mod tests {
     use super::{Route, route};
     use crate::resources::Registry;
 
-    fn place(path: &str) -> Option<(String, Option<String>, Option<String>, Option<String>)> {
+    type Named = (String, Option<String>, Option<String>, Option<String>);
+
+    fn place(path: &str) -> Option<Named> {
         match route(&Registry::default(), path) {
             Route::Resource(place) => {
                 Some((place.resource.group_resource(), place.namespace, place.name, place.subresource))

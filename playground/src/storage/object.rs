@@ -50,23 +50,26 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Stamps the revision and encodes.
-    pub(super) fn at(self, key: Key, revision: Revision) -> Object {
+    /// Stamps the revision and encodes. The parsed form comes along, for the store to keep as long as it sees fit.
+    pub(super) fn at(self, key: Key, revision: Revision) -> (Object, Arc<Value>) {
         let Self { mut value, fields } = self;
         value["metadata"]["resourceVersion"] = Value::String(revision.to_string());
-        Self::encoded(&value, fields, key, revision)
+        Self::encoded(value, fields, key, revision)
     }
 
     /// Encodes what a dry run would have stored, with the resourceVersion that it has.
     pub fn dry(self, key: Key) -> Object {
-        Self::encoded(&self.value, self.fields, key, 0)
+        Self::encoded(self.value, self.fields, key, 0).0
     }
 
-    fn encoded(value: &Value, fields: Vec<(String, String)>, key: Key, revision: Revision) -> Object {
-        let (json, metadata) = encode(value);
-        let labels = labels(value);
+    fn encoded(mut value: Value, fields: Vec<(String, String)>, key: Key, revision: Revision) -> (Object, Arc<Value>) {
+        let (json, metadata) = encode(&value);
+        let labels = labels(&value);
         let uid = value["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        Object { key, revision, uid, labels, fields, json, metadata, parsed: Mutex::new(Weak::new()) }
+        drop_managed_fields(&mut value);
+        let value = Arc::new(value);
+        let parsed = Mutex::new(Arc::downgrade(&value));
+        (Object { key, revision, uid, labels, fields, json, metadata, parsed }, value)
     }
 }
 
@@ -98,12 +101,16 @@ impl Object {
             return value;
         }
         let mut value = self.full();
-        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-        }
+        drop_managed_fields(&mut value);
         let value = Arc::new(value);
         *parsed = Arc::downgrade(&value);
         value
+    }
+}
+
+fn drop_managed_fields(value: &mut Value) {
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
     }
 }
 

@@ -1,3 +1,7 @@
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kube_client::client::Body;
 use serde_json::json;
 
 use super::super::build::build;
@@ -66,4 +70,74 @@ fn a_rotated_secret_is_told_from_a_changed_spec() {
     let status = crate::api::MCPServerStatus { observed_generation: 3, ..Default::default() };
     Arc::make_mut(&mut world.server).status = Some(status);
     assert!(only_secret_changed(&world, &wanted(&world)));
+}
+
+/// A client of an API server that answers each path like this, and how often it was asked.
+fn answered(answer: fn(&str) -> (u16, Value)) -> (Client, Arc<AtomicUsize>) {
+    let asked = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&asked);
+    let transport = tower::service_fn(move |request: http::Request<Body>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let (code, body) = answer(request.uri().path());
+        let body = Body::from(body.to_string().into_bytes());
+        let answer = http::Response::builder().status(code).body(body).unwrap();
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    (Client::new(kube_client::Client::new(transport, "default")), asked)
+}
+
+async fn applied(client: &Client, memory: &Memory, world: &Observed) -> (Applied, Result<(), Error>) {
+    apply(client, memory, world, &wanted(world), &children(world)).await
+}
+
+/// Found with an orphan whose selector was another: its update was refused, its owner deleted it, and the Deployment was never made,
+/// because "this wish was refused" said nothing of what it had been refused for.
+#[tokio::test(start_paused = true)]
+async fn a_refused_wish_is_sent_again_for_another_object_and_after_a_while_and_not_before() {
+    let (client, asked) = answered(|_| (422, json!({"kind": "Status", "code": 422, "message": "no"})));
+    let (memory, mut world) = (Memory::default(), observed(&json!({"image": "x"})));
+    world.deployment = Some(Arc::new(deployment(&json!([]), &json!({}))));
+    for _ in 0..3 {
+        let (applied, written) = applied(&client, &memory, &world).await;
+        assert_eq!((applied.refused.unwrap().message.as_str(), written.is_ok()), ("no", true));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "nothing has changed");
+    world.deployment = None;
+    for _ in 0..3 {
+        assert!(applied(&client, &memory, &world).await.0.refused.is_some());
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "the place is empty now");
+    tokio::time::advance(REFUSED_FOR).await;
+    assert!(applied(&client, &memory, &world).await.0.refused.is_some());
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "a policy may have changed, and no event tells of that");
+}
+
+#[tokio::test]
+async fn only_a_no_to_the_wish_itself_is_a_refusal_and_all_else_is_tried_again_soon() {
+    for (code, message, refusal) in [
+        (422, "Deployment.apps \"web\" is invalid", true),
+        (400, "admission webhook \"validate.kyverno.svc\" denied the request: no", true),
+        (403, "admission webhook \"validation.gatekeeper.sh\" denied the request: no", true),
+        (403, "deployments.apps \"web\" is forbidden: exceeded quota: q, requested: count/deployments.apps=1", false),
+        (403, "deployments.apps \"web\" is forbidden: User \"x\" cannot patch resource", false),
+        (409, "Operation cannot be fulfilled", false),
+        (500, "failed calling webhook", false),
+    ] {
+        let status = Status { code, message: message.to_owned(), ..Status::default() };
+        assert_eq!(is_refusal(&status), refusal, "{code} {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_was_done_is_told_though_the_next_one_failed() {
+    let (client, _) = answered(|path| match path {
+        "/apis/apps/v1/namespaces/prod/deployments/web" => {
+            let metadata = json!({"namespace": "prod", "name": "web", "uid": "d", "resourceVersion": "11"});
+            (201, json!({"metadata": metadata, "spec": {}}))
+        }
+        _ => (500, json!({"kind": "Status", "code": 500})),
+    });
+    let (applied, written) = applied(&client, &Memory::default(), &observed(&json!({"image": "x"}))).await;
+    assert_eq!(applied.done, [Done { kind: "Deployment", why: Why::Created }]);
+    assert_eq!(written.unwrap_err().code(), 500);
 }

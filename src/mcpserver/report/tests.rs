@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::memory::Refused;
 use super::super::testing::{UID, deployment, observed, owner, server};
 use super::*;
 
@@ -130,10 +131,20 @@ fn a_conflict_says_nothing_of_the_strangers_pods() {
     assert_eq!(said(&status, READY), pair("False", "NameConflict"));
 }
 
+fn refused(message: &str) -> Applied {
+    let (hash, until) = ("of the wish".to_owned(), tokio::time::Instant::now());
+    Applied { refused: Some(Refused { hash, of: None, message: message.to_owned(), until }), ..applied(None) }
+}
+
+#[test]
+fn a_refusal_of_any_length_fits_into_the_status() {
+    let status = report_at(NOW, &world(1, None), &refused(&"ä".repeat(100_000)));
+    assert!(status.conditions.iter().all(|condition| condition.message.chars().count() <= 32_768));
+}
+
 #[test]
 fn a_refusal_is_quoted() {
-    let refused = Applied { refused: Some("spec.x: Invalid value".to_owned()), ..applied(None) };
-    let status = report_at(NOW, &world(1, None), &refused);
+    let status = report_at(NOW, &world(1, None), &refused("spec.x: Invalid value"));
     assert_eq!((said(&status, ACCEPTED), status.phase), (pair("False", "InvalidSpec"), Some(Phase::Failed)));
     assert_eq!(status.condition(ACCEPTED).unwrap().message, "spec.x: Invalid value");
 }

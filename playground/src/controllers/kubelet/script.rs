@@ -200,7 +200,7 @@ fn go_duration(duration: Duration) -> String {
 
 fn flaky(age: Duration, pace: Duration) -> Scene {
     let phase = (10 * pace).max(Duration::from_millis(1));
-    let turns = u32::try_from((age - pace).as_nanos() / phase.as_nanos()).unwrap_or(u32::MAX - 1);
+    let turns = u32::try_from(age.saturating_sub(pace).as_nanos() / phase.as_nanos()).unwrap_or(u32::MAX - 1);
     let state = State::Running { since: pace, ready: turns.is_multiple_of(2) };
     Scene::first(state, Some(pace + phase.saturating_mul(turns + 1)))
 }

@@ -34,11 +34,6 @@ impl Moment {
     }
 }
 
-/// The status of a pod that has just found its node.
-pub fn scheduled(pod: &Value, now: Timestamp) -> Value {
-    with_conditions(pod, now, &[("PodScheduled", "True", "", "")])
-}
-
 /// The status of a pod that finds no node.
 pub fn unschedulable(pod: &Value, now: Timestamp) -> Value {
     let message = "0/1 nodes are available: 1 Insufficient memory. no new claims to deallocate, preemption: 0/1 nodes \

@@ -1,0 +1,29 @@
+//! Waiting for a fact.
+
+use std::time::{Duration, Instant};
+
+/// From one look to the next.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// Far longer than anything takes: it only ends what will never be.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// The same on a cluster that pulls images.
+const PATIENCE_WITH_A_REAL_CLUSTER: Duration = Duration::from_secs(180);
+
+/// Looks again and again until `look` says Ok; fails with the last reason if it never does.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let started = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(reason) if started.elapsed() > patience() => {
+                panic!("after {:?} it is still not so that {what}: {reason}", started.elapsed())
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// How long to wait for what should be.
+pub(crate) fn patience() -> Duration {
+    if super::on_a_real_cluster() { PATIENCE_WITH_A_REAL_CLUSTER } else { PATIENCE }
+}

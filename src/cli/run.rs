@@ -17,7 +17,6 @@ use crate::cli::Cli;
 use crate::client::{Connection, Request, Target, connect};
 use crate::controller::Options;
 use crate::http::BindAddress;
-use crate::cli::Cli;
 use crate::leader_election::Timing as LeaseTiming;
 use crate::leader_election::config::InvalidTiming;
 use crate::manager::{self, Election, Settings};

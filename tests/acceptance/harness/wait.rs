@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// From one look to the next.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// Far longer than anything takes: it only ends what will never be.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The same on a cluster that pulls images.
 const PATIENCE_WITH_A_REAL_CLUSTER: Duration = Duration::from_secs(180);
 

@@ -1,0 +1,130 @@
+//! What the operator costs: writes, time, CPU and memory for a thousand and for ten thousand MCPServers.
+//!
+//! Three processes, so that nothing is counted twice and nothing shares a heap with what is measured:
+//!
+//! ```text
+//!   this one ── makes and changes MCPServers, reads counters ──► itself again, as `serve`: the playground
+//!      │                                                            ▲
+//!      └── starts, stops, reads /proc/PID ──► smooth-operator run ──┘
+//! ```
+//!
+//! For each number of servers the same story: they are made while the operator runs, it is stopped and started again on
+//! what it left, and then single servers get another image, one after the other.
+//!
+//! Nothing is asserted of the times, which are those of this machine and of what else it does. A number of writes that
+//! grows is a mistake, though, and so is one that isn't zero after a restart.
+//!
+//! Everything ends by itself: dropping a child kills it, the playground ends with the pipe to its standard input, and
+//! an operator that has lost its API server loses its Lease and exits.
+//!
+//! Run it with `make bench`, or `make bench ARGS="--servers 1000"`. Linux only: the numbers come from `/proc`.
+
+mod api;
+mod process;
+mod stages;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use playground::{Options, Playground};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Measures the operator against the playground.
+#[derive(Debug, Parser)]
+#[command(name = "operator", max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: Load,
+    /// What `cargo bench` adds to every command line.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be the API server.
+    #[command(hide = true)]
+    Serve {
+        /// From a pod's making to its readiness.
+        ready_ms: u64,
+    },
+}
+
+/// How much of what.
+#[derive(Debug, Clone, Args)]
+struct Load {
+    /// The numbers of MCPServers, each measured from the beginning.
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1000,10000", env = "BENCH_SERVERS")]
+    servers: Vec<usize>,
+    /// How many of them then get another image, one at a time.
+    #[arg(long, value_name = "N", default_value_t = 200, env = "BENCH_CHANGES")]
+    changes: usize,
+    /// How long a pod takes to be ready, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 100, env = "BENCH_READY_MS")]
+    ready_ms: u64,
+}
+
+fn main() -> ExitCode {
+    let Cli { command, load, bench: _ } = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bench: no threads to work with: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match command {
+            Some(Command::Serve { ready_ms }) => serve(Duration::from_millis(ready_ms)).await,
+            None => measure(&load).await,
+        }
+    });
+    // Nobody waits for the thread that reads standard input.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The API server: says where it is, and ends with the one who wants to know.
+async fn serve(ready_delay: Duration) -> anyhow::Result<()> {
+    let playground = Playground::start(Options { ready_delay, ..Options::default() }).await?;
+    println!("{}", playground.url());
+    let left = CancellationToken::new();
+    let parent = left.clone();
+    std::thread::spawn(move || {
+        let _end_or_error = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        parent.cancel();
+    });
+    left.cancelled().await;
+    playground.stop().await;
+    Ok(())
+}
+
+async fn measure(load: &Load) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be caught")?;
+    let stories = async {
+        println!("{}\n", table::machine());
+        let mut stories = Vec::new();
+        for servers in &load.servers {
+            stories.push(stages::story(*servers, load).await.with_context(|| format!("with {servers} servers"))?);
+        }
+        println!("\n{}", table::render(&stories, load));
+        Ok(())
+    };
+    tokio::select! {
+        told = stories => told,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        _ = terminate.recv() => anyhow::bail!("terminated"),
+    }
+}

@@ -314,8 +314,8 @@ pub enum Urgency {
 /// nothing is wrong, a status waits until it is worth reading: for the Deployment's controller to speak at all,
 /// and then for the crowd of its first words to end.
 pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_spoke: bool) -> Urgency {
-    const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(5);
-    const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(1);
+    const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(8);
+    const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(4);
     if old.is_some_and(|old| says_the_same(old, new)) {
         return Urgency::None;
     }

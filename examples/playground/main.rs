@@ -1,56 +1,68 @@
-//! `make playground`: a Kubernetes API server and the operator in one process, and no cluster needed.
+//! A cluster to play with: the API server and the operator in one process, and kubectl from outside.
 //!
-//! The API server is the workspace's `playground`: it answers as Kubernetes does, keeps everything in memory, and
-//! has pods without containers. The operator is the real one, and speaks HTTP to it as to any other. The samples are
-//! applied, and what becomes of them is told line by line; then it stays up for `kubectl`.
+//! ```text
+//!  make playground ──► playground::Playground ◄── HTTP ── smooth_operator::manager
+//!                           ▲          │
+//!                kubectl ───┘          └──► what happens, line by line
+//! ```
+//!
+//! The operator here is the one that runs in a cluster: it reads a kubeconfig, connects, and knows nothing of what stands
+//! at the other end. The other end is a Kubernetes API server without containers: a pod is its status, and
+//! becomes ready after a delay.
+//!
+//! With `--once` it ends when the samples are Ready, and says by its exit code whether they were. That is a test
+//! of the two together.
 
-mod story;
+mod args;
+mod narrator;
+mod samples;
+mod words;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Parser;
-use playground::{Cluster, Options, Playground};
-use serde_json::Value;
-use smooth_operator::api::{MCPSERVERS, crd};
+use clap::Parser as _;
+use playground::{Options, Playground};
 use smooth_operator::client::{Target, connect};
 use smooth_operator::controller;
 use smooth_operator::http::BindAddress;
 use smooth_operator::manager::{self, Settings};
 use smooth_operator::telemetry::{LogFormat, init_logs};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// A Kubernetes API server and Smooth Operator in one process: a cluster to play with, in memory.
-#[derive(Debug, Parser)]
-#[command(name = "playground", max_term_width = 100)]
-struct Args {
-    /// The port of the API server on 127.0.0.1; 0 for a free one.
-    #[arg(long, default_value_t = 7443)]
-    port: u16,
-    /// Where to write the kubeconfig.
-    #[arg(long, value_name = "FILE", default_value = "target/playground/kubeconfig")]
-    kubeconfig: PathBuf,
-    /// The samples to begin with.
-    #[arg(long, value_name = "DIRECTORY", default_value = "config/samples")]
-    samples: PathBuf,
-    /// How long a pod takes to become ready.
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1500)]
-    ready_delay: u64,
-    /// Where the operator's metrics are served, `127.0.0.1:8080` say; 0 for nowhere.
-    #[arg(long, value_name = "ADDRESS", default_value = "0")]
-    metrics_bind_address: BindAddress,
-    /// What the operator logs, between the lines of the story: error, warn, info, debug.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log_level: String,
-    /// End when all samples are Ready, with 1 if they are not within 30 seconds.
-    #[arg(long)]
-    once: bool,
-}
+use args::Args;
+use narrator::Narrator;
+use samples::Samples;
+
+/// Under this name the samples are applied: as if a person had done it.
+const MANAGER: &str = "kubectl";
+/// What a pod gets to finish is short here, since nothing runs in it.
+const GRACE: Duration = Duration::from_secs(5);
+
+const TRY: &str = "\
+Try, in another terminal, after the export line above:
+
+  kubectl get mcp
+  kubectl scale mcp/fetch --replicas=3
+  kubectl delete deployment/fetch            # is made again
+  kubectl rollout restart deployment/fetch   # is left alone: what others add is theirs
+
+A Secret that comes late:
+
+  kubectl patch mcp/fetch --type=merge -p '{\"spec\":{\"secretName\":\"late\"}}'
+  kubectl create secret generic late --from-literal=KEY=1
+
+An image that can't be pulled, and what the server then says of itself:
+
+  kubectl patch mcp/fetch --type=merge -p '{\"spec\":{\"image\":\"invalid.example/fetch:1\"}}'
+  kubectl describe mcp/fetch
+
+Ctrl-C ends it all; nothing is kept.
+";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,134 +76,108 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    init_logs(LogFormat::Text, &args.log_level)?;
-    let server = serve(&args).await?;
-    let cluster = server.cluster().clone();
-    install(&cluster)?;
+    init_logs(LogFormat::Text, &args.log_level).context("--log-level")?;
+    let samples = Samples::read(&args.samples)?;
+    let playground = start(&args).await?;
+    write_kubeconfig(&args.kubeconfig, &playground.kubeconfig())?;
+    println!("An API server at {}, and the operator on it. No container runs here.\n", playground.url());
+    println!("  export KUBECONFIG={}\n", args.kubeconfig.display());
+    let ended = play(&args, &playground, &samples).await;
+    playground.stop().await;
+    ended
+}
+
+/// Everything between the start and the stop of the API server.
+async fn play(args: &Args, playground: &Playground, samples: &Samples) -> anyhow::Result<()> {
+    let cluster = playground.cluster();
+    let definitions = "customresourcedefinitions.apiextensions.k8s.io";
+    let definition = smooth_operator::api::crd::definition();
+    cluster.apply(definitions, "", None, &definition, MANAGER, true).context("the definition of MCPServer")?;
+
+    let quiet = CancellationToken::new();
+    let narrator = tokio::spawn(Narrator::new(cluster).run(quiet.clone()));
     let stop = CancellationToken::new();
-    let operator = operate(&args, stop.clone()).await?;
-    let story = tokio::spawn(story::tell(story::begin(&cluster)));
-    introduce(&args, &server);
-    apply_samples(&cluster, &args.samples)?;
-    let ended = if args.once {
-        timeout(Duration::from_secs(30), all_ready(&cluster))
-            .await
-            .context("the samples are not Ready after 30 seconds")
-    } else {
-        suggest();
-        tokio::signal::ctrl_c().await.context("Ctrl-C can't be caught")
+    let mut operator = start_operator(&args.kubeconfig, stop.clone()).await?;
+    let applied = samples.apply(cluster, MANAGER);
+
+    let asked = async {
+        applied?;
+        if args.once {
+            return samples.ready(cluster, args.timeout).await;
+        }
+        // What can be tried is told when the samples have had their say; a sample that never is Ready must not hide it.
+        let told = samples.ready(cluster, args.timeout).await;
+        println!("\n{TRY}");
+        if let Err(error) = told {
+            println!("Not all is well: {error:#}\n");
+        }
+        tokio::signal::ctrl_c().await.context("Ctrl-C can't be waited for")
     };
-    println!("\nStopping: the operator first, then the API server. Ctrl-C again stops at once.");
-    tokio::spawn(async {
+    let ended = tokio::select! {
+        asked = asked => asked,
+        interrupted = tokio::signal::ctrl_c(), if !args.once => interrupted.context("Ctrl-C can't be waited for"),
+        ended = &mut operator => {
+            quiet.cancel();
+            narrator.await?;
+            ended??;
+            bail!("the operator ended by itself");
+        }
+    };
+    println!(
+        "\nEnding: the operator first, then the API server.{}",
+        if args.once { "" } else { " Ctrl-C again aborts." }
+    );
+    let abort = tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(1);
         }
     });
     stop.cancel();
-    operator.await.context("the operator panicked")??;
-    story.abort();
-    server.stop().await;
+    operator.await??;
+    quiet.cancel();
+    narrator.await?;
+    abort.abort();
     ended
 }
 
-/// Starts the API server and writes the way to it.
-async fn serve(args: &Args) -> anyhow::Result<Playground> {
+async fn start(args: &Args) -> anyhow::Result<Playground> {
     let listen = SocketAddr::from(([127, 0, 0, 1], args.port));
-    let ready_delay = Duration::from_millis(args.ready_delay);
-    let options = Options { listen, ready_delay, ..Options::default() };
-    let server = Playground::start(options)
-        .await
-        .with_context(|| format!("can't listen on {listen}; choose another port with --port, or 0 for a free one"))?;
-    let file = &args.kubeconfig;
-    if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
-    }
-    std::fs::write(file, server.kubeconfig())
-        .with_context(|| format!("can't write {}; choose another place with --kubeconfig", file.display()))?;
-    Ok(server)
+    let options = Options { listen, ready_delay: args.ready_delay, ..Options::default() };
+    Playground::start(options).await.with_context(|| {
+        format!(
+            "port {} can't be listened on; end what uses it, or choose another with --port (0 takes a free one)",
+            args.port
+        )
+    })
 }
 
-/// What `make install` does to a real cluster.
-fn install(cluster: &Cluster) -> anyhow::Result<()> {
-    let resource = "customresourcedefinitions.apiextensions.k8s.io";
-    match cluster.create(resource, "", crd::definition(), "make-install") {
-        Ok(_made) => Ok(()),
-        Err(status) => bail!("the API server refuses the CRD: {status:?}"),
-    }
-}
-
-/// Starts the operator, connected as any operator is: by the kubeconfig.
-async fn operate(args: &Args, stop: CancellationToken) -> anyhow::Result<JoinHandle<Result<(), manager::Error>>> {
-    let connection = connect(&Target { kubeconfig: Some(args.kubeconfig.clone()), context: None }).await?;
+/// Starts the operator as `smooth-operator run` would, but for the ports of health and metrics: those of a second
+/// playground would be taken.
+async fn start_operator(
+    kubeconfig: &Path,
+    stop: CancellationToken,
+) -> anyhow::Result<JoinHandle<Result<(), manager::Error>>> {
+    let connection = connect(&Target { kubeconfig: Some(kubeconfig.to_owned()), context: None }).await?;
+    let nowhere: BindAddress = "0".parse()?;
     let settings = Settings {
         namespaces: Vec::new(),
-        work: controller::Options::default(),
+        work: controller::Options { grace: GRACE, ..controller::Options::default() },
         election: None,
-        metrics: args.metrics_bind_address.clone(),
-        health: BindAddress::Disabled,
+        metrics: nowhere.clone(),
+        health: nowhere,
         watch_seconds: 300..=600,
         resync: Duration::from_secs(10 * 60 * 60),
-        seed: 0,
+        seed: u64::from(std::process::id()),
     };
-    Ok(tokio::spawn(async move { manager::run(&connection, settings, stop).await }))
+    Ok(tokio::spawn(async move { Box::pin(manager::run(&connection, settings, stop)).await }))
 }
 
-/// What `kubectl apply -f config/samples/` does.
-fn apply_samples(cluster: &Cluster, directory: &Path) -> anyhow::Result<()> {
-    let place = directory.display();
-    let entries = std::fs::read_dir(directory).with_context(|| {
-        format!("no samples in {place}; run this from the top of the repository, or say where with --samples")
-    })?;
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "yaml")) {
-        let text = std::fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?;
-        for object in story::documents(&text).with_context(|| format!("{} is no YAML", file.display()))? {
-            let (resource, name) = match object["kind"].as_str() {
-                Some("MCPServer") => (MCPSERVERS.to_string(), &object["metadata"]["name"]),
-                Some("Secret") => ("secrets".to_owned(), &object["metadata"]["name"]),
-                kind => bail!("{}: this knows how to apply MCPServers and Secrets, not {kind:?}", file.display()),
-            };
-            if let Err(status) = cluster.create(&resource, "default", object.clone(), "kubectl") {
-                bail!("{}: the API server refuses {name}: {status:?}", file.display());
-            }
+fn write_kubeconfig(file: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
         }
-    }
-    Ok(())
-}
-
-/// Waits until every MCPServer is Ready.
-async fn all_ready(cluster: &Cluster) {
-    let ready = |server: &Value| story::condition(server, "Ready") == Some("True");
-    while !cluster.list(&MCPSERVERS.to_string(), None).iter().all(|server| ready(server)) {
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-fn introduce(args: &Args, server: &Playground) {
-    let kubeconfig = std::path::absolute(&args.kubeconfig).unwrap_or_else(|_| args.kubeconfig.clone());
-    println!("A Kubernetes API server and Smooth Operator, in this one process. Nothing of it outlives Ctrl-C.\n");
-    println!("  API server   {} (plain HTTP on loopback, no login)", server.url());
-    println!("  kubectl      export KUBECONFIG={}", kubeconfig.display());
-    println!("\nThe samples of {} are applied. This is what becomes of them:\n", args.samples.display());
-}
-
-fn suggest() {
-    tokio::spawn(async {
-        // Behind the story of the samples, if all goes as it should.
-        sleep(Duration::from_secs(4)).await;
-        println!("\nIt stays up until Ctrl-C. In another terminal, with the KUBECONFIG from above, try:\n");
-        for (command, meaning) in [
-            ("kubectl get mcp -o wide", "what there is"),
-            ("kubectl scale mcp/fetch --replicas=3", "three pods"),
-            ("kubectl scale deployment/fetch --replicas=7", "somebody else's wish: put back"),
-            ("kubectl rollout restart deployment/fetch", "somebody else's wish: respected"),
-            ("kubectl delete deployment fetch", "made again"),
-            ("kubectl patch secret mcp-secrets -p '{\"stringData\":{\"API_TOKEN\":\"new\"}}'", "pods roll, once"),
-            ("kubectl delete mcp example-server", "all of it goes"),
-        ] {
-            println!("  {command:<78} # {meaning}");
-        }
-        println!();
-    });
+        std::fs::write(file, text)
+    };
+    write().with_context(|| format!("{} can't be written; name another file with --kubeconfig", file.display()))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use smooth_operator::http::BindAddress;
 
 /// An API server and the operator in one process, for kubectl; stays up until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// How long to wait for the samples to be Ready.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// Where the operator serves its metrics, `127.0.0.1:8080` say; 0 for nowhere.
+    #[arg(long, value_name = "ADDRESS", default_value = "0")]
+    pub(crate) metrics_bind_address: BindAddress,
     /// What the operator logs, to standard error: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log_level: String,

@@ -44,24 +44,23 @@ const MANAGER: &str = "kubectl";
 const GRACE: Duration = Duration::from_secs(5);
 
 const TRY: &str = "\
-Try, in another terminal, after the export line above:
+It stays up until Ctrl-C. In another terminal, after the export line above, try:
 
-  kubectl get mcp
+  kubectl get mcp -o wide
   kubectl scale mcp/fetch --replicas=3
-  kubectl delete deployment/fetch            # is made again
-  kubectl rollout restart deployment/fetch   # is left alone: what others add is theirs
+  kubectl scale deployment/fetch --replicas=7   # is put back: this field is the operator's
+  kubectl rollout restart deployment/fetch      # is left alone: this one is not
+  kubectl delete deployment/fetch               # is made again
 
-A Secret that comes late:
+A Secret that comes late (piped, because this API server takes only JSON and YAML):
 
   kubectl patch mcp/fetch --type=merge -p '{\"spec\":{\"secretName\":\"late\"}}'
-  kubectl create secret generic late --from-literal=KEY=1
+  kubectl create secret generic late --from-literal=A=1 --dry-run=client -o yaml | kubectl apply -f -
 
 An image that can't be pulled, and what the server then says of itself:
 
   kubectl patch mcp/fetch --type=merge -p '{\"spec\":{\"image\":\"invalid.example/fetch:1\"}}'
   kubectl describe mcp/fetch
-
-Ctrl-C ends it all; nothing is kept.
 ";
 
 #[tokio::main]
@@ -97,7 +96,7 @@ async fn play(args: &Args, playground: &Playground, samples: &Samples) -> anyhow
     let quiet = CancellationToken::new();
     let narrator = tokio::spawn(Narrator::new(cluster).run(quiet.clone()));
     let stop = CancellationToken::new();
-    let mut operator = start_operator(&args.kubeconfig, stop.clone()).await?;
+    let mut operator = start_operator(args, stop.clone()).await?;
     let applied = samples.apply(cluster, MANAGER);
 
     let asked = async {
@@ -151,20 +150,19 @@ async fn start(args: &Args) -> anyhow::Result<Playground> {
     })
 }
 
-/// Starts the operator as `smooth-operator run` would, but for the ports of health and metrics: those of a second
-/// playground would be taken.
+/// Starts the operator as `smooth-operator run` would, but listening nowhere unless asked to: the ports may be taken, by
+/// a second playground for one.
 async fn start_operator(
-    kubeconfig: &Path,
+    args: &Args,
     stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<Result<(), manager::Error>>> {
-    let connection = connect(&Target { kubeconfig: Some(kubeconfig.to_owned()), context: None }).await?;
-    let nowhere: BindAddress = "0".parse()?;
+    let connection = connect(&Target { kubeconfig: Some(args.kubeconfig.clone()), context: None }).await?;
     let settings = Settings {
         namespaces: Vec::new(),
         work: controller::Options { grace: GRACE, ..controller::Options::default() },
         election: None,
-        metrics: nowhere.clone(),
-        health: nowhere,
+        metrics: args.metrics_bind_address.clone(),
+        health: BindAddress::Disabled,
         watch_seconds: 300..=600,
         resync: Duration::from_secs(10 * 60 * 60),
         seed: u64::from(std::process::id()),

@@ -18,7 +18,7 @@ use crate::words::{self, Words};
 /// The width of a line.
 const WIDTH: usize = 100;
 /// Where the words begin: after the time and the object.
-const INDENT: usize = 42;
+const INDENT: usize = 47;
 
 /// Tells what happens.
 pub(crate) struct Narrator {
@@ -64,8 +64,8 @@ impl Narrator {
 
     fn tell(&mut self, kind: &Words, change: &WatchEvent) {
         let object = &*change.object;
-        let name = format!("{}/{}", kind.short, (kind.name)(object));
-        let identity = format!("{}/{}", kind.short, text(object, "/metadata/uid"));
+        let name = format!("{}{}", kind.short, (kind.name)(object));
+        let identity = format!("{}{}", kind.short, text(object, "/metadata/uid"));
         if change.kind == EventKind::Deleted {
             self.said.retain(|(known, _aspect), _| *known != identity);
             if let Some(gone) = kind.gone {

@@ -9,7 +9,7 @@ use crate::samples::{not_ready, text};
 pub(crate) struct Words {
     /// As the API server calls it.
     pub(crate) resource: &'static str,
-    /// As kubectl and people call it.
+    /// As kubectl and people call it: what stands before its name.
     pub(crate) short: &'static str,
     /// The name of the object that is spoken of.
     pub(crate) name: fn(&Value) -> String,
@@ -25,22 +25,22 @@ const DELETED: Option<&str> = Some("deleted");
 pub(crate) const KINDS: [Words; 6] = [
     Words {
         resource: "mcpservers.mcp.mcp.dev",
-        short: "mcp",
+        short: "mcp/",
         name: plain_name,
         say: &[server_spec, server_status],
         gone: DELETED,
     },
     Words {
         resource: "deployments.apps",
-        short: "deployment",
+        short: "deployment/",
         name: plain_name,
         say: &[deployment_spec, deployment_status],
         gone: DELETED,
     },
-    Words { resource: "services", short: "service", name: plain_name, say: &[service], gone: DELETED },
-    Words { resource: "pods", short: "pod", name: plain_name, say: &[pod], gone: Some("gone") },
-    Words { resource: "secrets", short: "secret", name: plain_name, say: &[secret], gone: DELETED },
-    Words { resource: "events.events.k8s.io", short: "event", name: event_name, say: &[event], gone: None },
+    Words { resource: "services", short: "service/", name: plain_name, say: &[service], gone: DELETED },
+    Words { resource: "pods", short: "pod/", name: plain_name, say: &[pod], gone: Some("gone") },
+    Words { resource: "secrets", short: "secret/", name: plain_name, say: &[secret], gone: DELETED },
+    Words { resource: "events.events.k8s.io", short: "event of ", name: event_name, say: &[event], gone: None },
 ];
 
 fn server_spec(server: &Value) -> Option<String> {
@@ -132,7 +132,7 @@ fn secret(secret: &Value) -> Option<String> {
     let data = secret.get("data").and_then(Value::as_object);
     let keys: Vec<&str> = data.map(|data| data.keys().map(String::as_str).collect()).unwrap_or_default();
     // The resourceVersion makes each change a new line: the values, which alone may have changed, are not shown.
-    Some(format!("has {} (version {})", keys.join(", "), text(secret, "/metadata/resourceVersion")))
+    Some(format!("holds {} (version {})", keys.join(", "), text(secret, "/metadata/resourceVersion")))
 }
 
 fn event_name(event: &Value) -> String {

@@ -38,6 +38,9 @@ pub mod error;
 pub mod fence;
 pub mod request;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -151,12 +154,22 @@ impl Client {
         } else {
             limit
         };
+        let writes = operation.verb.writes();
         let exchange = async {
             let body = self.open(request).await?;
             let collected = Limited::new(body, Self::MAX_OBJECT).collect().await;
             collected.map(Collected::to_bytes).map_err(|source| broken(&operation, source))
         };
-        timeout(limit, exchange).await.unwrap_or_else(|_| Err(timed_out(&operation, limit)))
+        let mut exchange = pin!(exchange);
+        // At every step and not only at the first: a process that was suspended wakes up with its request still waiting for a
+        // connection, and goes on with that before any timer has noticed how late it is.
+        let in_time = poll_fn(|context| {
+            if writes && self.fence.remaining(Instant::now()).is_none() {
+                return Poll::Ready(Err(timed_out(&operation, limit)));
+            }
+            exchange.as_mut().poll(context)
+        });
+        timeout(limit, in_time).await.unwrap_or_else(|_| Err(timed_out(&operation, limit)))
     }
 
     /// Asks, and gives the body of a good answer, or what a bad one says.
@@ -287,4 +300,45 @@ fn unreadable(operation: &Operation, source: ListError) -> Error {
 
 fn timed_out(operation: &Operation, after: Duration) -> Error {
     Error::Timeout { operation: Box::new(operation.clone()), after }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use serde_json::{Value, json};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::object::{LEASES, ObjectKey};
+
+    /// The connection comes free in the very moment in which the process wakes up, an hour too late: what is polled first, the
+    /// request or the timer? It was the request.
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_waits_for_a_connection_while_the_process_sleeps_is_not_sent_when_it_wakes() {
+        let (free, sent) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+        let transport = {
+            let (free, sent) = (Arc::clone(&free), Arc::clone(&sent));
+            tower::service_fn(move |_: http::Request<Body>| {
+                let (free, sent) = (Arc::clone(&free), Arc::clone(&sent));
+                async move {
+                    free.notified().await;
+                    sent.store(true, Ordering::Relaxed);
+                    Ok::<_, Infallible>(http::Response::new(Body::from(b"{}".to_vec())))
+                }
+            })
+        };
+        let fence = Fence::closed();
+        fence.open_until(Instant::now() + Duration::from_secs(13));
+        let client = Client::new(kube_client::Client::new(transport, "default")).behind(fence);
+        let write = Request::create(&LEASES, &ObjectKey::new("n", "a"), &json!({}));
+        let writing = tokio::spawn(async move { client.send::<Value>(write).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        free.notify_one();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(matches!(writing.await.unwrap(), Err(Error::Timeout { .. })));
+        assert!(!sent.load(Ordering::Relaxed));
+    }
 }

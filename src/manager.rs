@@ -52,7 +52,7 @@ use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError, Health, Server};
 use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
-use crate::leader_election::{ClientLease, Elector, Identity, StepDown, Term, Timing as LeaseTiming};
+use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
 use crate::mcpserver::Reconciler;
 use crate::mcpserver::observe::{child_indexes, server_indexes};
 use crate::mcpserver::triggers::Informers;
@@ -107,6 +107,9 @@ pub enum Error {
     /// An address could not be listened on.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// A task has ended that runs as long as the operator. Only a panic does that, and it has been told already.
+    #[error("a part of the operator has broken down; a message above says where, and it is a bug")]
+    BrokenDown,
 }
 
 /// Runs an operator until `stop`.
@@ -126,21 +129,20 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let queue = Workqueue::new(RateLimit::default(), seeds.random(), metrics.queue(NAME));
     informers.feed(&queue);
     let served = CancellationToken::new();
-    let servers = listen(&settings, &metrics, &informers.synced(), &served).await?;
+    let mut servers = listen(&settings, &metrics, &informers.synced(), &served).await?;
 
     let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
-    let ended = match settings.election {
-        None => {
-            work.run(&stop).await;
-            Ok(())
-        }
-        Some(Election { lease, timing }) => {
-            let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
-            let gauge = Box::new(move |leading| gauge.leading(leading));
-            let random = StdRng::from_rng(&mut seeds);
-            let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random);
-            Box::pin(lead(elector, lease, work.run(&stop), &stop)).await
-        }
+    let working = async {
+        let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await };
+        let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
+        let gauge = Box::new(move |leading| gauge.leading(leading));
+        let random = StdRng::from_rng(&mut seeds);
+        let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random);
+        Box::pin(lead(elector, lease, work, &stop)).await
+    };
+    let ended = tokio::select! {
+        ended = Box::pin(working) => ended,
+        Some(_) = servers.join_next() => Err(Error::BrokenDown),
     };
     served.cancel();
     join_all(servers).await;
@@ -196,47 +198,69 @@ impl Work {
     }
 
     /// Works from when all caches are filled until `stop`, and tidies up.
-    async fn run(self, stop: &CancellationToken) {
-        let Self { synced, controller, events, reflectors, watched } = self;
+    ///
+    /// # Errors
+    ///
+    /// A reflector has broken down: what it follows is not known any more, and nobody else would notice.
+    async fn run(self, stop: &CancellationToken) -> Result<(), Error> {
+        let Self { synced, controller, events, mut reflectors, watched } = self;
         let all_synced = async {
             for (_resource, mut synced) in synced {
                 synced.wait().await;
             }
         };
-        if stop.run_until_cancelled(all_synced).await.is_some()
-            && let Stopped::Aborted(workers) = controller.run(stop.clone()).await
-        {
-            tracing::warn!(workers, "what was being done did not finish in time and was cut off");
-        }
+        let work = async {
+            if stop.run_until_cancelled(all_synced).await.is_some()
+                && let Stopped::Aborted(workers) = controller.run(stop.clone()).await
+            {
+                tracing::warn!(workers, "what was being done did not finish in time and was cut off");
+            }
+        };
+        let ended = tokio::select! {
+            () = work => Ok(()),
+            Some(_) = reflectors.join_next() => Err(Error::BrokenDown),
+        };
         events.flush().await;
         watched.cancel();
         join_all(reflectors).await;
+        ended
+    }
+
+    /// Waits for the end of a reflector, which has none of its own.
+    async fn breaks_down(&mut self) {
+        self.reflectors.join_next().await;
     }
 }
 
 /// Works while holding the Lease, and gives it back when the work is done.
-async fn lead(
-    elector: Elector<ClientLease>,
+async fn lead<A: LeaseApi>(
+    elector: Elector<A>,
     lease: ObjectKey,
-    work: impl Future<Output = ()>,
+    mut work: Work,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let Some(leader) = elector.acquire(stop).await else { return Ok(()) };
+    let leader = tokio::select! {
+        leader = elector.acquire(stop) => leader,
+        () = work.breaks_down() => return Err(Error::BrokenDown),
+    };
+    // Stopped before it led: there is nothing to work on, but caches to be let go in order.
+    let Some(leader) = leader else { return work.run(stop).await };
     let done = CancellationToken::new();
     let work = async {
-        work.await;
+        let worked = work.run(stop).await;
         done.cancel();
+        worked
     };
     let hold = leader.hold(&done);
     tokio::pin!(work, hold);
-    let term = tokio::select! {
-        term = &mut hold => term,
-        () = &mut work => hold.await,
+    let (worked, term) = tokio::select! {
+        term = &mut hold => (Ok(()), term),
+        worked = &mut work => (worked, hold.await),
     };
     match term {
         Term::Completed(retired) => {
             retired.release().await;
-            Ok(())
+            worked
         }
         Term::Lost(reason) => Err(Error::LeadershipLost { lease, reason }),
     }
@@ -273,3 +297,6 @@ fn health(synced: &[(&'static str, Synced)]) -> Health {
 async fn join_all(mut tasks: JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
+
+#[cfg(test)]
+mod tests;

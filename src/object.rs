@@ -295,8 +295,9 @@ fn controller_of(owners: Vec<WireOwner>) -> Option<Controller> {
 
 /// An object that an [informer](crate::informer) can hold: it has a resource and metadata, and is made from JSON.
 ///
-/// The deserialization decides what of the object is kept. It runs once for each event, so it keeps little.
-pub trait Object: Sized + Send + Sync + 'static {
+/// The deserialization decides what of the object is kept. It runs once for each event, so it keeps little. Two states
+/// are equal if what is kept of them is.
+pub trait Object: Sized + PartialEq + Send + Sync + 'static {
     /// What the API server calls its kind.
     const RESOURCE: Resource;
 

@@ -19,6 +19,13 @@
 //!
 //! Run it with `make bench`, or `make bench ARGS="--servers 1000"`. Linux only: the numbers come from `/proc`.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and bytes become numbers of two decimals, for people"
+)]
+
 mod api;
 mod process;
 mod stages;

@@ -256,6 +256,31 @@ mod tests {
         }
     }
 
+    fn settled(flags: &[&str]) -> Settings {
+        settings(parse(flags).unwrap(), LeaseTiming::default(), "the-pods")
+    }
+
+    #[test]
+    fn without_flags_the_numbers_are_those_that_operators_are_known_for() {
+        let Settings { watch_seconds, resync, work, election, .. } = settled(&[]);
+        assert_eq!((watch_seconds, resync), (300..=600, Duration::from_secs(10 * 3600)));
+        assert_eq!((work.workers.get(), work.grace, election.is_none()), (10, Duration::from_secs(20), true));
+    }
+
+    /// Behind a load balancer that cuts what is older than 240 s.
+    #[test]
+    fn a_watch_is_asked_for_from_the_given_time_to_twice_that() {
+        assert_eq!(settled(&["--watch-timeout", "100s"]).watch_seconds, 100..=200);
+        assert_eq!(settled(&["--watch-timeout", "0s"]).watch_seconds, 1..=2, "a watch of no time would be a hot loop");
+    }
+
+    #[test]
+    fn the_lease_lives_where_the_pod_does_unless_another_place_is_named() {
+        let lease = |flags: &[&str]| settled(flags).election.unwrap().lease.to_string();
+        assert_eq!(lease(&["--leader-elect"]), "the-pods/smooth-operator");
+        assert_eq!(lease(&["--leader-elect", "--lease-namespace", "a", "--lease-name", "b"]), "a/b");
+    }
+
     #[test]
     fn times_are_written_as_elsewhere_in_kubernetes() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));

@@ -175,9 +175,15 @@ impl Reason {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Streaming { since: Option<ResourceVersion> },
+    Streaming {
+        since: Option<ResourceVersion>,
+    },
     Listing(ListParams),
-    Watching { since: ResourceVersion },
+    /// `moved` once anything came after the state was complete.
+    Watching {
+        since: ResourceVersion,
+        moved: bool,
+    },
 }
 
 impl Machine {
@@ -197,7 +203,7 @@ impl Machine {
         match &self.state {
             State::Streaming { since } => Ask::Stream { since: since.clone() },
             State::Listing(params) => Ask::List(params.clone()),
-            State::Watching { since } => Ask::Watch { since: since.clone() },
+            State::Watching { since, moved: _ } => Ask::Watch { since: since.clone() },
         }
     }
 
@@ -247,7 +253,7 @@ impl Machine {
             return Err(WentBackwards);
         }
         self.last = Some(version.clone());
-        self.state = State::Watching { since: version };
+        self.state = State::Watching { since: version, moved: false };
         Ok(())
     }
 
@@ -259,11 +265,12 @@ impl Machine {
     /// happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state must be learned anew.
     pub fn advance(&mut self, version: &ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
-        let State::Watching { since } = &mut self.state else { return Ok(()) };
+        let State::Watching { since, moved } = &mut self.state else { return Ok(()) };
         if *version < *since {
             self.relist(None, Reason::WentBackwards);
             return Err(WentBackwards);
         }
+        *moved |= *version > *since;
         *since = version.clone();
         self.last = Some(version.clone());
         Ok(())
@@ -333,9 +340,11 @@ impl Machine {
     /// asked for, the server contradicts itself and is given time.
     fn gone(&mut self) -> Pause {
         match &mut self.state {
-            State::Watching { .. } => {
+            State::Watching { since: _, moved } => {
+                // What was learned for this very reason, a moment ago, is too old already? Then again, but not in a hot loop.
+                let again = !*moved && self.reason == Reason::Expired;
                 self.relist(self.last.clone(), Reason::Expired);
-                Pause::None
+                if again { Pause::Backoff(None) } else { Pause::None }
             }
             State::Streaming { since } => {
                 let pause = if since.is_some() { Pause::None } else { Pause::Backoff(None) };
@@ -561,6 +570,22 @@ mod tests {
         assert_eq!((machine.ask(), machine.reason()), (stream(Some("40")), Reason::Expired));
         assert_eq!(machine.failed(Failure::Gone), Pause::None);
         assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn a_server_that_forgets_at_once_what_it_lists_is_not_asked_in_a_hot_loop() {
+        let mut machine = watching("40");
+        let mut expires = |moves: Option<&str>| {
+            if let Some(version) = moves {
+                machine.advance(&version.into()).unwrap();
+            }
+            let pause = machine.error_event(&status(410, ""));
+            let version = machine.last().cloned().unwrap();
+            machine.complete(version).unwrap();
+            pause
+        };
+        assert_eq!([expires(None), expires(None), expires(None)], [Pause::None, SOON, SOON]);
+        assert_eq!([expires(Some("40")), expires(Some("41"))], [SOON, Pause::None], "the same version is no news");
     }
 
     #[test]

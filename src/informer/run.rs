@@ -376,3 +376,23 @@ fn explain(error: &Error, resource: Resource) -> String {
         _ => format!("{error}; trying again"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_is_given_up_after_90_silent_seconds_and_a_streaming_list_after_30() {
+        let Timing { watch_seconds, silence, streaming_silence } = Timing::default();
+        assert_eq!((silence, streaming_silence), (Duration::from_secs(90), Duration::from_secs(30)));
+        assert_eq!(watch_seconds, 300..=600);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_told_without_a_word_of_it() {
+        let told = |line: &[u8]| Unquoted(&Event::decode(line).unwrap_err()).to_string();
+        assert_eq!(told(b"\"c2VjcmV0\""), "it is not what an event is (column 10)");
+        assert_eq!(told(b"<html>"), "it is no JSON (column 1)");
+        assert_eq!(told(br#"{"type":"ADDED","object":{"#), "it ends too early (column 26)");
+    }
+}

@@ -68,6 +68,17 @@ impl<K: Object> Entry<K> {
         }
     }
 
+    /// Whether both are the same state of the same object. After a restore versions are counted a second time, so what was
+    /// kept of the object has to be the same, too.
+    fn is(&self, other: &Self) -> bool {
+        self.uid() == other.uid()
+            && match (self, other) {
+                (Self::Valid(one), Self::Valid(other)) => one == other,
+                (Self::Invalid(one), Self::Invalid(other)) => one == other,
+                (Self::Valid(_), Self::Invalid(_)) | (Self::Invalid(_), Self::Valid(_)) => false,
+            }
+    }
+
     /// The object, where it could be read.
     pub fn valid(&self) -> Option<&Arc<K>> {
         match self {
@@ -226,6 +237,7 @@ impl<K: Object> Store<K> {
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
+                Found::New(entry) if inner.objects.get(entry.key()).is_some_and(|live| live.is(&entry)) => {}
                 Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, initial)),
             }
         }
@@ -341,7 +353,7 @@ mod tests {
     use super::*;
     use crate::object::{DEPLOYMENTS, Meta, Resource};
 
-    #[derive(Debug)]
+    #[derive(Debug, PartialEq)]
     struct Thing(Meta);
 
     impl Object for Thing {
@@ -408,6 +420,17 @@ mod tests {
         );
         assert_eq!(told(&changes), ["-gone", "~changed", "+new"]);
         assert!(changes.iter().all(|change| !change.initial));
+    }
+
+    #[test]
+    fn a_relist_that_can_not_go_by_versions_goes_by_what_is_in_the_objects() {
+        let store = store();
+        replace(&store, vec![thing("same", "1", "2", "o"), thing("counted-again", "2", "3", "o")], "9");
+        let mut replacement = Replacement::new(None, false);
+        for thing in [thing("same", "1", "2", "o"), thing("counted-again", "2", "3", "another")] {
+            store.note(&mut replacement, thing);
+        }
+        assert_eq!(told(&store.commit(replacement, "8".into())), ["~counted-again"]);
     }
 
     #[test]

@@ -232,21 +232,10 @@ mod tests {
     #[test]
     fn each_violation_is_one_line_that_names_both_durations() {
         let renew = lines(15.0, 13.5, 2.0);
-        assert_eq!(
-            renew,
-            [
-                "leader election: the renew deadline of 13.5s must be shorter than the lease duration of 15s less a margin of 1.5s"
-            ]
-        );
+        assert_eq!(renew, ["--renew-deadline 13.5s must be shorter than --lease-duration 15s less a margin of 1.5s"]);
         let retry = lines(15.0, 10.0, 8.4);
-        assert_eq!(
-            retry,
-            ["leader election: the renew deadline of 10s must be longer than 1.2 times the retry period of 8.4s"]
-        );
-        assert_eq!(
-            lines(1.5, 1.0, 0.2),
-            ["leader election: the lease duration must be whole seconds, at least one, and is 1.5s"]
-        );
+        assert_eq!(retry, ["--renew-deadline 10s must be longer than 1.2 times --retry-period 8.4s"]);
+        assert_eq!(lines(1.5, 1.0, 0.2), ["--lease-duration must be whole seconds, at least one, and is 1.5s"]);
         assert_eq!(lines(0.0, 0.0, 0.0).len(), 4);
     }
 

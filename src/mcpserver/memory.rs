@@ -126,3 +126,39 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key() -> ObjectKey {
+        ObjectKey::new("n", "web")
+    }
+
+    #[test]
+    fn a_status_differs_since_it_first_did_until_it_agrees() {
+        let (memory, start) = (Memory::default(), Instant::now());
+        assert_eq!(memory.differs_for(&key(), start), Duration::ZERO);
+        assert_eq!(memory.differs_for(&key(), start + 3 * SECOND), 3 * SECOND, "whatever it says meanwhile");
+        memory.agrees(&key());
+        assert_eq!(memory.differs_for(&key(), start + 9 * SECOND), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_refusal_counts_for_its_wish_its_object_and_its_time_alone() {
+        let (memory, start) = (Memory::default(), Instant::now());
+        let (one, other) = (Uid::from("one"), Uid::from("other"));
+        let until = start + REFUSED_FOR;
+        let refused = Refused { hash: "h".to_owned(), of: Some(one.clone()), message: "no".to_owned(), until };
+        memory.refuse(&key(), refused.clone());
+        assert_eq!(memory.refused(&key(), "h", Some(&one), until - SECOND), Some(refused));
+        assert_eq!(memory.refused(&key(), "h", Some(&one), until), None);
+        assert_eq!(memory.refused(&key(), "another", Some(&one), start), None);
+        assert_eq!(memory.refused(&key(), "h", Some(&other), start), None);
+        assert_eq!(memory.refused(&key(), "h", None, start), None);
+        memory.forget(&key());
+        assert_eq!(memory.refused(&key(), "h", Some(&one), start), None);
+    }
+}

@@ -55,6 +55,8 @@ pub struct Observed {
     pub deployment: Option<Arc<Deployment>>,
     /// Whatever Service has its name.
     pub service: Option<Arc<Service>>,
+    /// What has its name and can't be read, and why: nobody can tell then whose it is.
+    pub unreadable: Option<String>,
     /// The Secret that it names.
     pub secret: SecretState,
     /// How many children it controls.
@@ -82,9 +84,21 @@ pub fn observe(stores: &Stores, key: &ObjectKey) -> Option<Observed> {
     let children = deployments.by_index(BY_OWNER, uid).len() + services.by_index(BY_OWNER, uid).len();
     let name = server.spec.as_ref().ok().and_then(|spec| spec.secret_name.as_deref());
     let secret = name.map_or(SecretState::NotRequired, |name| find_secret(secrets, &key.sibling(name)));
-    let deployment = deployments.get(key).and_then(|entry| entry.valid().cloned());
-    let service = services.get(key).and_then(|entry| entry.valid().cloned());
-    Some(Observed { server, deployment, service, secret, children })
+    let (deployment, service) = (deployments.get(key), services.get(key));
+    let unreadable = deployment.as_ref().and_then(unreadable).or_else(|| service.as_ref().and_then(unreadable));
+    let deployment = deployment.and_then(|entry| entry.valid().cloned());
+    let service = service.and_then(|entry| entry.valid().cloned());
+    Some(Observed { server, deployment, service, unreadable, secret, children })
+}
+
+/// What is there and can't be read must not be taken for absent.
+fn unreadable<K: Object>(child: &Entry<K>) -> Option<String> {
+    match child {
+        Entry::Valid(_) => None,
+        Entry::Invalid(invalid) => {
+            Some(format!("{} {} can't be read: {}", K::RESOURCE.kind, invalid.identity.key.name(), invalid.error))
+        }
+    }
 }
 
 fn find_secret(secrets: &Store<Secret>, key: &ObjectKey) -> SecretState {

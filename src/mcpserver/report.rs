@@ -112,8 +112,12 @@ impl View<'_> {
                 &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),
             ),
             Outcome::Applied(Applied { refused: Some(refused), .. }) => no("InvalidSpec", &refused.message),
-            Outcome::Applied(Applied { refused: None, .. })
-            | Outcome::HandsOff(HandsOff::Terminating | HandsOff::Suspended) => {
+            Outcome::HandsOff(HandsOff::Terminating) => {
+                let left = self.observed.children;
+                let message = format!("it is being deleted; {left} of its objects are still there");
+                finding(ACCEPTED, ConditionStatus::True, "Accepted", &message)
+            }
+            Outcome::Applied(Applied { refused: None, .. }) | Outcome::HandsOff(HandsOff::Suspended) => {
                 finding(ACCEPTED, ConditionStatus::True, "Accepted", "the spec can be followed")
             }
         }

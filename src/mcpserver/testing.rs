@@ -29,7 +29,14 @@ pub(super) fn server(spec: &Value, status: Option<&MCPServerStatus>) -> MCPServe
 /// What is observed of a server of this spec that has nothing yet.
 pub(super) fn observed(spec: &Value) -> Observed {
     let server = Arc::new(server(spec, None));
-    Observed { server, deployment: None, service: None, secret: SecretState::NotRequired, children: 0 }
+    Observed {
+        server,
+        deployment: None,
+        service: None,
+        unreadable: None,
+        secret: SecretState::NotRequired,
+        children: 0,
+    }
 }
 
 /// What `validate` makes of it, where it wants something.

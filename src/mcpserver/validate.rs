@@ -66,6 +66,9 @@ pub fn validate(observed: &Observed) -> Verdict<'_> {
     if spec.suspend {
         return Verdict::HandsOff(HandsOff::Suspended);
     }
+    if let Some(unreadable) = &observed.unreadable {
+        return Verdict::HandsOff(HandsOff::NameConflict(unreadable.clone()));
+    }
     let deployment = observed.deployment.as_ref().map(|deployment| &deployment.child);
     let service = observed.service.as_ref().map(|service| &service.child);
     let slots =

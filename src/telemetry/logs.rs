@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -48,15 +49,15 @@ pub enum LogsError {
     /// No such format.
     #[error("the log format is `text` or `json`, not `{0}`")]
     Format(String),
-    /// The filter does not parse.
+    /// The filter does not parse, or names no level.
     #[error(
         "`{filter}` is no log level: give error, warn, info, debug or trace, or per module as in `info,smooth_operator::workqueue=debug`"
     )]
     Filter {
         /// What was given.
         filter: String,
-        /// What the parser disliked.
-        source: tracing_subscriber::filter::ParseError,
+        /// What the parser disliked, if it was the parser.
+        source: Option<tracing_subscriber::filter::ParseError>,
     },
     /// Something else in this process receives the logs already.
     #[error("logging was set up twice")]
@@ -81,12 +82,22 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let wrong = |source| LogsError::Filter { filter: filter.to_owned(), source };
-    let filter = EnvFilter::builder().parse(filter).map_err(wrong)?;
+    if filter.split(',').any(is_a_lone_word_but_no_level) {
+        return Err(wrong(None));
+    }
+    let filter = EnvFilter::builder().parse(filter).map_err(|source| wrong(Some(source)))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
     Ok(match format {
         LogFormat::Text => Box::new(lines.finish()),
         LogFormat::Json => Box::new(lines.json().flatten_event(true).with_span_list(false).finish()),
     })
+}
+
+/// The parser takes `wran` for the name of a module, all of whose lines it then lets pass, and no others.
+fn is_a_lone_word_but_no_level(part: &str) -> bool {
+    let part = part.trim();
+    let is_a_module = part.contains("::") || part.contains(['=', '[']);
+    !is_a_module && part.parse::<LevelFilter>().is_err()
 }
 
 #[cfg(test)]

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use crate::harness::objects::{DEPLOYMENTS, LEASES, SERVERS};
 use crate::harness::peer::Peer;
-use crate::harness::process::{Process, QUICK_ELECTION, program};
+use crate::harness::process::{LEASE, Process, QUICK_ELECTION, program};
 use crate::harness::{World, eventually};
 
-const LEASE: &str = "smooth-operator";
 /// As in [`QUICK_ELECTION`].
 const LEASE_DURATION: Duration = Duration::from_secs(3);
 const RETRY_PERIOD: Duration = Duration::from_millis(500);
@@ -20,6 +19,7 @@ const SLACK: Duration = Duration::from_secs(2);
 
 /// Two instances, of which the first leads and the second knows of it.
 async fn two(world: &World) -> (Process, Process) {
+    world.create_released_lease().await;
     let first = world.process(&QUICK_ELECTION);
     first.says(": leading ").await;
     let second = world.process(&QUICK_ELECTION);
@@ -46,7 +46,10 @@ async fn when_the_leader_is_killed_the_other_acts_after_the_lease_and_not_before
     world.until("the other one acts", DEPLOYMENTS, "after", |_| true).await;
     let took = killed.elapsed();
     // The last renewal was sent up to a retry period before the kill.
-    assert!(took >= LEASE_DURATION - 2 * RETRY_PERIOD, "it acted after {took:?}, within the Lease of another");
+    assert!(
+        took >= LEASE_DURATION.saturating_sub(2 * RETRY_PERIOD),
+        "it acted after {took:?}, within the Lease of another"
+    );
     assert!(took <= LEASE_DURATION + RETRY_PERIOD + SLACK, "it acted after {took:?} only");
     assert_ne!(holder(&world).await, killed_holder);
     assert_eq!(self::transitions(&world).await, transitions + 1);
@@ -76,6 +79,7 @@ async fn when_the_leader_stops_in_order_the_other_acts_within_a_retry_period() {
 #[tokio::test]
 async fn a_leader_that_sees_another_holder_ends_at_once_and_says_why() {
     let world = World::start().await;
+    world.create_released_lease().await;
     let first = world.process(&QUICK_ELECTION);
     first.says(": leading ").await;
     let spec = json!({"holderIdentity": "thief", "leaseDurationSeconds": 3600});
@@ -91,6 +95,7 @@ async fn a_leader_that_sees_another_holder_ends_at_once_and_says_why() {
 #[tokio::test]
 async fn a_leader_that_is_cut_off_ends_before_the_other_may_act() {
     let Some(world) = World::with_levers("let a line go dead").await else { return };
+    world.create_released_lease().await;
     let line = Peer::line_to(&world).await;
     let mut command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", "0"]);
     command.arg("--kubeconfig").arg(&line.kubeconfig).args(["--lease-namespace", &world.namespace]);
@@ -112,6 +117,17 @@ async fn a_leader_that_is_cut_off_ends_before_the_other_may_act() {
     second.says(": leading ").await;
     world.create_server("x", json!({"replicas": 0})).await;
     world.until_ready("x").await;
+}
+
+/// Somebody may lead by a Lease that was deleted a moment ago, and can't be asked.
+#[tokio::test]
+async fn an_instance_that_finds_no_lease_waits_a_whole_lease_before_it_leads() {
+    let world = World::start().await;
+    world.create_server("x", json!({"replicas": 0})).await;
+    let started = Instant::now();
+    let _first = world.process(&QUICK_ELECTION);
+    world.until("it acts", DEPLOYMENTS, "x", |_| true).await;
+    assert!(started.elapsed() >= LEASE_DURATION, "it acted after {:?}", started.elapsed());
 }
 
 /// A follower watches and writes nothing: all that is written is written once.

@@ -146,6 +146,7 @@ async fn a_value_that_a_flag_cannot_have_is_a_mistake_of_usage() {
         (vec!["--leader-elect", "--lease-duration", "1500ms"], vec!["--lease-duration", "whole seconds"]),
     ] {
         let ended = run(&[&["run"], &flags[..]].concat()).await;
+        assert_eq!(ended.status.code(), Some(2), "{flags:?}: {ended:?}");
         refused(&ended, 2, &expected);
     }
 }

@@ -6,18 +6,19 @@ use serde_json::{Value, json};
 
 use crate::harness::objects::{DEPLOYMENTS, Kind, LEASES, SERVERS, SERVICES, name};
 use crate::harness::peer::Peer;
-use crate::harness::process::{Process, QUICK_ELECTION, program};
+use crate::harness::process::{LEASE, Process, QUICK_ELECTION, program};
 use crate::harness::{World, eventually};
 
 /// So many that a stop comes in the middle of them.
 const MANY: usize = 1000;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_amid_a_thousand_reconciles_leaves_nothing_half_done_and_the_next_one_goes_on() {
     let world = World::start().await;
     for number in 0..MANY {
         world.create_server(&format!("s{number}"), json!({"replicas": 0})).await;
     }
+    world.create_released_lease().await;
     let first = world.process(&QUICK_ELECTION);
     eventually("it is in the midst of them", async || match world.list(DEPLOYMENTS).await.len() {
         made @ 0..50 => Err(format!("{made} are made")),
@@ -27,7 +28,7 @@ async fn a_stop_amid_a_thousand_reconciles_leaves_nothing_half_done_and_the_next
     first.signal("TERM").await;
     let ended = first.ends().await;
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    assert_eq!(world.get(LEASES, "smooth-operator").await["spec"]["holderIdentity"], "", "the Lease is not released");
+    assert_eq!(world.get(LEASES, LEASE).await["spec"]["holderIdentity"], "", "the Lease is not released");
 
     let made = names(&world, DEPLOYMENTS).await;
     assert!(made.len() < MANY, "it stopped in the midst of nothing");
@@ -61,6 +62,7 @@ async fn a_stop_amid_a_thousand_reconciles_leaves_nothing_half_done_and_the_next
 #[tokio::test]
 async fn a_second_signal_does_not_wait() {
     let Some(world) = World::with_levers("let a line go dead").await else { return };
+    world.create_released_lease().await;
     let line = Peer::line_to(&world).await;
     let mut command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", "0", "--leader-elect"]);
     command.arg("--kubeconfig").arg(&line.kubeconfig).args(["--lease-namespace", &world.namespace]);

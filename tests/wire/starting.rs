@@ -7,7 +7,7 @@ use serde_json::json;
 use smooth_operator::informer::{Informer, Synced, Timing};
 
 use crate::fixture::recorded;
-use crate::logs::Logs;
+use crate::logs::lines_with;
 use crate::thing::{Thing, added, bad_thing, bookmark, deleted, error, initial_end, key, modified, page, thing, with};
 use crate::world::{World, unhurried, until};
 
@@ -163,37 +163,34 @@ async fn a_version_of_the_future_asks_for_the_newest_state() {
 
 #[tokio::test]
 async fn a_missing_crd_is_said_once_with_the_mend_and_its_coming_is_noticed() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let missing = recorded("mcpservers/list-before-crd");
     for _ in 0..2 {
         world.asked("stream").await.answer(404, &[("content-type", "text/plain")], &missing.body()).await;
     }
     let mut stream = world.asked("stream").await.stream().await;
-    let said = logs.lines_with("does not serve things.test.dev");
+    let said = lines_with("does not serve things.test.dev");
     assert!(said.len() == 1 && said[0].contains("WARN") && said[0].contains("make install"), "{said:?}");
     stream.line(&added(&thing("a", 5))).await;
     stream.line(&initial_end(10)).await;
     world.tells(&["+n/a@5 initial"]).await;
-    assert_eq!(logs.lines_with("answers again").len(), 1);
+    assert_eq!(lines_with("answers again").len(), 1);
 }
 
 #[tokio::test]
 async fn a_missing_permission_names_the_rule() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let forbidden = recorded("auth/forbidden-list").response;
     world.asked("stream").await.json(403, &forbidden.body).await;
-    until("it is said", || !logs.lines_with("WARN").is_empty()).await;
+    until("it is said", || !lines_with("WARN").is_empty()).await;
     let rule =
         r#"add to the operator's ClusterRole: {apiGroups: ["test.dev"], resources: ["things"], verbs: ["watch"]}"#;
-    assert_eq!(logs.lines_with(rule).len(), 1, "{:?}", logs.lines_with("WARN"));
+    assert_eq!(lines_with(rule).len(), 1, "{:?}", lines_with("WARN"));
     assert!(!world.synced.now(), "what may not be read is not known to be empty");
 }
 
 #[tokio::test]
 async fn an_object_that_can_not_be_read_is_kept_as_such_and_the_others_go_on() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let mut stream = world.asked("stream").await.stream().await;
     stream.line(&added(&bad_thing("bad", 5))).await;
@@ -207,7 +204,7 @@ async fn an_object_that_can_not_be_read_is_kept_as_such_and_the_others_go_on() {
     world.tells(&["~n/good@11 invalid", "~n/bad@12", "-n/good@11 invalid"]).await;
     assert_eq!((world.store.invalid(), world.store.get(&key("bad")).unwrap().valid().unwrap().size), (0, 7));
     assert!(world.counts(r#"smooth_operator_informer_undecodable_total{resource="things"} 2"#));
-    let said = logs.lines_with("can't be read; all others go on");
+    let said = lines_with("can't be read; all others go on");
     assert!(said.len() == 2 && said[0].contains(r#"invalid type: string "large", expected u8"#), "{said:?}");
 }
 
@@ -222,14 +219,13 @@ async fn an_unreadable_item_of_a_list_is_kept_as_such_too() {
 /// A stream has no place for it: something may have been lost. In a list it is one item of many.
 #[tokio::test]
 async fn what_has_no_identity_makes_a_list_of_a_stream_and_is_passed_over_there() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let mut stream = world.asked("stream").await.stream().await;
     let nameless = json!({"metadata": {"namespace": "n"}, "size": 1});
     stream.line(&added(&nameless)).await;
     world.asked("list 500 since 0").await.json(200, &page(&[nameless, thing("a", 5)], 10, "")).await;
     world.tells(&["+n/a@5 initial"]).await;
-    assert_eq!(logs.lines_with("has no identity and is passed over").len(), 1);
+    assert_eq!(lines_with("has no identity and is passed over").len(), 1);
     stream.hung_up().await;
 }
 

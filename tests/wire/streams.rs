@@ -189,6 +189,7 @@ async fn recorded_pages_fill_a_store_where_streaming_lists_are_unknown() {
 }
 
 /// Only what every kind has.
+#[derive(PartialEq)]
 struct Anything(Meta);
 
 impl Object for Anything {

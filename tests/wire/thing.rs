@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use smooth_operator::object::{Meta, Object, ObjectKey, Resource};
 
 /// An object with one field that can be wrong.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(crate) struct Thing {
     metadata: Meta,
     pub(crate) size: u8,

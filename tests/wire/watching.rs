@@ -8,7 +8,7 @@ use smooth_operator::informer::Timing;
 use tokio::time::Instant;
 
 use crate::fixture::recorded;
-use crate::logs::Logs;
+use crate::logs::lines_with;
 use crate::thing::{Thing, added, bookmark, deleted, error, initial_end, key, modified, thing, with};
 use crate::world::{World, unhurried, until};
 
@@ -107,7 +107,6 @@ async fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
 
 #[tokio::test]
 async fn an_overloaded_server_that_speaks_plain_text_is_understood_too() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     world.settled().await.cut();
     let busy = recorded("errors/too-many-requests");
@@ -116,13 +115,12 @@ async fn an_overloaded_server_that_speaks_plain_text_is_understood_too() {
     asked.answer(429, &[("retry-after", "1")], &busy.body()).await;
     world.asked("watch since 10").await;
     assert!(said.elapsed() >= Duration::from_secs(1), "{:?}", said.elapsed());
-    assert_eq!(logs.lines_with("429: Too many requests, please try again later.").len(), 1);
+    assert_eq!(lines_with("429: Too many requests, please try again later.").len(), 1);
 }
 
 /// An accepted watch is no sign of health: each of these is accepted, and each is ended again with the same words.
 #[tokio::test]
 async fn trouble_on_the_stream_backs_off_says_so_once_and_watches_again_from_where_it_was() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let mut stream = world.settled().await;
     let said = Instant::now();
@@ -132,11 +130,11 @@ async fn trouble_on_the_stream_backs_off_says_so_once_and_watches_again_from_whe
     stream.line(&error(500, &json!({}))).await;
     let mut stream = world.asked("watch since 10").await.stream().await;
     assert_eq!(world.holds(), ["n/a@5", "n/b@6"]);
-    assert_eq!(logs.lines_with("the API server ended the watch: 500: no; trying again").len(), 1);
-    assert!(logs.lines_with("answers again").is_empty());
+    assert_eq!(lines_with("the API server ended the watch: 500: no; trying again").len(), 1);
+    assert!(lines_with("answers again").is_empty());
     stream.line(&modified(&thing("a", 11))).await;
     world.tells(&["~n/a@11"]).await;
-    assert_eq!(logs.lines_with("answers again").len(), 1);
+    assert_eq!(lines_with("answers again").len(), 1);
 }
 
 #[tokio::test]
@@ -202,27 +200,28 @@ async fn makes_no_sense(line: &str) {
 /// serde quotes what it can't read. A proxy that breaks lines in two makes a Secret's value the whole of a line.
 #[tokio::test]
 async fn nothing_of_a_line_that_can_not_be_read_is_logged() {
-    let logs = Logs::collect();
-    for line in
-        ["\"c2VjcmV0\"", "{\"type\":\"c2VjcmV0\",\"object\":{}}", "{\"type\":\"ADDED\",\"object\":\"c2VjcmV0\"}"]
-    {
+    async fn is_not_logged(line: &str) {
         let mut world = World::of_things().await;
         let mut stream = world.settled().await;
         stream.bytes(format!("{line}\n").as_bytes()).await;
         world.asked("stream since 10").await;
     }
-    let said = logs.lines_with("an event can't be read: it is not what an event is");
-    assert_eq!((said.len(), logs.lines_with("c2VjcmV0").len()), (3, 0), "{said:?}");
+    tokio::join!(
+        is_not_logged("\"c2VjcmV0\""),
+        is_not_logged("{\"type\":\"c2VjcmV0\",\"object\":{}}"),
+        is_not_logged("{\"type\":\"ADDED\",\"object\":\"c2VjcmV0\"}")
+    );
+    let said = lines_with("an event can't be read: it is not what an event is");
+    assert_eq!((said.len(), lines_with("c2VjcmV0").len()), (3, 0), "{said:?}");
 }
 
 #[tokio::test]
 async fn a_line_without_end_is_refused_and_not_collected() {
-    let logs = Logs::collect();
     let mut world = World::of_things().await;
     let mut stream = world.settled().await;
     stream.bytes(&vec![b'x'; Client::MAX_OBJECT]).await;
     stream.bytes(b"xx").await;
     world.asked("stream since 10").await;
     stream.hung_up().await;
-    assert_eq!(logs.lines_with("longer than 16777216 bytes").len(), 1);
+    assert_eq!(lines_with("longer than 16777216 bytes").len(), 1);
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::client_of;
+use crate::logs;
 use crate::scripted::{Asked, LONG, Server, Stream};
 use crate::thing::{Thing, added, initial_end, thing};
 
@@ -55,6 +56,7 @@ impl World<Thing> {
 impl<K: Object> World<K> {
     /// An informer that was changed by `prepare` before it was started.
     pub(crate) async fn start(scopes: Vec<Scope>, timing: Timing, prepare: impl FnOnce(&mut Informer<K>)) -> Self {
+        logs::listen();
         let server = Server::start().await;
         let client = client_of(&server.url).await;
         let mut informer = Informer::<K>::new(scopes, vec![], timing);

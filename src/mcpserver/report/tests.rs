@@ -158,6 +158,14 @@ fn a_suspended_server_says_so_and_how_it_is() {
 }
 
 #[test]
+fn a_server_that_is_being_deleted_says_what_is_still_there() {
+    let world = Observed { children: 2, ..world(1, None) };
+    let status = report(&world, &Outcome::HandsOff(&HandsOff::Terminating), NOW.parse().unwrap());
+    assert_eq!(status.phase, Some(Phase::Terminating));
+    assert!(status.condition(ACCEPTED).unwrap().message.contains("2 of its objects"), "{status:?}");
+}
+
+#[test]
 fn times_move_only_when_a_condition_flips() {
     let first = report_at(NOW, &world(1, None), &applied(Some(&says(1, 1))));
     let second = report_at(LATER, &world(1, Some(&first)), &applied(Some(&says(1, 1))));

@@ -46,6 +46,14 @@ fn a_child_without_a_controller_and_without_our_labels_is_a_conflict() {
     assert!(matches!(hands_off(&world), HandsOff::NameConflict(_)));
 }
 
+/// It was taken for absent: each attempt to make it met a conflict, for ever, and nobody was told why.
+#[test]
+fn a_child_that_can_not_be_read_is_a_conflict_and_not_absent() {
+    let mut world = observed(&json!({"image": "x"}));
+    world.unreadable = Some("Deployment web can't be read: no".to_owned());
+    assert_eq!(hands_off(&world), HandsOff::NameConflict("Deployment web can't be read: no".to_owned()));
+}
+
 #[test]
 fn an_orphan_of_ours_is_adopted() {
     let mut world = observed(&json!({"image": "x"}));

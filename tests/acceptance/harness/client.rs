@@ -126,18 +126,18 @@ impl Place {
     }
 
     /// A JSON merge patch, `path` being the object's name or `name/scale`.
-    pub(crate) async fn merge(&self, kind: Kind, path: &str, patch: &Value) -> Value {
-        self.patch(kind, path, MERGE, patch).await
+    pub(crate) async fn merge(&self, kind: Kind, path: &str, change: &Value) -> Value {
+        self.patch(kind, path, MERGE, change).await
     }
 
     /// A strategic merge patch, as kubectl sends it.
-    pub(crate) async fn edit(&self, kind: Kind, path: &str, patch: &Value) -> Value {
-        self.patch(kind, path, STRATEGIC, patch).await
+    pub(crate) async fn edit(&self, kind: Kind, path: &str, change: &Value) -> Value {
+        self.patch(kind, path, STRATEGIC, change).await
     }
 
-    async fn patch(&self, kind: Kind, path: &str, media_type: &str, patch: &Value) -> Value {
+    async fn patch(&self, kind: Kind, path: &str, media_type: &str, change: &Value) -> Value {
         let path = format!("{}?fieldManager={STRANGER}", kind.path(&self.namespace, path));
-        self.client.ask(Method::PATCH, &path, Some((media_type, patch))).await.unwrap()
+        self.client.ask(Method::PATCH, &path, Some((media_type, change))).await.unwrap()
     }
 
     pub(crate) async fn delete(&self, kind: Kind, name: &str) {

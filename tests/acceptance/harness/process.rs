@@ -3,12 +3,14 @@
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::World;
+use super::objects::LEASES;
 use super::wait::{eventually, patience};
 
 /// Flags of an election that takes seconds.
@@ -52,6 +54,21 @@ impl World {
         command.args(["--namespaces", &self.namespaces.lock().unwrap().join(",")]);
         command.args(["--lease-namespace", &self.namespace]).args(flags);
         Process::start(command)
+    }
+}
+
+/// The name of the Lease.
+pub(crate) const LEASE: &str = "smooth-operator";
+
+impl World {
+    /// A Lease that was given back. Without one the first instance waits a whole lease duration before it leads, for
+    /// somebody may lead by one that was deleted.
+    pub(crate) async fn create_released_lease(&self) {
+        let spec = json!({"holderIdentity": "", "leaseDurationSeconds": 1, "leaseTransitions": 1});
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE}, "spec": spec,
+        });
+        self.create(LEASES, &lease).await;
     }
 }
 

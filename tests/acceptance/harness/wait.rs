@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// From one look to the next.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// Far longer than anything takes: it only ends what will never be.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The same on a cluster that pulls images.
 const PATIENCE_WITH_A_REAL_CLUSTER: Duration = Duration::from_secs(180);
 
@@ -13,12 +13,14 @@ const PATIENCE_WITH_A_REAL_CLUSTER: Duration = Duration::from_secs(180);
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
+        let looked = Instant::now();
         match look().await {
             Ok(found) => return found,
             Err(reason) if started.elapsed() > patience() => {
                 panic!("after {:?} it is still not so that {what}: {reason}", started.elapsed())
             }
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            // A look that takes long, at a thousand objects say, must not be all that the machine does.
+            Err(_) => tokio::time::sleep(PAUSE.max(looked.elapsed() * 2)).await,
         }
     }
 }

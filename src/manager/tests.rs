@@ -1,0 +1,143 @@
+//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in `tests/acceptance`.
+
+use std::convert::Infallible;
+use std::future::{pending, ready};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube_client::client::Body;
+use serde_json::json;
+
+use super::*;
+use crate::leader_election::api::LeaseError;
+use crate::leader_election::record::{self, Holder};
+
+/// An API server that never answers.
+fn silent() -> Client {
+    let never = |_: http::Request<Body>| pending::<Result<http::Response<Body>, Infallible>>();
+    Client::new(kube_client::Client::new(tower::service_fn(never), "default"))
+}
+
+fn settings() -> Settings {
+    Settings {
+        namespaces: Vec::new(),
+        work: Options::default(),
+        election: None,
+        metrics: BindAddress::Disabled,
+        health: BindAddress::Disabled,
+        watch_seconds: 300..=600,
+        resync: Duration::ZERO,
+        seed: 0,
+    }
+}
+
+fn work() -> Work {
+    let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
+    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue(NAME));
+    let identity = Identity::new("host", &mut seeds);
+    Work::begin(informers(&settings()), queue, Options::default(), &silent(), &metrics, &identity, &mut seeds)
+}
+
+/// Says, when it is joined and not merely dropped, that it was.
+fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
+    let joined = Arc::<AtomicBool>::default();
+    let (said, watched) = (Arc::clone(&joined), work.watched.clone());
+    work.reflectors.spawn(async move {
+        watched.cancelled().await;
+        tokio::task::yield_now().await;
+        said.store(true, Ordering::Relaxed);
+    });
+    joined
+}
+
+fn lease() -> ObjectKey {
+    ObjectKey::new("ops", "smooth-operator")
+}
+
+fn elector(api: Lone) -> Elector<Lone> {
+    let mut seeds = StdRng::seed_from_u64(0);
+    let identity = Identity::new("host", &mut seeds);
+    Elector::new(api, lease(), identity, LeaseTiming::default(), Fence::closed(), Box::new(|_| ()), seeds)
+}
+
+/// A Lease that no other instance competes for.
+#[derive(Clone)]
+struct Lone(Arc<Mutex<Lease>>);
+
+impl Lone {
+    fn held_by(holder: &str) -> Self {
+        let lease = json!({
+            "metadata": {"uid": "u", "resourceVersion": "1"},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 1_000_000},
+        });
+        Self(Arc::new(Mutex::new(serde_json::from_value(lease).unwrap())))
+    }
+
+    fn is_free(&self) -> bool {
+        record::holder(&self.0.lock().unwrap()) == Holder::Released
+    }
+}
+
+impl LeaseApi for Lone {
+    fn get(&self) -> impl Future<Output = Result<Option<Lease>, LeaseError>> + Send {
+        ready(Ok(Some(self.0.lock().unwrap().clone())))
+    }
+
+    fn create(&self, _: Lease) -> impl Future<Output = Result<Lease, LeaseError>> + Send {
+        ready(Err(LeaseError::Changed))
+    }
+
+    fn replace(&self, mut lease: Lease) -> impl Future<Output = Result<Lease, LeaseError>> + Send {
+        lease.metadata.resource_version = lease.metadata.resource_version.map(|version| version + "0");
+        *self.0.lock().unwrap() = lease.clone();
+        ready(Ok(lease))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_caches_are_filled_ends_all_in_order() {
+    let (mut work, stop) = (work(), CancellationToken::new());
+    let joined = joined_at_the_end(&mut work);
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { work.run(&stop).await }
+    });
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(!running.is_finished(), "nothing is decided before all is known, however long that takes");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert!(joined.load(Ordering::Relaxed));
+}
+
+/// They were dropped: told to end, but nobody waited until they had.
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_is_stopped_waits_for_the_end_of_its_reflectors() {
+    let (mut work, stop) = (work(), CancellationToken::new());
+    let joined = joined_at_the_end(&mut work);
+    let following = tokio::spawn({
+        let stop = stop.clone();
+        async move { Box::pin(lead(elector(Lone::held_by("another")), lease(), work, &stop)).await }
+    });
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(!following.is_finished());
+    stop.cancel();
+    following.await.unwrap().unwrap();
+    assert!(joined.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reflector_that_breaks_down_ends_the_operator_whether_it_leads_or_not() {
+    for leads in [false, true] {
+        let (mut work, stop) = (work(), CancellationToken::new());
+        work.reflectors.spawn(tokio::time::sleep(Duration::from_secs(60)));
+        let joined = joined_at_the_end(&mut work);
+        let api = Lone::held_by(if leads { "" } else { "another" });
+        let ended = Box::pin(lead(elector(api.clone()), lease(), work, &stop)).await;
+        assert!(matches!(ended, Err(Error::BrokenDown)), "{ended:?}");
+        assert_eq!((joined.load(Ordering::Relaxed), api.is_free()), (leads, leads), "who leads tidies up");
+    }
+    let mut work = work();
+    work.reflectors.spawn(ready(()));
+    assert!(matches!(work.run(&CancellationToken::new()).await, Err(Error::BrokenDown)));
+}

@@ -44,7 +44,7 @@ pub(crate) const KINDS: [Words; 6] = [
 ];
 
 fn server_spec(server: &Value) -> Option<String> {
-    let wish = format!("asks for {} of {}", pods(number(server, "/spec/replicas")), text(server, "/spec/image"));
+    let wish = format!("asks for {} of {}", pods(number(server, "/spec/replicas")), short(text(server, "/spec/image")));
     Some(match text(server, "/spec/secretName") {
         "" => wish,
         secret => format!("{wish}, with the Secret {secret}"),
@@ -66,7 +66,7 @@ fn server_status(server: &Value) -> Option<String> {
 fn deployment_spec(deployment: &Value) -> Option<String> {
     let image = text(deployment, "/spec/template/spec/containers/0/image");
     let restarted = text(deployment, "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt");
-    let wish = format!("asks for {} of {image}", pods(number(deployment, "/spec/replicas")));
+    let wish = format!("asks for {} of {}", pods(number(deployment, "/spec/replicas")), short(image));
     Some(if restarted.is_empty() { wish } else { format!("{wish}, restarted by kubectl at {restarted}") })
 }
 
@@ -158,6 +158,11 @@ fn deleting(object: &Value) -> bool {
 
 fn number(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// An image without its registry, which would take a line of its own.
+fn short(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
 }
 
 fn pods(count: i64) -> String {

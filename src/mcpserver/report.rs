@@ -321,12 +321,18 @@ pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_
     if old.is_some_and(|old| says_the_same(old, new)) {
         return Urgency::None;
     }
-    let coming = |status: &MCPServerStatus| matches!(status.phase, Some(Phase::Pending | Phase::Progressing));
-    let known = old.is_some_and(|old| coming(old) && old.observed_generation == new.observed_generation);
-    let fine = |condition| new.condition(condition).is_some_and(|found| found.status == ConditionStatus::True);
-    if !(coming(new) && fine(ACCEPTED) && fine(SECRET_RESOLVED)) {
+    let fine = |status: &MCPServerStatus, condition| {
+        status.condition(condition).is_some_and(|found| found.status == ConditionStatus::True)
+    };
+    let coming = |status: &MCPServerStatus| {
+        matches!(status.phase, Some(Phase::Pending | Phase::Progressing))
+            && fine(status, ACCEPTED)
+            && fine(status, SECRET_RESOLVED)
+    };
+    if !coming(new) {
         return Urgency::Now;
     }
+    let known = old.is_some_and(|old| coming(old) && old.observed_generation == new.observed_generation);
     Urgency::Patient(match (controller_spoke, known) {
         (false, _) => UNTIL_IT_SPEAKS,
         (true, false) => UNTIL_IT_ROLLS,

@@ -19,18 +19,20 @@
 //! with each event and bookmark while watching, at the end of a list, and at no other time — in particular not with
 //! the synthetic events of a streaming list, which come in no order.
 
+mod why;
+
 use std::time::Duration;
 
-use crate::client::{Error, ListParams};
+use crate::client::ListParams;
 use crate::object::ResourceVersion;
 use crate::watch::{ListMeta, Status};
+
+pub use why::{Failure, Reason};
 
 /// Objects on a page of a list.
 const PAGE: u32 = 500;
 /// So many failures in a row, and what worked so far is no longer trusted.
 const PATIENCE: u32 = 3;
-/// No server is left alone for longer, whatever it says.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// A watch that ends sooner than this and brought nothing is no reason to ask again at once.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -58,47 +60,6 @@ pub enum Pause {
     None,
     /// After the backoff, and not before the server's own `Retry-After`.
     Backoff(Option<Duration>),
-}
-
-/// Why the API server did not give what was asked for, as far as that decides what to ask next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// There is no such resource (404), or not for us (401, 403). Only people can mend that.
-    Unavailable,
-    /// The version is older than the server's memory (410).
-    Gone,
-    /// The version lies in the server's future: it lags, or it was restored from a backup.
-    TooLarge,
-    /// Too many requests (429).
-    Busy(Option<Duration>),
-    /// The server does not do what was asked (other 4xx), or says so in the stream.
-    Refused,
-    /// The server has trouble (5xx), or there is no connection.
-    Trouble,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        match error {
-            Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
-            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
-                Self::Trouble
-            }
-        }
-    }
-}
-
-impl Failure {
-    fn answered(status: &Status, retry_after: Option<Duration>) -> Self {
-        match status.code {
-            _ if status.is_version_too_large() => Self::TooLarge,
-            401 | 403 | 404 => Self::Unavailable,
-            410 => Self::Gone,
-            429 => Self::Busy(retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
-            400..=499 => Self::Refused,
-            _ => Self::Trouble,
-        }
-    }
 }
 
 /// How a stream ended that did not end with an answer.
@@ -137,40 +98,6 @@ pub struct Machine {
     failures: u32,
     /// Why the whole state is, or was last, asked for.
     reason: Reason,
-}
-
-/// Why the whole state is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// It is not known yet.
-    Initial,
-    /// The server forgot where we were.
-    Expired,
-    /// Versions went backwards, or lie in the server's future.
-    WentBackwards,
-    /// Something could not be read.
-    Unreadable,
-    /// A stream was silent for too long, or ended without ever being complete.
-    Stalled,
-    /// The server does not stream lists.
-    Refused,
-    /// Too many failures in a row.
-    Trouble,
-}
-
-impl Reason {
-    /// The word in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Initial => "initial",
-            Self::Expired => "expired",
-            Self::WentBackwards => "went-backwards",
-            Self::Unreadable => "unreadable",
-            Self::Stalled => "stalled",
-            Self::Refused => "streaming-refused",
-            Self::Trouble => "trouble",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

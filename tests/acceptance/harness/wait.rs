@@ -9,19 +9,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The same on a cluster that pulls images.
 const PATIENCE_WITH_A_REAL_CLUSTER: Duration = Duration::from_secs(180);
 
-/// Looks again and again until `look` says Ok; fails with the last reason if it never does.
+/// Looks again and again until `look` says Ok. Fails with the last reason when there is no progress: when the reason has
+/// been the same for [`patience`], or another one again and again for four times as long.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
+    let (mut last, mut since) = (String::new(), started);
     loop {
         let looked = Instant::now();
-        match look().await {
+        let reason = match look().await {
             Ok(found) => return found,
-            Err(reason) if started.elapsed() > patience() => {
-                panic!("after {:?} it is still not so that {what}: {reason}", started.elapsed())
-            }
-            // A look that takes long, at a thousand objects say, must not be all that the machine does.
-            Err(_) => tokio::time::sleep(PAUSE.max(looked.elapsed() * 2)).await,
+            Err(reason) => reason,
+        };
+        if reason != last {
+            (last, since) = (reason, Instant::now());
         }
+        let given_up = since.elapsed() > patience() || started.elapsed() > 4 * patience();
+        assert!(!given_up, "after {:?} it is still not so that {what}: {last}", started.elapsed());
+        // A look that takes long, at a thousand objects say, must not be all that the machine does.
+        tokio::time::sleep(PAUSE.max(looked.elapsed() * 2)).await;
     }
 }
 

@@ -1,0 +1,84 @@
+//! Why something went wrong, and why everything is asked for again.
+
+use std::time::Duration;
+
+use crate::client::Error;
+use crate::watch::Status;
+
+/// No server is left alone for longer, whatever it says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// Why the API server did not give what was asked for, as far as that decides what to ask next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no such resource (404), or not for us (401, 403). Only people can mend that.
+    Unavailable,
+    /// The version is older than the server's memory (410).
+    Gone,
+    /// The version lies in the server's future: it lags, or it was restored from a backup.
+    TooLarge,
+    /// Too many requests (429).
+    Busy(Option<Duration>),
+    /// The server does not do what was asked (other 4xx), or says so in the stream.
+    Refused,
+    /// The server has trouble (5xx), or there is no connection.
+    Trouble,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
+            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
+                Self::Trouble
+            }
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn answered(status: &Status, retry_after: Option<Duration>) -> Self {
+        match status.code {
+            _ if status.is_version_too_large() => Self::TooLarge,
+            401 | 403 | 404 => Self::Unavailable,
+            410 => Self::Gone,
+            429 => Self::Busy(retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
+            400..=499 => Self::Refused,
+            _ => Self::Trouble,
+        }
+    }
+}
+
+/// Why the whole state is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It is not known yet.
+    Initial,
+    /// The server forgot where we were.
+    Expired,
+    /// Versions went backwards, or lie in the server's future.
+    WentBackwards,
+    /// Something could not be read.
+    Unreadable,
+    /// A stream was silent for too long, or ended without ever being complete.
+    Stalled,
+    /// The server does not stream lists.
+    Refused,
+    /// Too many failures in a row.
+    Trouble,
+}
+
+impl Reason {
+    /// The word in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Expired => "expired",
+            Self::WentBackwards => "went-backwards",
+            Self::Unreadable => "unreadable",
+            Self::Stalled => "stalled",
+            Self::Refused => "streaming-refused",
+            Self::Trouble => "trouble",
+        }
+    }
+}

@@ -315,7 +315,7 @@ pub enum Urgency {
 /// and then for the crowd of its first words to end. Once it is said that pods are coming, how far they have come is
 /// no great news either.
 pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_spoke: bool) -> Urgency {
-    const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(5);
+    const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(8);
     const UNTIL_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(1);
     const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(5);
     if old.is_some_and(|old| says_the_same(old, new)) {

@@ -96,7 +96,12 @@ fn absent() -> Result<MCPServerSpec, String> {
 /// whole object unreadable, or a downgrade would stop every server that a newer version had touched.
 fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MCPServerStatus>, D::Error> {
     let text = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(text.get()).ok())
+    let mut status: Option<MCPServerStatus> = serde_json::from_str(text.get()).ok();
+    if let Some(status) = &mut status {
+        // They grew by doubling, and stay.
+        status.conditions.shrink_to_fit();
+    }
+    Ok(status)
 }
 
 #[cfg(test)]

@@ -236,11 +236,10 @@ fn regarding(server: &MCPServer) -> Regarding {
 fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
     let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
     ServerReport {
-        phase: status.phase.map_or("", Phase::as_str).to_owned(),
-        conditions: status
-            .conditions
-            .iter()
-            .map(|found| (found.condition_type.clone(), found.status.to_string()))
+        phase: status.phase.map_or("", Phase::as_str),
+        conditions: report::OURS
+            .into_iter()
+            .filter_map(|kind| Some((kind, status.condition(kind)?.status.as_str())))
             .collect(),
         replicas: vec![
             ("desired", desired),

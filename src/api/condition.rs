@@ -48,12 +48,19 @@ impl From<bool> for ConditionStatus {
     }
 }
 
-impl fmt::Display for ConditionStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ConditionStatus {
+    /// The word in the object.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::True => "True",
             Self::False => "False",
             Self::Unknown => "Unknown",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ConditionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -29,6 +29,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// Connections kept for the next request.
 const IDLE_CONNECTIONS: usize = 8;
+/// The most that is read from a connection at once, in bytes. hyper would go up to 400 KiB, for each of the watches,
+/// and what is read once in a while need not be fast.
+const READ_BUFFER: usize = 64 * 1024;
 
 /// Which cluster, and as whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -174,6 +177,7 @@ fn build(mut config: Config) -> Result<kube_client::Client, kube_client::Error> 
     let http: HyperClient<_, Body> = HyperClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http1_max_buf_size(READ_BUFFER)
         .build(connector);
     // Each layer wraps those before it: a request passes them from the last to the first.
     Ok(ClientBuilder::new(http, config.default_namespace.clone())

@@ -15,7 +15,7 @@
 //!   empty buckets for ever, [kubernetes#84959](https://github.com/kubernetes/kubernetes/issues/84959));
 //! - `progress` of a scope is at least the `resourceVersion` of each of its objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -133,7 +133,8 @@ pub struct Store<K> {
 
 struct Inner<K> {
     objects: BTreeMap<ObjectKey, Entry<K>>,
-    indexes: BTreeMap<&'static str, BTreeMap<String, BTreeSet<ObjectKey>>>,
+    /// Buckets are sorted. Nearly all have one key, and the smallest `BTreeSet` takes as much memory as eleven.
+    indexes: BTreeMap<&'static str, BTreeMap<String, Vec<ObjectKey>>>,
     progress: BTreeMap<Scope, ResourceVersion>,
     invalid: usize,
 }
@@ -284,7 +285,11 @@ impl<K: Object> Inner<K> {
         };
         for Indexer { name, value } in indexers {
             if let Some(value) = value(object) {
-                self.indexes.entry(name).or_default().entry(value).or_default().insert(entry.key().clone());
+                let bucket =
+                    self.indexes.entry(name).or_default().entry(value).or_insert_with(|| Vec::with_capacity(1));
+                if let Err(place) = bucket.binary_search(entry.key()) {
+                    bucket.insert(place, entry.key().clone());
+                }
             }
         }
     }
@@ -298,7 +303,9 @@ impl<K: Object> Inner<K> {
             let Some(value) = value(object) else { continue };
             let Some(index) = self.indexes.get_mut(name) else { continue };
             let Some(bucket) = index.get_mut(&value) else { continue };
-            bucket.remove(entry.key());
+            if let Ok(place) = bucket.binary_search(entry.key()) {
+                bucket.remove(place);
+            }
             if bucket.is_empty() {
                 index.remove(&value);
             }

@@ -72,9 +72,12 @@ pub fn service_port(spec: &MCPServerSpec) -> i32 {
 /// Adds the digest of the wish to the wish.
 fn desired(object: &impl Serialize) -> Result<Desired, serde_json::Error> {
     let mut object = serde_json::to_value(object)?;
-    let hash = Digest::of(&claimed(&object)).to_string();
-    object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
-    let ours = Digest::of(&claimed(&object));
+    let mut claimed = claimed(&object);
+    let hash = Digest::of(&claimed).to_string();
+    for object in [&mut object, &mut claimed] {
+        object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
+    }
+    let ours = Digest::of(&claimed);
     Ok(Desired { object, hash, ours })
 }
 

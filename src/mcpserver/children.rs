@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::ours::{Digest, ManagedFields, hex, ours};
@@ -114,7 +114,10 @@ impl Object for Deployment {
         let spec: Value = serde_json::from_str(spec.get())?;
         let template = &spec["template"]["metadata"]["annotations"];
         let secret_hash = template[SECRET_HASH].as_str().map(str::to_owned);
-        Ok(Self { child: Child::decode(metadata, &spec)?, secret_hash, status: status.unwrap_or_default() })
+        let mut status = status.unwrap_or_default();
+        // It grew by doubling, and stays.
+        status.conditions.shrink_to_fit();
+        Ok(Self { child: Child::decode(metadata, spec)?, secret_hash, status })
     }
 
     fn meta(&self) -> &Meta {
@@ -127,7 +130,7 @@ impl Object for Service {
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<de::IgnoredAny>>(json)?;
-        Ok(Self { child: Child::decode(metadata, &serde_json::from_str(spec.get())?)? })
+        Ok(Self { child: Child::decode(metadata, serde_json::from_str(spec.get())?)? })
     }
 
     fn meta(&self) -> &Meta {
@@ -165,9 +168,9 @@ struct Wire<'json, S> {
 #[serde(rename_all = "camelCase")]
 struct WireMetadata<'json> {
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    labels: Map<String, Value>,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    annotations: Map<String, Value>,
     #[serde(default)]
     owner_references: Value,
     #[serde(default, borrow)]
@@ -175,17 +178,20 @@ struct WireMetadata<'json> {
 }
 
 impl Child {
-    fn decode(metadata: &RawValue, spec: &Value) -> Result<Self, serde_json::Error> {
+    fn decode(metadata: &RawValue, spec: Value) -> Result<Self, serde_json::Error> {
         let meta: Meta = serde_json::from_str(metadata.get())?;
         let WireMetadata { labels, annotations, owner_references, managed_fields } =
             serde_json::from_str(metadata.get())?;
-        let has = |name: &str, value: &str| labels.get(name).is_some_and(|label| label == value);
+        let has = |name: &str, value: &str| labels.get(name).and_then(Value::as_str) == Some(value);
         let labelled = has(MANAGED_BY, SMOOTH_OPERATOR) && has(NAME, MCPSERVER) && has(INSTANCE, meta.key.name());
-        let applied = annotations.get(APPLIED_HASH).cloned();
-        let live = json!({
-            "metadata": {"labels": labels, "annotations": annotations, "ownerReferences": owner_references},
-            "spec": spec,
-        });
+        let applied = annotations.get(APPLIED_HASH).and_then(Value::as_str).map(str::to_owned);
+        // Put together from what was read, without a copy: this runs for every event of every child.
+        let metadata = Value::from_iter([
+            ("labels", Value::Object(labels)),
+            ("annotations", Value::Object(annotations)),
+            ("ownerReferences", owner_references),
+        ]);
+        let live = Value::from_iter([("metadata", metadata), ("spec", spec)]);
         let ours = Digest::of(&ours(&managed_fields, &live)?);
         Ok(Self { meta, labelled, applied, ours })
     }
@@ -257,6 +263,8 @@ impl<'de> Deserialize<'de> for HashedValue {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn secret(data: &Value) -> Secret {

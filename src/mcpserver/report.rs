@@ -312,20 +312,32 @@ pub enum Urgency {
 ///
 /// What is merely on its way changes many times a second, and every write wakes whoever watches. So while pods are coming and
 /// nothing is wrong, a status waits until it is worth reading: for the Deployment's controller to speak at all,
-/// and then for the crowd of its first words to end.
+/// and then for the crowd of its first words to end. Once it is said that pods are coming, how far they have come is
+/// no great news either.
 pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_spoke: bool) -> Urgency {
     const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(8);
-    const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(4);
+    const UNTIL_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(4);
+    const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(5);
     if old.is_some_and(|old| says_the_same(old, new)) {
         return Urgency::None;
     }
-    let fine = |condition| new.condition(condition).is_some_and(|found| found.status == ConditionStatus::True);
-    match new.phase {
-        Some(Phase::Pending | Phase::Progressing) if fine(ACCEPTED) && fine(SECRET_RESOLVED) => {
-            Urgency::Patient(if controller_spoke { WHILE_IT_ROLLS } else { UNTIL_IT_SPEAKS })
-        }
-        _ => Urgency::Now,
+    let fine = |status: &MCPServerStatus, condition| {
+        status.condition(condition).is_some_and(|found| found.status == ConditionStatus::True)
+    };
+    let coming = |status: &MCPServerStatus| {
+        matches!(status.phase, Some(Phase::Pending | Phase::Progressing))
+            && fine(status, ACCEPTED)
+            && fine(status, SECRET_RESOLVED)
+    };
+    if !coming(new) {
+        return Urgency::Now;
     }
+    let known = old.is_some_and(|old| coming(old) && old.observed_generation == new.observed_generation);
+    Urgency::Patient(match (controller_spoke, known) {
+        (false, _) => UNTIL_IT_SPEAKS,
+        (true, false) => UNTIL_IT_ROLLS,
+        (true, true) => WHILE_IT_ROLLS,
+    })
 }
 
 #[cfg(test)]

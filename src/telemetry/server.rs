@@ -20,9 +20,9 @@ use super::gauge;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerReport {
     /// `status.phase`.
-    pub phase: String,
+    pub phase: &'static str,
     /// Type and status (`True`, `False`, `Unknown`) of each condition.
-    pub conditions: Vec<(String, String)>,
+    pub conditions: Vec<(&'static str, &'static str)>,
     /// Replicas by state, such as `desired` or `available`.
     pub replicas: Vec<(&'static str, i32)>,
 }
@@ -75,15 +75,15 @@ struct DriftLabels {
 struct InfoLabels {
     namespace: String,
     name: String,
-    phase: String,
+    phase: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ConditionLabels {
     namespace: String,
     name: String,
-    r#type: String,
-    status: String,
+    r#type: &'static str,
+    status: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -109,9 +109,8 @@ impl Collector for Reports {
         for ((namespace, name), report) in &*self.lock() {
             let (namespace, name) = (|| namespace.clone(), || name.clone());
             let ServerReport { phase, conditions: all, replicas: counts } = report;
-            info.push((InfoLabels { namespace: namespace(), name: name(), phase: phase.clone() }, 1.0));
-            for (r#type, status) in all {
-                let (r#type, status) = (r#type.clone(), status.clone());
+            info.push((InfoLabels { namespace: namespace(), name: name(), phase }, 1.0));
+            for &(r#type, status) in all {
                 conditions.push((ConditionLabels { namespace: namespace(), name: name(), r#type, status }, 1.0));
             }
             for (state, count) in counts {

@@ -78,8 +78,7 @@ fn the_families_have_the_names_and_types_that_dashboards_know() {
     let (_queue, _controller, _leader) = (metrics.queue("q"), metrics.controller("c"), metrics.leader("l"));
     metrics.client("h").answered("GET", 200, Duration::ZERO);
     metrics.informer("r").relist("start");
-    let report =
-        ServerReport { phase: "p".into(), conditions: vec![("t".into(), "True".into())], replicas: vec![("s", 1)] };
+    let report = ServerReport { phase: "p", conditions: vec![("t", "True")], replicas: vec![("s", 1)] };
     metrics.servers().report("ns", "n", report);
     let expected = [
         "controller_runtime_active_workers gauge",
@@ -186,8 +185,8 @@ fn the_series_of_a_deleted_server_go_away_and_no_others() {
     let metrics = Metrics::new();
     let servers = metrics.servers();
     let report = ServerReport {
-        phase: "Running".into(),
-        conditions: vec![("Ready".into(), "True".into())],
+        phase: "Running",
+        conditions: vec![("Ready", "True")],
         replicas: vec![("desired", 2), ("available", 1)],
     };
     servers.report("default", "a", report.clone());
@@ -209,9 +208,9 @@ fn the_series_of_a_deleted_server_go_away_and_no_others() {
 #[test]
 fn a_server_is_in_one_phase_and_each_condition_has_one_status() {
     let metrics = Metrics::new();
-    let report = |phase: &str, ready: &str| ServerReport {
-        phase: phase.into(),
-        conditions: vec![("Ready".into(), ready.into())],
+    let report = |phase: &'static str, ready: &'static str| ServerReport {
+        phase,
+        conditions: vec![("Ready", ready)],
         replicas: Vec::new(),
     };
     metrics.servers().report("ns", "a", report("Pending", "False"));

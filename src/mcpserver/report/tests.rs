@@ -196,7 +196,12 @@ fn what_is_on_its_way_is_written_patiently_and_all_else_at_once() {
     let (long, short) = (urgency(None, &pending, false), urgency(None, &pending, true));
     let (Urgency::Patient(long), Urgency::Patient(short)) = (long, short) else { panic!("{long:?} {short:?}") };
     assert!(short < long);
+    let progressing = report_at(NOW, &world(1, None), &applied(Some(&says(1, 0))));
+    let Urgency::Patient(known) = urgency(Some(&pending), &progressing, true) else { panic!("at once") };
+    assert!(short < known, "that pods are coming was said already");
     let mut lost_secret = world(1, None);
     lost_secret.secret = SecretState::Missing("s".to_owned());
-    assert_eq!(urgency(None, &report_at(NOW, &lost_secret, &applied(None)), false), Urgency::Now);
+    let without_secret = report_at(NOW, &lost_secret, &applied(None));
+    assert_eq!(urgency(None, &without_secret, false), Urgency::Now);
+    assert_eq!(urgency(Some(&without_secret), &pending, true), Urgency::Patient(short), "the Secret came");
 }

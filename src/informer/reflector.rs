@@ -218,6 +218,10 @@ impl Machine {
                 self.trouble();
                 Pause::Backoff(None)
             }
+            Failure::Unreachable => {
+                self.unreachable();
+                Pause::Backoff(None)
+            }
         }
     }
 
@@ -254,7 +258,9 @@ impl Machine {
             }
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
                 // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
-                if !lived.moved {
+                if ending == Ending::Broken {
+                    self.unreachable();
+                } else if !lived.moved {
                     self.trouble();
                 }
                 let lively = lived.moved && lived.events > 0;
@@ -304,6 +310,15 @@ impl Machine {
                 self.trouble();
                 Pause::Backoff(None)
             }
+        }
+    }
+
+    /// Nobody was there, or went away. An API server that is away for a minute has forgotten nothing: to ask all of it for everything,
+    /// of every kind at once, would be how to bring it down again. What was being learned is another matter, and may be too much for it.
+    fn unreachable(&mut self) {
+        match self.state {
+            State::Streaming { .. } | State::Listing(_) => self.trouble(),
+            State::Watching { .. } => {}
         }
     }
 
@@ -530,6 +545,17 @@ mod tests {
         assert_eq!(machine.ask(), watch("40"));
         assert_eq!(machine.failed(Failure::Trouble), SOON);
         assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn a_server_that_is_away_for_however_long_is_asked_for_what_was_missed_and_not_for_everything() {
+        let mut machine = watching("40");
+        for _ in 0..99 {
+            assert_eq!(machine.failed(Failure::Unreachable), SOON);
+            let broken = Lived { lasted: Duration::from_millis(10), moved: false, events: 0 };
+            assert_eq!(machine.ended(Ending::Broken, broken), SOON);
+        }
+        assert_eq!(machine.ask(), watch("40"));
     }
 
     #[test]

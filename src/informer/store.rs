@@ -68,6 +68,11 @@ impl<K: Object> Entry<K> {
         }
     }
 
+    /// Whether both are the same state of the same object, if both are of one history.
+    fn is_version(&self, other: &Self) -> bool {
+        self.uid() == other.uid() && self.resource_version() == other.resource_version()
+    }
+
     /// Whether both are the same state of the same object. After a restore versions are counted a second time, so what was
     /// kept of the object has to be the same, too.
     fn is(&self, other: &Self) -> bool {
@@ -216,9 +221,7 @@ impl<K: Object> Store<K> {
     /// kept: a relist costs the memory of what changed, not a second copy of the cache.
     pub(super) fn note(&self, replacement: &mut Replacement<K>, entry: Entry<K>) {
         let inner = self.lock();
-        let same = |live: &Entry<K>| {
-            replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
-        };
+        let same = |live: &Entry<K>| if replacement.continues { live.is_version(&entry) } else { live.is(&entry) };
         let key = entry.key().clone();
         let found = if inner.objects.get(&key).is_some_and(same) { Found::Unchanged } else { Found::New(entry) };
         replacement.found.insert(key, found);
@@ -237,7 +240,6 @@ impl<K: Object> Store<K> {
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
-                Found::New(entry) if inner.objects.get(entry.key()).is_some_and(|live| live.is(&entry)) => {}
                 Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, initial)),
             }
         }
@@ -483,9 +485,11 @@ mod tests {
     fn an_unchanged_object_is_not_held_twice_while_listing() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = Replacement::new(None, true);
-        store.note(&mut replacement, thing("a", "1", "1", "o"));
-        assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+        for continues in [true, false] {
+            let mut replacement = Replacement::new(None, continues);
+            store.note(&mut replacement, thing("a", "1", "1", "o"));
+            assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+        }
     }
 
     #[test]

@@ -62,6 +62,20 @@ async fn a_connection_that_breaks_is_made_again_and_the_watch_goes_on_where_it_w
     world.tells(&["~n/a@12"]).await;
 }
 
+/// Three refused connections in a row cost a relist of every kind, in the very moment in which the API server had come back.
+#[tokio::test]
+async fn an_api_server_that_was_away_is_asked_for_what_was_missed_and_not_for_everything() {
+    let mut world = World::of_things().await;
+    world.settled().await.cut();
+    for _ in 0..3 {
+        drop(world.asked("watch since 10").await);
+    }
+    let mut watch = world.asked("watch since 10").await.stream().await;
+    watch.line(&modified(&thing("a", 11))).await;
+    world.tells(&["~n/a@11"]).await;
+    assert!(world.has_told_nothing_more());
+}
+
 #[tokio::test]
 async fn half_a_line_is_no_event_and_its_whole_comes_with_the_next_watch() {
     let mut world = World::of_things().await;

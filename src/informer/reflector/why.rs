@@ -21,17 +21,18 @@ pub enum Failure {
     Busy(Option<Duration>),
     /// The server does not do what was asked (other 4xx), or says so in the stream.
     Refused,
-    /// The server has trouble (5xx), or there is no connection.
+    /// The server has trouble (5xx), or its answer makes no sense.
     Trouble,
+    /// There is no server: no connection, no answer in time, or a connection that broke. That says nothing about what was asked for.
+    Unreachable,
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
             Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
-            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
-                Self::Trouble
-            }
+            Error::Transport { .. } | Error::Timeout { .. } => Self::Unreachable,
+            Error::Answer { .. } | Error::Fenced { .. } => Self::Trouble,
         }
     }
 }

@@ -73,7 +73,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The longest that one request may take; a page of a list, too.
+    /// The longest that one request may take. For a list, whose length nobody knows, it is the longest silence.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
     /// The largest answer that is read, and the largest item of a list or a watch.
     pub const MAX_OBJECT: usize = Lines::DEFAULT_LIMIT;
@@ -115,20 +115,23 @@ impl Client {
 
     /// Reads one page of a list and hands over each item as its bytes arrive.
     ///
+    /// What is bounded is the wait for more of it, not the whole: all objects of a large cluster over a slow line take as long as they
+    /// take, and to give up and begin again would be never to know them.
+    ///
     /// # Errors
     ///
     /// See [`Error`]. Items may have been handed over before it.
     pub async fn list(&self, request: Request, mut each: impl FnMut(&[u8])) -> Result<ListMeta, Error> {
         let operation = request.operation.clone();
-        let read = async {
-            let mut body = self.open(request).await?;
-            let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
-            while let Some(chunk) = next_chunk(&mut body).await.map_err(|source| broken(&operation, source))? {
-                splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
-            }
-            splitter.finish().map_err(|error| unreadable(&operation, error))
-        };
-        timeout(self.timeout, read).await.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))
+        let silent = || timed_out(&operation, self.timeout);
+        let mut body = timeout(self.timeout, self.open(request)).await.unwrap_or_else(|_| Err(silent()))?;
+        let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
+        loop {
+            let chunk = timeout(self.timeout, next_chunk(&mut body)).await.map_err(|_| silent())?;
+            let Some(chunk) = chunk.map_err(|source| broken(&operation, source))? else { break };
+            splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
+        }
+        splitter.finish().map_err(|error| unreadable(&operation, error))
     }
 
     /// Opens a watch. The wait for its first byte is bounded; how long it then stays silent is for the caller to judge.

@@ -213,7 +213,11 @@ impl Machine {
                 self.relist(None, Reason::WentBackwards);
                 Pause::Backoff(None)
             }
-            Failure::Refused => self.refused(),
+            Failure::Unsupported => self.unsupported(),
+            Failure::Refused => {
+                self.refused();
+                Pause::Backoff(None)
+            }
             Failure::Trouble => {
                 self.trouble();
                 Pause::Backoff(None)
@@ -229,8 +233,8 @@ impl Machine {
     pub fn error_event(&mut self, status: &Status) -> Pause {
         let retry_after = status.details.as_ref().and_then(|details| details.retry_after_seconds);
         match (Failure::answered(status, retry_after.map(Duration::from_secs)), &self.state) {
-            // A server that can't stream lists accepts the request, and then says so with a 500.
-            (Failure::Trouble, State::Streaming { .. }) => self.refused(),
+            // It began, and then could not: what it was going to send may be what it has trouble with.
+            (Failure::Trouble, State::Streaming { .. }) => self.failed(Failure::Refused),
             (failure, _) => self.failed(failure),
         }
     }
@@ -298,8 +302,8 @@ impl Machine {
         }
     }
 
-    /// The server does not do this at all: another way must do.
-    fn refused(&mut self) -> Pause {
+    /// The server does not do this at all: where there is another way, that is the way from now on.
+    fn unsupported(&mut self) -> Pause {
         match self.state {
             State::Streaming { .. } => {
                 self.streaming = false;
@@ -310,6 +314,15 @@ impl Machine {
                 self.trouble();
                 Pause::Backoff(None)
             }
+        }
+    }
+
+    /// The server does not do this now: where there is another way, that is the way this time. One bad moment must not cost the
+    /// cheaper way for ever.
+    fn refused(&mut self) {
+        match self.state {
+            State::Streaming { .. } => self.list(Reason::Refused),
+            State::Listing(_) | State::Watching { .. } => self.trouble(),
         }
     }
 
@@ -329,9 +342,13 @@ impl Machine {
             return;
         }
         self.failures = 0;
-        match self.state {
+        match &mut self.state {
             State::Streaming { .. } => self.list(Reason::Trouble),
-            State::Listing(_) => {}
+            // A page that never comes, or all of them at once: from the beginning again, and in pages.
+            State::Listing(params) => {
+                let resource_version = params.resource_version.take();
+                *params = ListParams { limit: PAGE, resource_version, continue_token: None };
+            }
             State::Watching { .. } => self.relist(None, Reason::Trouble),
         }
     }
@@ -388,7 +405,7 @@ mod tests {
     /// In pages, because streaming lists were refused.
     fn listing() -> Machine {
         let mut machine = Machine::new();
-        assert_eq!(machine.failed(Failure::Refused), Pause::None);
+        assert_eq!(machine.failed(Failure::Unsupported), Pause::None);
         machine
     }
 
@@ -418,6 +435,12 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    /// What a server says in the stream that can't stream lists, as recorded.
+    fn unsupported() -> Status {
+        let message = "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled";
+        Status { code: 500, message: message.to_owned(), ..Status::default() }
+    }
+
     #[test]
     fn a_streaming_list_is_tried_first_and_goes_on_as_the_watch() {
         let mut machine = Machine::new();
@@ -429,8 +452,9 @@ mod tests {
     #[test]
     fn a_server_that_refuses_streaming_lists_is_asked_for_pages_and_never_for_a_stream_again() {
         for refuse in [
-            |machine: &mut Machine| machine.failed(Failure::Refused),
-            |machine: &mut Machine| machine.error_event(&status(500, "")),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(400, ""), None)),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(422, ""), None)),
+            |machine: &mut Machine| machine.error_event(&unsupported()),
         ] {
             let mut machine = Machine::new();
             assert_eq!(refuse(&mut machine), Pause::None);
@@ -438,6 +462,23 @@ mod tests {
             machine.page(page("40", "")).unwrap();
             machine.failed(Failure::Gone);
             assert_eq!(machine.ask(), list(500, Some("40"), None));
+        }
+    }
+
+    /// One 503 in a bad moment meant pages for as long as the process lived.
+    #[test]
+    fn a_streaming_list_that_fails_once_becomes_a_list_this_time() {
+        for fail in [
+            |machine: &mut Machine| machine.error_event(&status(503, "")),
+            |machine: &mut Machine| machine.error_event(&status(408, "")),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(408, ""), None)),
+        ] {
+            let mut machine = Machine::new();
+            assert_eq!(fail(&mut machine), SOON);
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+            machine.page(page("40", "")).unwrap();
+            machine.failed(Failure::Gone);
+            assert_eq!(machine.ask(), stream(Some("40")), "the next time it may work");
         }
     }
 
@@ -474,6 +515,33 @@ mod tests {
         machine.page(page("40", "two")).unwrap();
         assert_eq!(machine.failed(Failure::Gone), Pause::None);
         assert_eq!(machine.ask(), list(0, Some("0"), None));
+    }
+
+    /// A token that the server can't read any more, or a page that it always fails on, was asked for until the end of days.
+    #[test]
+    fn a_page_that_never_comes_is_given_up_for_the_first_one() {
+        let failures = [Failure::Unsupported, Failure::Refused, Failure::Trouble, Failure::Unreachable];
+        for failure in failures {
+            let mut machine = listing();
+            machine.page(page("40", "two")).unwrap();
+            for _ in 0..3 {
+                assert_eq!(machine.ask(), list(500, Some("0"), Some("two")));
+                assert_eq!(machine.failed(failure), SOON);
+            }
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+        }
+    }
+
+    #[test]
+    fn a_whole_list_that_never_comes_is_read_in_pages_again() {
+        let mut machine = listing();
+        machine.page(page("40", "two")).unwrap();
+        machine.failed(Failure::Gone);
+        for _ in 0..3 {
+            assert_eq!(machine.ask(), list(0, Some("0"), None));
+            machine.failed(Failure::Unreachable);
+        }
+        assert_eq!(machine.ask(), list(500, Some("0"), None));
     }
 
     #[test]
@@ -638,7 +706,7 @@ mod tests {
         assert_eq!(machine.ask(), list(500, None, None));
         let mut machine = watching("1000");
         machine.advance(&"999".into()).unwrap_err();
-        machine.failed(Failure::Refused);
+        machine.failed(Failure::Unsupported);
         assert_eq!(machine.ask(), list(500, None, None));
     }
 

@@ -307,7 +307,7 @@ impl<K: Object> Reflector<K> {
         let failure = Failure::from(error);
         match failure {
             Failure::Unavailable | Failure::Trouble | Failure::Unreachable | Failure::Busy(_) => self.complain(&explain(error, K::RESOURCE)),
-            Failure::Gone | Failure::TooLarge | Failure::Refused => {
+            Failure::Gone | Failure::TooLarge | Failure::Unsupported | Failure::Refused => {
                 tracing::debug!(resource = %K::RESOURCE, %error, "asking in another way");
             }
         }

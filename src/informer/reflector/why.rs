@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::client::Error;
 use crate::watch::Status;
 
+/// How a server that has no streaming lists says so once it has accepted to stream one; the code with it is that of any trouble.
+const NO_STREAMING: &str = "a watch stream was requested";
 /// No server is left alone for longer, whatever it says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
@@ -19,7 +21,9 @@ pub enum Failure {
     TooLarge,
     /// Too many requests (429).
     Busy(Option<Duration>),
-    /// The server does not do what was asked (other 4xx), or says so in the stream.
+    /// The server does not know what was asked for (400, 422), or says in the stream that it has no streaming lists. It never will.
+    Unsupported,
+    /// The server does not do what was asked (other 4xx), now.
     Refused,
     /// The server has trouble (5xx), or its answer makes no sense.
     Trouble,
@@ -41,6 +45,8 @@ impl Failure {
     pub(super) fn answered(status: &Status, retry_after: Option<Duration>) -> Self {
         match status.code {
             _ if status.is_version_too_large() => Self::TooLarge,
+            _ if status.message.starts_with(NO_STREAMING) => Self::Unsupported,
+            400 | 422 => Self::Unsupported,
             401 | 403 | 404 => Self::Unavailable,
             410 => Self::Gone,
             429 => Self::Busy(retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
@@ -63,7 +69,7 @@ pub enum Reason {
     Unreadable,
     /// A stream was silent for too long, or ended without ever being complete.
     Stalled,
-    /// The server does not stream lists.
+    /// The server does not stream lists, at all or this time.
     Refused,
     /// Too many failures in a row.
     Trouble,

@@ -66,7 +66,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use run::Timing;
-pub use store::{Change, Entry, Indexer, Invalid, Scope, Store};
+pub use store::{Change, Entry, Indexer, Invalid, Origin, Scope, Store};
 
 use crate::client::Client;
 use crate::object::Object;
@@ -155,7 +155,7 @@ async fn resync_forever<K: Object>(period: Duration, seed: u64, store: Arc<Store
         sleep(period.mul_f64(random.random_range(1.0..1.5))).await;
         for key in store.keys() {
             let Some(entry) = store.get(&key) else { continue };
-            let change = Change { old: Some(entry.clone()), new: Some(entry), initial: true };
+            let change = Change { old: Some(entry.clone()), new: Some(entry), origin: Origin::Resync };
             handlers.iter().for_each(|handler| handler(&change));
         }
     }

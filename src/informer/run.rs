@@ -199,8 +199,8 @@ impl<K: Object> Reflector<K> {
                 Ok(entry) => self.upsert(entry),
                 Err(error) => self.unreadable(&error),
             },
-            Event::Deleted(object) => match Identity::decode(object.get()) {
-                Ok(identity) => self.delete(&identity),
+            Event::Deleted(object) => match decode(object.get().as_bytes()) {
+                Ok(entry) => self.delete(entry),
                 Err(error) => self.unreadable(&error),
             },
             Event::Bookmark { resource_version, initial_events_end } => {
@@ -245,16 +245,15 @@ impl<K: Object> Reflector<K> {
         Told::Event
     }
 
-    fn delete(&mut self, identity: &Identity) -> Told {
-        let Identity { key, uid: _, resource_version } = identity;
+    fn delete(&mut self, last: Entry<K>) -> Told {
         if let Some(replacement) = &mut self.replacement {
-            replacement.forget(key);
+            replacement.forget(last.key());
             return Told::Event;
         }
-        if let Err(error) = self.machine.advance(resource_version) {
+        if let Err(error) = self.machine.advance(last.resource_version()) {
             return Told::Pause(self.backwards(error));
         }
-        let change = self.store.remove(&self.scope, key, resource_version.clone());
+        let change = self.store.remove(&self.scope, last);
         self.deliver(change.as_slice());
         Told::Event
     }

@@ -105,19 +105,37 @@ pub struct Invalid {
 /// Something changed in the store. The store has changed already when this is told.
 #[derive(Debug)]
 pub struct Change<K> {
-    /// What it was before; `None` if it is new.
+    /// What it was before; `None` if it is new. Where it is gone, the last state of it, as far as `origin` can know that.
     pub old: Option<Entry<K>>,
-    /// What it is now; `None` if it is gone. Then `old` is the last state that was seen, and after a gap
-    /// in the watch that may not be the last state there was.
+    /// What it is now; `None` if it is gone.
     pub new: Option<Entry<K>>,
-    /// It is part of the first state that this process learns, not news.
-    pub initial: bool,
+    /// How it became known.
+    pub origin: Origin,
+}
+
+/// How a [`Change`] became known, and with that what it is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is part of the first state that this process learns, and no news.
+    Initial,
+    /// The watch told of it. What is gone was told in its final state.
+    Event,
+    /// Found out by comparison, after a gap in what was told. What is gone may have changed once more before, and nobody will
+    /// ever know: client-go's `DeletedFinalStateUnknown`.
+    Gap,
+    /// Nothing has changed: everything is told again.
+    Resync,
 }
 
 impl<K: Object> Change<K> {
     /// Both states, the older one first: who cares about an object mostly has to look at either.
     pub fn states(&self) -> impl Iterator<Item = &Entry<K>> {
         self.old.iter().chain(&self.new)
+    }
+
+    /// It is gone, and nobody has told so: this is the last that was seen of it.
+    fn missed_deletion(seen: Entry<K>) -> Self {
+        Self { old: Some(seen), new: None, origin: Origin::Gap }
     }
 }
 
@@ -197,14 +215,16 @@ impl<K: Object> Store<K> {
     pub(super) fn upsert(&self, scope: &Scope, entry: Entry<K>) -> Vec<Change<K>> {
         let mut inner = self.lock();
         inner.advance(scope, entry.resource_version().clone());
-        inner.put(&self.indexers, entry, false)
+        inner.put(&self.indexers, entry, Origin::Event)
     }
 
-    /// Takes an object out.
-    pub(super) fn remove(&self, scope: &Scope, key: &ObjectKey, version: ResourceVersion) -> Option<Change<K>> {
+    /// Takes an object out, of which this is the final state. Where that can't be read, the one before it says more.
+    pub(super) fn remove(&self, scope: &Scope, last: Entry<K>) -> Option<Change<K>> {
         let mut inner = self.lock();
-        inner.advance(scope, version);
-        inner.take(&self.indexers, key)
+        inner.advance(scope, last.resource_version().clone());
+        let before = inner.take(&self.indexers, last.key())?;
+        let old = if last.valid().is_some() && last.uid() == before.uid() { last } else { before };
+        Some(Change { old: Some(old), new: None, origin: Origin::Event })
     }
 
     /// How far the reflector of this scope has come; `None` before its first whole state.
@@ -232,15 +252,17 @@ impl<K: Object> Store<K> {
     pub(super) fn commit(&self, replacement: Replacement<K>, version: ResourceVersion) -> Vec<Change<K>> {
         let Replacement { scope, continues: _, found } = replacement;
         let mut inner = self.lock();
-        let initial = inner.progress.insert(scope.clone(), version).is_none();
+        let first = inner.progress.insert(scope.clone(), version).is_none();
+        let origin = if first { Origin::Initial } else { Origin::Gap };
         let covers = |key: &ObjectKey| scope.as_deref().is_none_or(|namespace| namespace == key.namespace());
         let gone = |key: &&ObjectKey| covers(key) && !found.contains_key(*key);
         let gone: Vec<ObjectKey> = inner.objects.keys().filter(gone).cloned().collect();
-        let mut changes: Vec<Change<K>> = gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
+        let mut changes: Vec<Change<K>> =
+            gone.iter().filter_map(|key| inner.take(&self.indexers, key)).map(Change::missed_deletion).collect();
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
-                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, initial)),
+                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, origin)),
             }
         }
         changes
@@ -257,12 +279,12 @@ impl<K: Object> Inner<K> {
     }
 
     /// An object under the name of another is not the other one changed: that one is gone, and this one is new.
-    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, initial: bool) -> Vec<Change<K>> {
+    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, origin: Origin) -> Vec<Change<K>> {
         let key = entry.key().clone();
         let mut changes = Vec::with_capacity(1);
         let mut old = self.objects.get(&key).cloned();
         if old.as_ref().is_some_and(|old| old.uid() != entry.uid()) {
-            changes.extend(self.take(indexers, &key));
+            changes.extend(self.take(indexers, &key).map(Change::missed_deletion));
             old = None;
         }
         if let Some(old) = &old {
@@ -270,14 +292,14 @@ impl<K: Object> Inner<K> {
         }
         self.index(indexers, &entry);
         self.objects.insert(key, entry.clone());
-        changes.push(Change { old, new: Some(entry), initial });
+        changes.push(Change { old, new: Some(entry), origin });
         changes
     }
 
-    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Change<K>> {
+    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Entry<K>> {
         let old = self.objects.remove(key)?;
         self.unindex(indexers, &old);
-        Some(Change { old: Some(old), new: None, initial: false })
+        Some(old)
     }
 
     fn index(&mut self, indexers: &[Indexer<K>], entry: &Entry<K>) {
@@ -421,7 +443,7 @@ mod tests {
             "20",
         );
         assert_eq!(told(&changes), ["-gone", "~changed", "+new"]);
-        assert!(changes.iter().all(|change| !change.initial));
+        assert!(changes.iter().all(|change| change.origin == Origin::Gap));
     }
 
     #[test]
@@ -438,8 +460,36 @@ mod tests {
     #[test]
     fn the_first_state_is_told_as_initial_and_later_news_are_not() {
         let store = store();
-        assert!(replace(&store, vec![thing("a", "1", "1", "o")], "5").iter().all(|change| change.initial));
-        assert!(store.upsert(&None, thing("b", "2", "6", "o")).iter().all(|change| !change.initial));
+        assert_eq!(replace(&store, vec![thing("a", "1", "1", "o")], "5")[0].origin, Origin::Initial);
+        assert_eq!(store.upsert(&None, thing("b", "2", "6", "o"))[0].origin, Origin::Event);
+    }
+
+    /// What a deletion knows of the object: its version, and whether that is the final one.
+    fn last_state(change: &Change<Thing>) -> (&str, Origin) {
+        (change.old.as_ref().unwrap().resource_version().as_str(), change.origin)
+    }
+
+    #[test]
+    fn a_deletion_tells_the_final_state_and_after_a_gap_that_it_is_not_known() {
+        let store = store();
+        replace(&store, vec![thing("told", "1", "1", "o"), thing("missed", "2", "2", "o")], "5");
+        let told = store.remove(&None, thing("told", "1", "9", "o")).unwrap();
+        assert_eq!(last_state(&told), ("9", Origin::Event));
+        let missed = replace(&store, vec![], "12");
+        assert_eq!(last_state(&missed[0]), ("2", Origin::Gap));
+    }
+
+    #[test]
+    fn of_a_deletion_whose_final_state_says_nothing_about_the_object_the_one_before_is_told() {
+        let store = store();
+        let unreadable = || {
+            let identity = Identity { key: key("a"), uid: "1".into(), resource_version: "9".into() };
+            Entry::Invalid(Arc::new(Invalid { identity, error: "no size".into() }))
+        };
+        for last in [unreadable(), thing("a", "another", "9", "o")] {
+            store.upsert(&None, thing("a", "1", "1", "o"));
+            assert_eq!(last_state(&store.remove(&None, last).unwrap()), ("1", Origin::Event));
+        }
     }
 
     #[test]
@@ -467,7 +517,7 @@ mod tests {
         assert_eq!(store.by_index("owner", "x"), [key("a"), key("b")]);
         store.upsert(&None, thing("a", "1", "3", "y"));
         assert_eq!((store.by_index("owner", "x"), store.by_index("owner", "y")), (vec![key("b")], vec![key("a")]));
-        store.remove(&None, &key("b"), "4".into());
+        store.remove(&None, thing("b", "2", "4", "x"));
         assert_eq!(store.lock().indexes["owner"].keys().collect::<Vec<_>>(), ["y"]);
     }
 

@@ -20,7 +20,7 @@ use super::children::{Deployment, Secret, Service};
 use super::observe::{BY_SECRET, BY_UID, Stores};
 use crate::api::MCPServer;
 use crate::client::Client;
-use crate::informer::{Change, Informer, Synced};
+use crate::informer::{Change, Informer, Origin, Synced};
 use crate::object::{Object, ObjectKey};
 use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
@@ -123,5 +123,8 @@ fn feed_children<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<Object
 }
 
 fn priority<K>(change: &Change<K>) -> Priority {
-    if change.initial { Priority::INITIAL } else { Priority::NORMAL }
+    match change.origin {
+        Origin::Initial | Origin::Resync => Priority::INITIAL,
+        Origin::Event | Origin::Gap => Priority::NORMAL,
+    }
 }

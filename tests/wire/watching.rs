@@ -24,7 +24,7 @@ async fn where_the_chunks_are_cut_changes_nothing() {
     for byte in text.as_bytes() {
         stream.bytes(&[*byte]).await;
     }
-    world.tells(&["-n/a@5", "+n/a@11", "-n/b@6"]).await;
+    world.tells(&["-n/a@5 or later", "+n/a@11", "-n/b@12"]).await;
     stream.bytes(format!("{}\n{}\n{{\"type\":", added(&thing("c", 13)), added(&thing("d", 14))).as_bytes()).await;
     world.tells(&["+n/c@13", "+n/d@14"]).await;
     stream.bytes(format!("\"ADDED\",\"object\":{}}}\n", thing("e", 15)).as_bytes()).await;
@@ -44,7 +44,7 @@ async fn a_clean_end_watches_again_at_once_from_the_last_version_and_lists_nothi
     watch.line(&deleted(&thing("b", 41))).await;
     watch.end().await;
     world.asked("watch since 41").await;
-    world.tells(&["~n/a@11", "-n/b@6"]).await;
+    world.tells(&["~n/a@11", "-n/b@41"]).await;
     assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 1"#));
 }
 
@@ -106,7 +106,7 @@ async fn the_deletion_of_what_was_never_seen_is_not_told() {
     let mut stream = world.settled().await;
     stream.line(&deleted(&thing("never", 11))).await;
     stream.line(&deleted(&thing("a", 12))).await;
-    world.tells(&["-n/a@5"]).await;
+    world.tells(&["-n/a@12"]).await;
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn makes_no_sense(line: &str) {
     assert_eq!(world.holds(), ["n/a@11", "n/b@6"]);
     again.line(&added(&thing("a", 12))).await;
     again.line(&initial_end(13)).await;
-    world.tells(&["-n/b@6", "~n/a@12"]).await;
+    world.tells(&["-n/b@6 or later", "~n/a@12"]).await;
     assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="unreadable"} 1"#));
 }
 

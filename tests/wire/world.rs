@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smooth_operator::informer::{Change, Entry, Informer, Scope, Store, Synced, Timing};
+use smooth_operator::informer::{Change, Entry, Informer, Origin, Scope, Store, Synced, Timing};
 use smooth_operator::object::Object;
 use smooth_operator::telemetry::Metrics;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -113,13 +113,18 @@ impl<K: Object> World<K> {
     }
 }
 
-/// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it.
+/// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it that is known.
 fn in_short<K: Object>(change: &Change<K>) -> String {
-    let initial = if change.initial { " initial" } else { "" };
+    let origin = match (change.origin, &change.new) {
+        (Origin::Initial, _) => " initial",
+        (Origin::Resync, _) => " again",
+        (Origin::Gap, None) => " or later",
+        (Origin::Gap, Some(_)) | (Origin::Event, _) => "",
+    };
     match (&change.old, &change.new) {
-        (None, Some(new)) => format!("+{}{initial}", name(new)),
-        (Some(_), Some(new)) => format!("~{}{initial}", name(new)),
-        (Some(old), None) => format!("-{}{initial}", name(old)),
+        (None, Some(new)) => format!("+{}{origin}", name(new)),
+        (Some(_), Some(new)) => format!("~{}{origin}", name(new)),
+        (Some(old), None) => format!("-{}{origin}", name(old)),
         (None, None) => "a change of nothing".to_owned(),
     }
 }

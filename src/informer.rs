@@ -71,6 +71,7 @@ pub use store::{Change, Entry, Indexer, Invalid, Origin, Scope, Store};
 use crate::client::Client;
 use crate::object::Object;
 use crate::telemetry::InformerMetrics;
+use reflector::Reason;
 use run::{Parts, Reflector};
 
 /// Is told of changes, on the reflector's own task. It must not wait for anything: it turns the change into keys
@@ -128,6 +129,7 @@ impl<K: Object> Informer<K> {
         let Self { store, scopes, handlers, waiting, timing, resync } = self;
         let handlers: Arc<[Handler<K>]> = handlers.into();
         let mut seeds = StdRng::seed_from_u64(seed);
+        metrics.relists_may_be_for(Reason::ALL.map(Reason::as_str));
         if let Some(period) = resync {
             let again = resync_forever(period, seeds.random(), Arc::clone(&store), Arc::clone(&handlers));
             let stop = stop.clone();
@@ -136,10 +138,10 @@ impl<K: Object> Informer<K> {
         for scope in scopes {
             let reflector = Reflector::new(Parts {
                 client: client.clone(),
+                metrics: metrics.reflector(scope.as_deref()),
                 scope,
                 store: Arc::clone(&store),
                 handlers: Arc::clone(&handlers),
-                metrics: metrics.clone(),
                 timing: timing.clone(),
                 synced: waiting.clone(),
                 seed: seeds.random(),

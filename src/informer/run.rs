@@ -18,7 +18,7 @@ use super::store::{Change, Entry, Invalid, Replacement, Scope, Store};
 use crate::backoff::{Backoff, Policy};
 use crate::client::{Client, Error, ListParams, Request, StreamError, WatchParams};
 use crate::object::{Object, Resource, ResourceVersion};
-use crate::telemetry::InformerMetrics;
+use crate::telemetry::ReflectorMetrics;
 use crate::watch::{Event, Identity};
 
 /// How long is too long.
@@ -45,7 +45,7 @@ pub(super) struct Reflector<K> {
     scope: Scope,
     store: Arc<Store<K>>,
     handlers: Arc<[Handler<K>]>,
-    metrics: InformerMetrics,
+    metrics: ReflectorMetrics,
     timing: Timing,
     /// How many scopes have not synced yet.
     synced: Sender<usize>,
@@ -64,7 +64,7 @@ pub(super) struct Parts<K> {
     pub(super) scope: Scope,
     pub(super) store: Arc<Store<K>>,
     pub(super) handlers: Arc<[Handler<K>]>,
-    pub(super) metrics: InformerMetrics,
+    pub(super) metrics: ReflectorMetrics,
     pub(super) timing: Timing,
     pub(super) synced: Sender<usize>,
     pub(super) seed: u64,
@@ -119,7 +119,6 @@ impl<K: Object> Reflector<K> {
 
     /// Begins to learn the whole state, as one that goes on from the last one (`continues`) or as any.
     fn begin(&mut self, continues: bool) {
-        self.metrics.relist(self.machine.reason().as_str());
         self.replacement = Some(Replacement::new(self.scope.clone(), continues));
     }
 
@@ -264,12 +263,12 @@ impl<K: Object> Reflector<K> {
         let Some(replacement) = self.replacement.take() else { return };
         let first = self.store.progress(&self.scope).is_none();
         let changes = self.store.commit(replacement, version);
-        self.metrics.heard();
+        let reason = self.machine.reason().as_str();
+        self.metrics.relisted(reason);
         self.deliver(&changes);
         if first {
             self.synced.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
         }
-        let reason = self.machine.reason().as_str();
         tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "the whole state is known");
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::gauge;
 
-/// The metrics of one informer.
+/// The metrics of one informer. What is counted is counted by its [reflectors](ReflectorMetrics).
 #[derive(Clone, Debug)]
 pub struct InformerMetrics {
     resource: String,
@@ -26,32 +26,62 @@ pub struct InformerMetrics {
 }
 
 impl InformerMetrics {
+    /// All reasons for which the whole state may be learned: their counters are at 0 from now on.
+    pub fn relists_may_be_for(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        for reason in reasons {
+            drop(self.relists.get_or_create(&self.relist_labels(reason)));
+        }
+    }
+
+    /// The metrics of the reflector of this namespace, or of all: all count into the same series, but each has a silence of its
+    /// own, which begins now.
+    pub fn reflector(&self, namespace: Option<&str>) -> ReflectorMetrics {
+        let reflector = ReflectorMetrics { informer: self.clone(), namespace: namespace.map(str::to_owned) };
+        reflector.heard();
+        reflector
+    }
+
+    fn relist_labels(&self, reason: &'static str) -> RelistLabels {
+        RelistLabels { resource: self.resource.clone(), reason }
+    }
+}
+
+/// What one reflector of an informer counts.
+#[derive(Clone, Debug)]
+pub struct ReflectorMetrics {
+    informer: InformerMetrics,
+    namespace: Option<String>,
+}
+
+impl ReflectorMetrics {
     /// The store holds so many objects.
     pub fn objects(&self, count: usize) {
-        self.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.informer.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// The watch delivered a line of this type: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
     ///
     /// `&'static str`, here and below, so that what the server says can't become a label.
     pub fn event(&self, kind: &'static str) {
-        self.events.get_or_create(&EventLabels { resource: self.resource.clone(), r#type: kind }).inc();
-        self.heard.note(&self.resource);
+        let InformerMetrics { resource, events, .. } = &self.informer;
+        events.get_or_create(&EventLabels { resource: resource.clone(), r#type: kind }).inc();
+        self.heard();
     }
 
-    /// The whole state is asked for, for this reason. Whether it will be answered nobody knows yet, so the server was not heard of.
-    pub fn relist(&self, reason: &'static str) {
-        self.relists.get_or_create(&RelistLabels { resource: self.resource.clone(), reason }).inc();
-    }
-
-    /// The server was heard of, otherwise than by an event.
-    pub fn heard(&self) {
-        self.heard.note(&self.resource);
+    /// The whole state was learned, for this reason. An attempt does not count: in an outage there are many of those, and nothing is
+    /// read.
+    pub fn relisted(&self, reason: &'static str) {
+        self.informer.relists.get_or_create(&self.informer.relist_labels(reason)).inc();
+        self.heard();
     }
 
     /// An object came that could not be decoded.
     pub fn undecodable(&self) {
-        self.undecodable.inc();
+        self.informer.undecodable.inc();
+    }
+
+    fn heard(&self) {
+        self.informer.heard.note(&self.informer.resource, self.namespace.as_deref());
     }
 }
 
@@ -95,7 +125,7 @@ impl Families {
         registry.register("smooth_operator_informer_events", "Lines read from the watch, by type", events.clone());
         registry.register(
             "smooth_operator_informer_relists",
-            "How often the whole state was fetched, by reason",
+            "How often the whole state was learned, by reason",
             relists.clone(),
         );
         registry.register(
@@ -112,7 +142,6 @@ impl Families {
         for kind in ["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"] {
             drop(self.events.get_or_create(&EventLabels { resource: resource.to_owned(), r#type: kind }));
         }
-        self.heard.note(resource);
         InformerMetrics {
             resource: resource.to_owned(),
             objects: self.objects.get_or_create_owned(&labels),
@@ -124,29 +153,31 @@ impl Families {
     }
 }
 
-/// When each informer last heard from the server. One that never did has been waiting since it was made:
-/// its age grows from the start, so that an alert needs no case of its own for it.
+/// When each reflector last heard from the server: by resource, then by namespace. One that never did has been waiting since it was
+/// made: its age grows from the start, so that an alert needs no case of its own for it.
+///
+/// A resource is as old as the most silent of its reflectors. Were it as young as the liveliest, a namespace that nobody hears of any
+/// more would hide behind the others.
 #[derive(Debug, Default)]
-struct Heard(Mutex<BTreeMap<String, Instant>>);
+struct Heard(Mutex<BTreeMap<String, BTreeMap<Option<String>, Instant>>>);
 
 impl Heard {
-    fn note(&self, resource: &str) {
+    fn note(&self, resource: &str, namespace: Option<&str>) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match heard.get_mut(resource) {
-            Some(last) => *last = Instant::now(),
-            None => _ = heard.insert(resource.to_owned(), Instant::now()),
-        }
+        let heard = heard.entry(resource.to_owned()).or_default();
+        heard.insert(namespace.map(str::to_owned), Instant::now());
     }
 }
 
 impl Collector for Heard {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ages = heard.into_iter().map(|(resource, last)| (Labels { resource }, last.elapsed().as_secs_f64()));
+        let oldest = heard.into_iter().filter_map(|(resource, heard)| Some((resource, heard.into_values().min()?)));
+        let ages = oldest.map(|(resource, last)| (Labels { resource }, last.elapsed().as_secs_f64()));
         gauge::encode(
             &mut encoder,
             "smooth_operator_informer_last_event_age_seconds",
-            "How long ago the server was last heard of, bookmarks included.",
+            "How long ago the server was last heard of, bookmarks included, by the reflector for which it is longest",
             ages,
         )
     }

@@ -98,7 +98,7 @@ async fn a_stop_ends_every_task_wherever_it_waits() {
     world.server.next_to(&of("backs-off")).await.json(500, &serde_json::json!({})).await;
     let unanswered = world.server.next_to(&of("has-no-answer")).await;
     until("the stream is read", || {
-        world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 4"#)
+        world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 1"#)
     })
     .await;
     let (told, hangs_up) = oneshot::channel();

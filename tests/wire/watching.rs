@@ -45,6 +45,7 @@ async fn a_clean_end_watches_again_at_once_from_the_last_version_and_lists_nothi
     watch.end().await;
     world.asked("watch since 41").await;
     world.tells(&["~n/a@11", "-n/b@41"]).await;
+    assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="expired"} 0"#));
     assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 1"#));
 }
 
@@ -74,6 +75,7 @@ async fn an_api_server_that_was_away_is_asked_for_what_was_missed_and_not_for_ev
     watch.line(&modified(&thing("a", 11))).await;
     world.tells(&["~n/a@11"]).await;
     assert!(world.has_told_nothing_more());
+    assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="trouble"} 0"#));
 }
 
 #[tokio::test]

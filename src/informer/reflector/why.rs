@@ -76,6 +76,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one of them.
+    pub const ALL: [Self; 7] = [
+        Self::Initial,
+        Self::Expired,
+        Self::WentBackwards,
+        Self::Unreadable,
+        Self::Stalled,
+        Self::Refused,
+        Self::Trouble,
+    ];
+
     /// The word in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

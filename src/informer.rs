@@ -180,3 +180,6 @@ impl Synced {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -304,7 +304,9 @@ impl<K: Object> Reflector<K> {
     fn refused(&mut self, error: &Error) -> Pause {
         let failure = Failure::from(error);
         match failure {
-            Failure::Unavailable | Failure::Trouble | Failure::Unreachable | Failure::Busy(_) => self.complain(&explain(error, K::RESOURCE)),
+            Failure::Unavailable | Failure::Trouble | Failure::Unreachable | Failure::Busy(_) => {
+                self.complain(&explain(error, K::RESOURCE))
+            }
             Failure::Gone | Failure::TooLarge | Failure::Unsupported | Failure::Refused => {
                 tracing::debug!(resource = %K::RESOURCE, %error, "asking in another way");
             }

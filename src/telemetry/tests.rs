@@ -246,7 +246,10 @@ fn what_every_request_may_come_to_exists_at_0_from_the_start() {
             let sample = format!("rest_client_requests_total{{code=\"{code}\",method=\"{method}\",host=\"h\"}} 0");
             assert!(has(&metrics, &sample), "{sample} is missing in {:#?}", samples(&metrics));
         }
-        assert!(has(&metrics, &format!("rest_client_request_duration_seconds_count{{verb=\"{method}\",host=\"h\"}} 0")));
+        assert!(has(
+            &metrics,
+            &format!("rest_client_request_duration_seconds_count{{verb=\"{method}\",host=\"h\"}} 0")
+        ));
     }
 }
 

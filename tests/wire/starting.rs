@@ -65,7 +65,11 @@ async fn synced_means_that_every_key_was_handed_over_before() {
     })
     .await;
     world.settled().await;
-    assert_eq!(*seen.lock().unwrap(), [(Origin::Initial, false), (Origin::Initial, false)], "told as initial, and not synced yet");
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [(Origin::Initial, false), (Origin::Initial, false)],
+        "told as initial, and not synced yet"
+    );
 }
 
 #[tokio::test]
@@ -148,7 +152,9 @@ async fn a_list_that_breaks_off_is_read_again_and_nothing_of_it_is_believed() {
     half.cut();
     let again = world.asked("list 500 since 0").await;
     assert!(world.store.is_empty());
-    let relists = |count| format!(r#"smooth_operator_informer_relists_total{{resource="things",reason="streaming-refused"}} {count}"#);
+    let relists = |count| {
+        format!(r#"smooth_operator_informer_relists_total{{resource="things",reason="streaming-refused"}} {count}"#)
+    };
     assert!(world.counts(&relists(0)), "what was begun is not counted");
     again.json(200, &page(&[thing("b", 6)], 10, "")).await;
     world.tells(&["+n/b@6 initial"]).await;

@@ -91,6 +91,30 @@ async fn half_a_line_is_no_event_and_its_whole_comes_with_the_next_watch() {
     world.tells(&["~n/a@11", "~n/b@12"]).await;
 }
 
+/// For how long each of three watches in a row is to last.
+async fn lifetimes(seed: u64) -> [u64; 3] {
+    let mut world = World::<Thing>::with_seed(seed, vec![None], unhurried(), |_| {}).await;
+    let mut lifetimes = [0; 3];
+    for (index, asked) in ["stream", "watch since 10", "watch since 11"].into_iter().enumerate() {
+        let asked = world.asked(asked).await;
+        lifetimes[index] = asked.timeout_seconds();
+        let mut stream = asked.stream().await;
+        stream.line(&added(&thing("a", 10 + index as u64))).await;
+        stream.line(&initial_end(10 + index as u64)).await;
+        stream.end().await;
+    }
+    lifetimes
+}
+
+/// Thousands of watches that are opened together must not all end together.
+#[tokio::test]
+async fn each_watch_is_to_last_for_another_time_between_five_and_ten_minutes() {
+    let (one, other, again) = tokio::join!(lifetimes(1), lifetimes(2), lifetimes(1));
+    assert!(one.iter().chain(&other).all(|seconds| (300..=600).contains(seconds)), "{one:?} {other:?}");
+    assert!(one[0] != one[1] && one[1] != one[2] && one != other, "{one:?} {other:?}");
+    assert_eq!(one, again, "chance comes from the seed alone");
+}
+
 #[tokio::test]
 async fn a_bookmark_moves_the_version_and_nothing_else() {
     let mut world = World::of_things().await;

@@ -56,6 +56,16 @@ impl World<Thing> {
 impl<K: Object> World<K> {
     /// An informer that was changed by `prepare` before it was started.
     pub(crate) async fn start(scopes: Vec<Scope>, timing: Timing, prepare: impl FnOnce(&mut Informer<K>)) -> Self {
+        Self::with_seed(SEED, scopes, timing, prepare).await
+    }
+
+    /// The same with other chances.
+    pub(crate) async fn with_seed(
+        seed: u64,
+        scopes: Vec<Scope>,
+        timing: Timing,
+        prepare: impl FnOnce(&mut Informer<K>),
+    ) -> Self {
         logs::listen();
         let server = Server::start().await;
         let client = client_of(&server.url).await;
@@ -65,7 +75,7 @@ impl<K: Object> World<K> {
         prepare(&mut informer);
         let (store, synced) = (informer.store(), informer.synced());
         let (metrics, mut tasks, stop) = (Metrics::new(), JoinSet::new(), CancellationToken::new());
-        informer.start(&client, &metrics.informer(K::RESOURCE.plural), SEED, &mut tasks, &stop);
+        informer.start(&client, &metrics.informer(K::RESOURCE.plural), seed, &mut tasks, &stop);
         Self { server, store, synced, metrics, told, tasks, stop }
     }
 

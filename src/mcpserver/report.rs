@@ -106,7 +106,7 @@ impl View<'_> {
     fn accepted(&self) -> Finding {
         let no = |reason, message: &str| finding(ACCEPTED, ConditionStatus::False, reason, message);
         match self.outcome {
-            Outcome::HandsOff(HandsOff::Undecodable(error)) => no("UndecodableObject", &format!("spec: {error}")),
+            Outcome::HandsOff(HandsOff::Undecodable(error)) => no("UndecodableObject", error),
             Outcome::HandsOff(HandsOff::NameConflict(conflict)) => no(
                 "NameConflict",
                 &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),

@@ -101,6 +101,9 @@ impl Reconciler {
         };
         let (applied, written) = match validate(&observed) {
             Verdict::HandsOff(why) => return self.say(&observed, &Outcome::HandsOff(&why)).await,
+            Verdict::Wanted(wanted) if self.memory.is_settled(&observed.server, &wanted) => {
+                (Applied::unchanged(&observed), Ok(()))
+            }
             Verdict::Wanted(wanted) => {
                 let children = build(&observed.server, &wanted).map_err(|source| unbuildable(key, source))?;
                 apply(&self.client, &self.memory, &observed, &wanted, &children).await
@@ -241,13 +244,13 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
             .into_iter()
             .filter_map(|kind| Some((kind, status.condition(kind)?.status.as_str())))
             .collect(),
-        replicas: vec![
+        replicas: Box::new([
             ("desired", desired),
             ("current", status.replicas),
             ("updated", status.updated_replicas),
             ("ready", status.ready_replicas),
             ("available", status.available_replicas),
-        ],
+        ]),
     }
 }
 

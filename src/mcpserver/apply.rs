@@ -15,7 +15,8 @@ use crate::client::{Client, Error, Request};
 use crate::object::{Object, ObjectKey, Uid};
 use crate::watch::{Status, StatusCause};
 
-/// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one.
+/// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one, or who knows from the
+/// [memory](Memory::is_settled) that it would find nothing to do.
 #[derive(Debug)]
 pub struct Applied {
     /// The Deployment as it is now: as the API server answered, or as the store has it.
@@ -85,12 +86,20 @@ pub async fn apply(
     wanted: &Wanted<'_>,
     children: &Children,
 ) -> (Applied, Result<(), Error>) {
-    let mut applied = Applied { deployment: observed.deployment.clone(), refused: None, done: Vec::new() };
+    let mut applied = Applied::unchanged(observed);
     let written = applied.write(client, memory, observed, wanted, children).await;
+    if applied.done.is_empty() && applied.refused.is_none() && written.is_ok() {
+        memory.settle(&observed.server, wanted);
+    }
     (applied, written)
 }
 
 impl Applied {
+    /// Nothing was left to do.
+    pub(super) fn unchanged(observed: &Observed) -> Self {
+        Self { deployment: observed.deployment.clone(), refused: None, done: Vec::new() }
+    }
+
     async fn write(
         &mut self,
         client: &Client,

@@ -192,7 +192,7 @@ impl Child {
             ("ownerReferences", owner_references),
         ]);
         let live = Value::from_iter([("metadata", metadata), ("spec", spec)]);
-        let ours = Digest::of(&ours(&managed_fields, &live)?);
+        let ours = ours(&managed_fields, &live)?;
         Ok(Self { meta, labelled, applied, ours })
     }
 }

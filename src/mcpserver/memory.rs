@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::children::InjectedSecret;
 use super::observe::Stores;
 use super::ours::Digest;
 use super::validate::{Slot, Wanted};
@@ -53,7 +54,7 @@ struct Remembered {
 struct Settled {
     /// Identity and generation of the server say which spec it is.
     server: (Uid, i64),
-    secret_hash: Option<String>,
+    secret: Option<InjectedSecret>,
     deployment: Digest,
     service: Digest,
 }
@@ -61,11 +62,11 @@ struct Settled {
 impl Settled {
     /// What there is to remember, if both children stand where they belong.
     fn of(server: &MCPServer, wanted: &Wanted<'_>) -> Option<Self> {
-        let Wanted { spec: _, deployment, service, secret_hash } = wanted;
+        let Wanted { spec: _, deployment, service, secret } = wanted;
         let (Slot::Taken(deployment), Slot::Taken(service)) = (deployment, service) else { return None };
         Some(Self {
             server: (server.meta.uid.clone(), server.meta.generation),
-            secret_hash: secret_hash.clone(),
+            secret: secret.clone(),
             deployment: deployment.ours,
             service: service.ours,
         })
@@ -97,13 +98,19 @@ pub struct Refused {
 }
 
 impl Memory {
-    /// This was written, and is this version now.
-    pub fn wrote(&self, key: &ObjectKey, what: Written, version: ResourceVersion, now: Instant) {
+    /// This was written, and is this version now. False if it was this version after the last write already: where the
+    /// stores stay behind for long, the same is written again, and changes nothing.
+    pub fn wrote(&self, key: &ObjectKey, what: Written, version: ResourceVersion, now: Instant) -> bool {
         let mut memories = self.lock();
         let memory = memories.entry(key.clone()).or_default();
+        let write = (what, version);
+        if memory.writes.contains(&write) {
+            return false;
+        }
         memory.writes.retain(|(written, _)| *written != what);
-        memory.writes.push((what, version));
+        memory.writes.push(write);
         memory.written_at = Some(now);
+        true
     }
 
     /// How long to wait before the stores may be read for this key: `None` if they have seen all its writes.
@@ -116,13 +123,11 @@ impl Memory {
             Written::Service => stores.services.has_seen(key, version),
             Written::Status => stores.servers.has_seen(key, version),
         });
-        let waited = now.duration_since(memory.written_at?);
-        let rest = STALE.saturating_sub(waited);
-        if memory.writes.is_empty() || rest.is_zero() {
-            memory.writes = Vec::new();
-            return None;
+        if memory.writes.is_empty() {
+            memory.written_at = None;
         }
-        Some(rest)
+        let waited = now.duration_since(memory.written_at?);
+        Some(STALE.saturating_sub(waited)).filter(|rest| !rest.is_zero())
     }
 
     /// The status differs from what is written: for how long already.

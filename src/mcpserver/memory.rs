@@ -38,8 +38,9 @@ pub struct Memory(Mutex<BTreeMap<ObjectKey, Remembered>>);
 
 #[derive(Debug, Default)]
 struct Remembered {
-    /// Writes that may not be in the stores yet, and when the last of them was done.
+    /// Writes that are not in the stores yet, as far as is known.
     writes: Vec<(Written, ResourceVersion)>,
+    /// When the last of them was done; `None` once they are no longer waited for.
     written_at: Option<Instant>,
     /// Since when the status differs from what is written.
     differs_since: Option<Instant>,
@@ -123,11 +124,12 @@ impl Memory {
             Written::Service => stores.services.has_seen(key, version),
             Written::Status => stores.servers.has_seen(key, version),
         });
-        if memory.writes.is_empty() {
+        let rest = STALE.saturating_sub(now.duration_since(memory.written_at?));
+        if memory.writes.is_empty() || rest.is_zero() {
             memory.written_at = None;
+            return None;
         }
-        let waited = now.duration_since(memory.written_at?);
-        Some(STALE.saturating_sub(waited)).filter(|rest| !rest.is_zero())
+        Some(rest)
     }
 
     /// The status differs from what is written: for how long already.

@@ -32,7 +32,7 @@ const STALE: Duration = Duration::from_secs(10);
 /// For how long a refused wish is not sent again, unless it or the object that it is about becomes another.
 pub const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// The memories of all keys. Bounded by the number of servers: [`forget`](Self::forget) follows their deletion.
+/// The memories of all keys. What few have is boxed: the map is as large as the cluster. Bounded by the number of servers: [`forget`](Self::forget) follows their deletion.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<BTreeMap<ObjectKey, Remembered>>);
 
@@ -45,9 +45,9 @@ struct Remembered {
     /// Since when the status differs from what is written.
     differs_since: Option<Instant>,
     /// The wish that the API server refused, and what it said.
-    refused: Option<Refused>,
+    refused: Option<Box<Refused>>,
     /// The last wish whose children were found to be as they are wanted.
-    settled: Option<Settled>,
+    settled: Option<Box<Settled>>,
 }
 
 /// A wish, and children that are as it wants them. Where both are still the same, there is nothing to build or compare.
@@ -148,25 +148,25 @@ impl Memory {
     /// Both children are as they are wanted.
     pub fn settle(&self, server: &MCPServer, wanted: &Wanted<'_>) {
         if let Some(settled) = Settled::of(server, wanted) {
-            self.lock().entry(server.meta.key.clone()).or_default().settled = Some(settled);
+            self.lock().entry(server.meta.key.clone()).or_default().settled = Some(Box::new(settled));
         }
     }
 
     /// Whether this very wish was found to be settled with these very children.
     pub fn is_settled(&self, server: &MCPServer, wanted: &Wanted<'_>) -> bool {
-        let now = Settled::of(server, wanted);
-        now.is_some() && self.lock().get(&server.meta.key).is_some_and(|memory| memory.settled == now)
+        let Some(now) = Settled::of(server, wanted) else { return false };
+        self.lock().get(&server.meta.key).is_some_and(|memory| memory.settled.as_deref() == Some(&now))
     }
 
     /// The API server has refused this wish.
     pub fn refuse(&self, key: &ObjectKey, refused: Refused) {
-        self.lock().entry(key.clone()).or_default().refused = Some(refused);
+        self.lock().entry(key.clone()).or_default().refused = Some(Box::new(refused));
     }
 
     /// What the API server said of this very wish for this very object, if that was not too long ago.
     pub fn refused(&self, key: &ObjectKey, hash: &str, of: Option<&Uid>, now: Instant) -> Option<Refused> {
         let same = |refused: &Refused| refused.hash == hash && refused.of.as_ref() == of && now < refused.until;
-        self.lock().get(key)?.refused.clone().filter(same)
+        self.lock().get(key)?.refused.as_deref().filter(|refused| same(refused)).cloned()
     }
 
     /// The server is gone.

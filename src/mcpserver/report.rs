@@ -90,16 +90,28 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
     }
 }
 
-/// Whether two statuses say the same. Conditions of others don't count.
+/// Whether two statuses say the same. Conditions of others don't count, nor does their order.
 pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
-    let ours = |condition: &&Condition| OURS.contains(&condition.condition_type.as_str());
-    let conditions = |status: &MCPServerStatus| {
-        let mut conditions: Vec<Condition> = status.conditions.iter().filter(ours).cloned().collect();
-        conditions.sort_by(|a, b| a.condition_type.cmp(&b.condition_type));
-        conditions
-    };
-    let rest = |status: &MCPServerStatus| MCPServerStatus { conditions: Vec::new(), ..status.clone() };
-    rest(old) == rest(new) && conditions(old) == conditions(new)
+    let MCPServerStatus {
+        observed_generation,
+        phase,
+        replicas,
+        ready_replicas,
+        available_replicas,
+        updated_replicas,
+        selector,
+        url,
+        conditions: _,
+    } = old;
+    *observed_generation == new.observed_generation
+        && *phase == new.phase
+        && *replicas == new.replicas
+        && *ready_replicas == new.ready_replicas
+        && *available_replicas == new.available_replicas
+        && *updated_replicas == new.updated_replicas
+        && *selector == new.selector
+        && *url == new.url
+        && OURS.iter().all(|kind| old.condition(kind) == new.condition(kind))
 }
 
 /// Everything that the findings are found in. What is said of pods and of the port is said of the children as they are: the

@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_people_can_mend_is_asked_for_again_slowly_and_in_the_same_way() {
+    fn what_only_people_can_fix_is_asked_for_again_slowly_and_in_the_same_way() {
         for mut machine in [Machine::new(), listing(), watching("40")] {
             let ask = machine.ask();
             for _ in 0..9 {

@@ -62,7 +62,6 @@ impl Lines {
         }
     }
 
-
     fn find_newline(&mut self) -> Option<usize> {
         let found = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n');
         let newline = found.map(|offset| self.searched + offset);

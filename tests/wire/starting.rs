@@ -162,7 +162,7 @@ async fn a_version_of_the_future_asks_for_the_newest_state() {
 }
 
 #[tokio::test]
-async fn a_missing_crd_is_said_once_with_the_mend_and_its_coming_is_noticed() {
+async fn a_missing_crd_is_said_once_with_the_remedy_and_its_coming_is_noticed() {
     let mut world = World::of_things().await;
     let missing = recorded("mcpservers/list-before-crd");
     for _ in 0..2 {

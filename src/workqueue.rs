@@ -84,7 +84,7 @@ impl Priority {
     pub const NORMAL: Self = Self(0);
     /// What was found in the initial list or by a resync, and most likely needs nothing.
     /// The number is controller-runtime's `handler.LowPriority`.
-    pub const INITIAL: Self = Self(-100);
+    pub const LOW: Self = Self(-100);
 }
 
 /// A queue of keys; see the [module](self). Clones are handles to the same queue.

@@ -247,7 +247,7 @@ async fn a_change_during_a_reconcile_gives_one_more_run_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_keeps_the_priority_of_its_run() {
     let bench = Bench::with_workers(1, [("listed", Script::FailTimes(1)), ("busy", Script::Take(SECOND))]);
-    bench.queue.add_with_priority("listed", Priority::INITIAL);
+    bench.queue.add_with_priority("listed", Priority::LOW);
     sleep(Duration::from_millis(1)).await;
     // The only worker is busy while the retry becomes ready, and then something changes.
     bench.queue.add("busy");

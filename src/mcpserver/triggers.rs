@@ -123,5 +123,5 @@ fn feed_children<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<Object
 }
 
 fn priority<K>(change: &Change<K>) -> Priority {
-    if change.initial { Priority::INITIAL } else { Priority::NORMAL }
+    if change.low_priority { Priority::LOW } else { Priority::NORMAL }
 }

@@ -342,9 +342,9 @@ async fn a_worker_that_panics_does_not_keep_its_key() {
 #[tokio::test(start_paused = true)]
 async fn the_item_knows_its_priority() {
     let queue = queue::<&str>();
-    queue.add_with_priority("a", Priority::INITIAL);
+    queue.add_with_priority("a", Priority::LOW);
     let item = take(&queue).await;
-    assert_eq!((item.key(), item.priority()), (&"a", Priority::INITIAL));
+    assert_eq!((item.key(), item.priority()), (&"a", Priority::LOW));
 }
 
 #[tokio::test(start_paused = true)]

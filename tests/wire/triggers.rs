@@ -66,8 +66,8 @@ async fn watches() -> Watches {
         stream.line(&initial_end(10)).await;
     }
     let watches = Watches { queue, servers, deployments, services, secrets, _tasks: tasks };
-    assert_eq!(watches.next().await, ("n/api".to_owned(), Priority::INITIAL));
-    assert_eq!(watches.next().await, ("n/web".to_owned(), Priority::INITIAL));
+    assert_eq!(watches.next().await, ("n/api".to_owned(), Priority::LOW));
+    assert_eq!(watches.next().await, ("n/web".to_owned(), Priority::LOW));
     watches
 }
 

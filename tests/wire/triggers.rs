@@ -46,7 +46,7 @@ fn object(name: &str, uid: &str, version: u64, owner: Option<(&str, &str)>) -> V
 async fn watches() -> Watches {
     let mut server = Server::start().await;
     let (client, metrics) = (client_of(&server.url).await, Metrics::new());
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("mcpserver"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("mcpserver"));
     let mut informers = Informers {
         servers: Informer::new(vec![None], server_indexes(), unhurried()),
         deployments: Informer::new(vec![None], child_indexes(), unhurried()),

@@ -13,7 +13,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { state: State::new(RateLimit::default(), 0), now: Instant::now() }
+        Self { state: State::new(RateLimit::default()), now: Instant::now() }
     }
 
     fn add(&mut self, key: &'static str) -> bool {

@@ -127,7 +127,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 
     let mut informers = informers(&settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    informers.feed(&queue);
+    informers.enqueue_on_change(&queue);
     let served = CancellationToken::new();
     let mut servers = listen(&settings, &metrics, &informers.synced(), &served).await?;
 

@@ -53,7 +53,7 @@ async fn watches() -> Watches {
         services: Informer::new(vec![None], child_indexes(), unhurried()),
         secrets: Informer::new(vec![None], vec![], unhurried()),
     };
-    informers.feed(&queue);
+    informers.enqueue_on_change(&queue);
     let mut tasks = JoinSet::new();
     informers.start(&client, &metrics, &mut StdRng::seed_from_u64(1), &mut tasks, &CancellationToken::new());
     let mut servers = server.next_to("/apis/mcp.mcp.dev/v1alpha1/mcpservers").await.stream().await;

@@ -21,7 +21,7 @@ use crate::leader_election::Timing as LeaseTiming;
 use crate::leader_election::config::InvalidTiming;
 use crate::manager::{self, Election, Settings};
 use crate::object::ObjectKey;
-use crate::telemetry::{LogFormat, init_logs};
+use crate::telemetry::{LogFilter, LogFormat, init_logs};
 
 /// The flags of `run`.
 #[derive(Debug, Args)]
@@ -92,10 +92,9 @@ pub struct RunArgs {
         value_name = "LEVEL",
         default_value = "info",
         env = "SMOOTH_OPERATOR_LOG_LEVEL",
-        value_parser = log_filter,
         help_heading = "Logging"
     )]
-    log_level: String,
+    log_level: LogFilter,
 
     /// The server ends each watch after this time, or up to twice as long. Some load balancers cut what is older than 4 minutes.
     #[arg(long, value_name = "TIME", default_value = "5m", env = "SMOOTH_OPERATOR_WATCH_TIMEOUT", value_parser = duration, help_heading = "Timing")]
@@ -114,7 +113,7 @@ pub struct RunArgs {
 ///
 /// One line for the person who asked.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    init_logs(args.log_format, &args.log_level).map_err(|error| usage(&format!("--log-level: {error}")))?;
+    init_logs(args.log_format, &args.log_level)?;
     let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period);
     let timing = timing.map_err(|InvalidTiming(violations)| {
         let why: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -206,17 +205,6 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
 fn workers(text: &str) -> Result<NonZeroU16, String> {
     let number = text.parse::<NonZeroU16>().ok().filter(|number| number.get() <= 1000);
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
-}
-
-/// A level, or `module=level`, separated by commas. The filter would take any other word as the name of a module, and
-/// `--log-level verbose` would then log nothing at all.
-fn log_filter(text: &str) -> Result<String, String> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let known = |part: &str| part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
-    match text.split(',').find(|part| !known(part)) {
-        None => Ok(text.to_owned()),
-        Some(part) => Err(format!("{part:?} is no level; write {}, or module=level", LEVELS.join(", "))),
-    }
 }
 
 /// A DNS label, as namespaces have to be.

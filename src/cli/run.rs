@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 use rand::rngs::StdRng;
@@ -40,7 +41,7 @@ pub struct RunArgs {
     workers: NonZeroU16,
 
     /// Act only while holding a Lease, so that several instances can stand by.
-    #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", help_heading = "Leader election")]
+    #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", value_parser = BoolishValueParser::new(), help_heading = "Leader election")]
     leader_elect: bool,
     /// The namespace of the Lease; otherwise that of the pod, or of the kubeconfig's context.
     #[arg(long, value_name = "NAME", env = "SMOOTH_OPERATOR_LEASE_NAMESPACE", value_parser = label, help_heading = "Leader election")]
@@ -231,6 +232,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command as Process;
+
     use clap::Parser as _;
 
     use super::*;
@@ -290,6 +293,69 @@ mod tests {
             let message = parse(&flags).unwrap_err();
             assert!(message.contains(expected), "{flags:?}: {message}");
         }
+    }
+
+    /// What is [parsed](the_flags_of_this_environment) where these variables are set. That takes another process: the
+    /// environment of this one belongs to all of its tests.
+    fn parsed_where(variables: &[(&str, &str)]) -> String {
+        let this = std::env::current_exe().unwrap();
+        let test = "cli::run::tests::the_flags_of_this_environment";
+        let child =
+            Process::new(this).args(["--exact", test, "--ignored", "--nocapture"]).envs(variables.to_vec()).output();
+        let output = String::from_utf8(child.unwrap().stdout).unwrap();
+        let parsed = output.lines().find_map(|line| line.strip_prefix("parsed: "));
+        parsed.unwrap_or_else(|| panic!("{variables:?}: {output}")).to_owned()
+    }
+
+    #[test]
+    #[ignore = "says what it finds; started by other tests, which set its environment"]
+    fn the_flags_of_this_environment() {
+        println!("\nparsed: {:?}", parse(&[]));
+    }
+
+    #[test]
+    fn every_flag_can_be_given_as_an_environment_variable() {
+        let others = [
+            ("--kubeconfig", "/etc/other"),
+            ("--context", "other"),
+            ("--namespaces", "a,b"),
+            ("--workers", "3"),
+            ("--lease-namespace", "other"),
+            ("--lease-name", "other"),
+            ("--lease-duration", "60s"),
+            ("--renew-deadline", "9s"),
+            ("--retry-period", "3s"),
+            ("--metrics-bind-address", ":9090"),
+            ("--health-bind-address", "0"),
+            ("--log-format", "json"),
+            ("--log-level", "warn,smooth_operator::informer=debug"),
+            ("--watch-timeout", "100s"),
+            ("--resync-period", "1h"),
+            ("--graceful-shutdown-timeout", "5s"),
+        ];
+        let variable = |flag: &str| flag.replacen("--", "smooth-operator-", 1).replace('-', "_").to_uppercase();
+        for (flag, value) in others {
+            let given = format!("{:?}", parse(&[flag, value]));
+            assert_ne!(given, format!("{:?}", parse(&[])), "{flag} {value} is the default");
+            assert_eq!(parsed_where(&[(&variable(flag), value)]), given, "{}", variable(flag));
+        }
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        let flags = run.get_arguments().filter_map(|flag| flag.get_long()).map(|flag| format!("--{flag}"));
+        let untested: Vec<_> = flags.filter(|flag| others.iter().all(|(other, _)| flag != other)).collect();
+        assert_eq!(untested, ["--leader-elect"], "a test of its own");
+    }
+
+    /// A manifest says "true" or "1", and whoever writes "0" does not mean yes.
+    #[test]
+    fn a_flag_without_a_value_is_a_yes_or_a_no_in_the_environment() {
+        let (yes, no) = (format!("{:?}", parse(&["--leader-elect"])), format!("{:?}", parse(&[])));
+        for (value, expected) in [("1", &yes), ("true", &yes), ("yes", &yes), ("0", &no), ("false", &no), ("off", &no)]
+        {
+            assert_eq!(parsed_where(&[("SMOOTH_OPERATOR_LEADER_ELECT", value)]), *expected, "{value}");
+        }
+        let refused = parsed_where(&[("SMOOTH_OPERATOR_LEADER_ELECT", "perhaps")]);
+        assert!(refused.contains("perhaps") && refused.contains("--leader-elect"), "{refused}");
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //!              |   Ok(Done)             -> forget                                  |-> done
 //!              |   Ok(RequeueAfter(d))  -> forget, add_after(d)                    |
 //!              |   Err(Transient), panic-> add_rate_limited                        |
-//!              |   Err(Busy(d))         -> add_after(d): the server said when      |
+//!              |   Err(Busy(d))         -> add_rate_limited, no sooner than d      |
 //!              |   Err(Permanent)       -> forget: waits for the object to change  |
 //!              +-------------------------------------------------------------------+
 //! ```

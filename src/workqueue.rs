@@ -154,7 +154,13 @@ impl<K: Ord + Clone> Workqueue<K> {
 
     /// Asks for another run of `key`, whose run failed, when the [`RateLimit`] allows.
     pub fn add_rate_limited(&self, key: K) {
-        self.shared.delay(|state, now| state.add_rate_limited(key, now));
+        self.add_rate_limited_after(key, Duration::ZERO);
+    }
+
+    /// The same, but not before `at_least` has passed, however early the [`RateLimit`] would allow it: somebody has said
+    /// when another run makes sense. It is told the same to everybody, so it can't stand in for the limit.
+    pub fn add_rate_limited_after(&self, key: K, at_least: Duration) {
+        self.shared.delay(|state, now| state.add_rate_limited(key, at_least, now));
     }
 
     /// Ends the backoff of `key`, because a run succeeded. It stays in the queue, if it is there.

@@ -17,7 +17,7 @@ pub enum Action {
 pub enum Error {
     /// It may work later: the server is away, a write met a conflict. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
-    /// It may work later, but not before this time: the server said so. Retried then.
+    /// It may work later, but not before this time: the server said so. Retried with backoff, and no sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
@@ -29,7 +29,7 @@ impl Error {
         Self::Transient(error.into())
     }
 
-    /// A failure that is retried after `wait`.
+    /// A failure that is retried with backoff, and no sooner than after `wait`.
     pub fn busy(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, wait: Duration) -> Self {
         Self::Busy(error.into(), wait)
     }

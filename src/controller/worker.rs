@@ -94,8 +94,9 @@ where
                 self.queue.forget(key);
                 self.queue.add_after(key.clone(), *delay);
             }
-            // The failures stay counted: what comes after the server's own time is a retry like any other.
-            Outcome::Busy(_, wait) => self.queue.add_after(key.clone(), *wait),
+            // "In a second", says an overloaded server to ten thousand keys. Were each taken at its word, so many
+            // would be back in a second, every second: the server's time is the least, not the limit.
+            Outcome::Busy(_, wait) => self.queue.add_rate_limited_after(key.clone(), *wait),
             Outcome::Transient(_) | Outcome::Panic(_) => self.queue.add_rate_limited(key.clone()),
         }
     }
@@ -122,7 +123,7 @@ where
             Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will look again"),
             Outcome::Transient(error) => warn!(%error, failures, "reconcile failed, will be retried"),
             Outcome::Busy(error, wait) => {
-                warn!(%error, ?wait, "reconcile failed, will be retried when the server allows");
+                warn!(%error, failures, ?wait, "reconcile failed, will be retried when the server allows");
             }
             Outcome::Permanent(error) => warn!(%error, "reconcile failed, waiting for the object to change"),
             Outcome::Panic(panic) => error!(%panic, failures, "reconcile panicked, will be retried"),

@@ -114,13 +114,14 @@ impl<K: Ord + Clone> State<K> {
         self.delay(key, now, |_limiter| (delay, Reason::Requeue))
     }
 
-    /// Lets `key`, whose run failed, be added when the rate limit allows. Returns what [`State::add_after`] does.
-    pub(super) fn add_rate_limited(&mut self, key: K, now: Instant) -> u64 {
+    /// Lets `key`, whose run failed, be added when the rate limit allows, but not before `at_least` has passed. Returns
+    /// what [`State::add_after`] does.
+    pub(super) fn add_rate_limited(&mut self, key: K, at_least: Duration, now: Instant) -> u64 {
         if self.phase == Phase::ShuttingDown {
             return 0;
         }
         let n = self.limiter.failed(&key);
-        self.delay(key, now, |limiter| (limiter.delay(n, now), Reason::Retry))
+        self.delay(key, now, |limiter| (limiter.delay(n, now).max(at_least), Reason::Retry))
     }
 
     /// `wait` is asked only where the key will wait: a retry that an event has overtaken takes no token.

@@ -64,12 +64,12 @@ use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
-use apply::{Applied, Done, Why, apply};
+use apply::{Applied, Done, Why, apply, nothing_to_do};
 use build::build;
 use memory::{Memory, Refused, Written};
 use observe::{Observed, Stores, observe};
 use report::{Outcome, Urgency, report, urgency};
-use validate::{Verdict, validate};
+use validate::{Verdict, Wanted, validate};
 
 /// Reconciles MCPServers. See the [module](self).
 #[derive(Debug)]
@@ -101,14 +101,35 @@ impl Reconciler {
         };
         let (applied, written) = match validate(&observed) {
             Verdict::HandsOff(why) => return self.say(&observed, &Outcome::HandsOff(&why)).await,
+            Verdict::Suspended(wanted) => {
+                let followed = wanted.map_or(Ok(false), |wanted| self.is_followed(&observed, &wanted))?;
+                return self.say(&observed, &Outcome::Suspended { followed }).await;
+            }
+            Verdict::Wanted(wanted) if self.memory.is_settled(&observed.server, &wanted) => {
+                (Applied::unchanged(&observed), Ok(()))
+            }
             Verdict::Wanted(wanted) => {
                 let children = build(&observed.server, &wanted).map_err(|source| unbuildable(key, source))?;
                 apply(&self.client, &self.memory, &observed, &wanted, &children).await
             }
         };
         self.tell(&observed, &applied.done);
-        written?;
-        self.say(&observed, &Outcome::Applied(&applied)).await
+        if applied.failed.is_none() {
+            written?;
+            return self.say(&observed, &Outcome::Applied(&applied)).await;
+        }
+        // People have to learn what goes wrong while it does. That is all: the error decides what happens next.
+        if let Err(error) = self.say(&observed, &Outcome::Applied(&applied)).await {
+            tracing::debug!(%error, "the status does not say yet what goes wrong");
+        }
+        written.map(|()| Action::Done)
+    }
+
+    /// Whether the children are what the spec calls for, though nothing is to be done about it.
+    fn is_followed(&self, observed: &Observed, wanted: &Wanted<'_>) -> Result<bool, Error> {
+        let server = &observed.server;
+        let children = build(server, wanted).map_err(|source| unbuildable(&server.meta.key, source))?;
+        Ok(nothing_to_do(wanted, &children))
     }
 
     /// A reconciler over these caches, writing through this client.
@@ -142,12 +163,12 @@ impl Reconciler {
         let operation = request.operation.clone();
         let answer = match self.client.send::<Box<RawValue>>(request).await {
             // It was deleted a moment ago, and the event that says so is on its way.
-            Err(error) if error.code() == 404 => return Ok(()),
+            Err(error) if is_gone(&error) => return Ok(()),
             answer => answer?,
         };
         let version = resource_version(&answer)
             .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
-        self.memory.wrote(key, Written::Status, version, Instant::now());
+        let _changed = self.memory.wrote(key, Written::Status, version, Instant::now());
         self.memory.agrees(key);
         let phase = status.phase.map_or("", Phase::as_str);
         tracing::info!(phase, available = status.available_replicas, "wrote the status");
@@ -187,6 +208,11 @@ fn judge(error: Error) -> controller::Error {
     }
 }
 
+/// Whether there is no such object any more: none of its name, or none of its uid.
+fn is_gone(error: &Error) -> bool {
+    error.code() == 404 || (error.code() == 409 && error.status().is_some_and(|s| s.message.contains("uid mismatch")))
+}
+
 /// The whole status, as server-side apply wants it. The uid makes sure that it is about this server and no later one.
 fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
     json!({
@@ -209,7 +235,9 @@ fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Er
 fn next(outcome: &Outcome<'_>, now: Instant) -> Action {
     match outcome {
         Outcome::Applied(Applied { refused: Some(Refused { until, .. }), .. }) => Action::RequeueAfter(*until - now),
-        Outcome::Applied(Applied { refused: None, .. }) | Outcome::HandsOff(_) => Action::Done,
+        Outcome::Applied(Applied { refused: None, .. }) | Outcome::Suspended { .. } | Outcome::HandsOff(_) => {
+            Action::Done
+        }
     }
 }
 
@@ -225,7 +253,7 @@ fn controller_spoke(outcome: &Outcome<'_>) -> bool {
             .deployment
             .as_ref()
             .is_some_and(|deployment| deployment.status.observed_generation >= deployment.child.meta.generation),
-        Outcome::HandsOff(_) => true,
+        Outcome::Suspended { .. } | Outcome::HandsOff(_) => true,
     }
 }
 
@@ -234,20 +262,21 @@ fn regarding(server: &MCPServer) -> Regarding {
 }
 
 fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
-    let desired = server.spec.as_ref().map_or(0, |spec| spec.replicas);
+    let counts = [
+        ("current", status.replicas),
+        ("updated", status.updated_replicas),
+        ("ready", status.ready_replicas),
+        ("available", status.available_replicas),
+    ];
+    // Nobody knows how many pods a spec asks for that can't be read.
+    let desired = server.spec.iter().map(|spec| ("desired", spec.replicas));
     ServerReport {
         phase: status.phase.map_or("", Phase::as_str),
         conditions: report::OURS
             .into_iter()
             .filter_map(|kind| Some((kind, status.condition(kind)?.status.as_str())))
             .collect(),
-        replicas: vec![
-            ("desired", desired),
-            ("current", status.replicas),
-            ("updated", status.updated_replicas),
-            ("ready", status.ready_replicas),
-            ("available", status.available_replicas),
-        ],
+        replicas: desired.chain(counts).collect(),
     }
 }
 

@@ -7,21 +7,26 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::build::{Children, Desired};
-use super::children::{Child, Deployment, Service};
+use super::children::{Child, Deployment, InjectedSecret, Service};
 use super::memory::{Memory, REFUSED_FOR, Refused, Written};
 use super::observe::Observed;
 use super::validate::{Slot, Wanted};
 use crate::client::{Client, Error, Request};
-use crate::object::{Object, ObjectKey, Uid};
+use crate::object::{DEPLOYMENTS, Object, ObjectKey, SERVICES, Uid};
 use crate::watch::{Status, StatusCause};
 
-/// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one.
+/// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one, or who knows from the
+/// [memory](Memory::is_settled) that it would find nothing to do.
 #[derive(Debug)]
 pub struct Applied {
     /// The Deployment as it is now: as the API server answered, or as the store has it.
     pub deployment: Option<Arc<Deployment>>,
+    /// The Service likewise.
+    pub service: Option<Arc<Service>>,
     /// What the API server refused.
     pub refused: Option<Refused>,
+    /// What the API server did not do, this time: it is tried again.
+    pub failed: Option<String>,
     /// What was done.
     pub done: Vec<Done>,
 }
@@ -85,12 +90,23 @@ pub async fn apply(
     wanted: &Wanted<'_>,
     children: &Children,
 ) -> (Applied, Result<(), Error>) {
-    let mut applied = Applied { deployment: observed.deployment.clone(), refused: None, done: Vec::new() };
+    let mut applied = Applied::unchanged(observed);
     let written = applied.write(client, memory, observed, wanted, children).await;
+    match &written {
+        Ok(()) if applied.done.is_empty() && applied.refused.is_none() => memory.settle(&observed.server, wanted),
+        Err(error) if is_news(error) => applied.failed = Some(error.to_string()),
+        Ok(()) | Err(_) => {}
+    }
     (applied, written)
 }
 
 impl Applied {
+    /// Nothing was left to do.
+    pub(super) fn unchanged(observed: &Observed) -> Self {
+        let (deployment, service) = (observed.deployment.clone(), observed.service.clone());
+        Self { deployment, service, refused: None, failed: None, done: Vec::new() }
+    }
+
     async fn write(
         &mut self,
         client: &Client,
@@ -105,8 +121,11 @@ impl Applied {
                 write.why = Why::SecretRotated;
             }
             match put::<Deployment>(client, memory, key, Written::Deployment, &write, &children.deployment).await? {
-                Ok(deployment) => self.wrote::<Deployment>(write.why, Some(deployment)),
-                Err(refused) => {
+                Put::Done(deployment, changed) => {
+                    self.deployment = Some(Arc::new(deployment));
+                    self.done.extend(changed.then_some(Done { kind: DEPLOYMENTS.kind, why: write.why }));
+                }
+                Put::Refused(refused) => {
                     self.refused = Some(refused);
                     return Ok(());
                 }
@@ -114,19 +133,21 @@ impl Applied {
         }
         if let Some(write) = plan(&wanted.service, &children.service) {
             match put::<Service>(client, memory, key, Written::Service, &write, &children.service).await? {
-                Ok(_service) => self.wrote::<Service>(write.why, None),
-                Err(refused) => self.refused = Some(refused),
+                Put::Done(service, changed) => {
+                    self.service = Some(Arc::new(service));
+                    self.done.extend(changed.then_some(Done { kind: SERVICES.kind, why: write.why }));
+                }
+                Put::Refused(refused) => self.refused = Some(refused),
             }
         }
         Ok(())
     }
+}
 
-    fn wrote<K: Object>(&mut self, why: Why, deployment: Option<Deployment>) {
-        if let Some(deployment) = deployment {
-            self.deployment = Some(Arc::new(deployment));
-        }
-        self.done.push(Done { kind: K::RESOURCE.kind, why });
-    }
+/// Whether both children are there and as they are wanted.
+pub fn nothing_to_do(wanted: &Wanted<'_>, children: &Children) -> bool {
+    let settled = |slot: &Slot<'_>, desired| matches!(slot, Slot::Taken(_)) && plan(slot, desired).is_none();
+    settled(&wanted.deployment, &children.deployment) && settled(&wanted.service, &children.service)
 }
 
 /// Decides whether a child is to be written.
@@ -145,11 +166,22 @@ fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
 /// The generation was reported on already, so the spec is the same; what differs is the Secret.
 fn only_secret_changed(observed: &Observed, wanted: &Wanted<'_>) -> bool {
     let reported = observed.server.status.as_ref().map(|status| status.observed_generation);
-    let before = observed.deployment.as_ref().and_then(|deployment| deployment.secret_hash.as_ref());
-    reported == Some(observed.server.meta.generation) && before.is_some() && before != wanted.secret_hash.as_ref()
+    let before = observed.deployment.as_ref().and_then(|deployment| deployment.secret.as_ref());
+    let rotated = |(before, wanted): (&InjectedSecret, &InjectedSecret)| {
+        before.name == wanted.name && before.hash.is_some() && before.hash != wanted.hash
+    };
+    reported == Some(observed.server.meta.generation) && before.zip(wanted.secret.as_ref()).is_some_and(rotated)
 }
 
-/// Applies one child. The inner error is a refusal, which trying again at once would not change.
+/// What became of a write.
+enum Put<K> {
+    /// It was done. This is the object now, and whether that is another state of it than before.
+    Done(K, bool),
+    /// It was refused, and trying again at once would not change that.
+    Refused(Refused),
+}
+
+/// Applies one child.
 async fn put<K: Object>(
     client: &Client,
     memory: &Memory,
@@ -157,13 +189,13 @@ async fn put<K: Object>(
     what: Written,
     write: &Write,
     desired: &Desired,
-) -> Result<Result<K, Refused>, Error> {
+) -> Result<Put<K>, Error> {
     let of = match &write.precondition {
         Precondition::Absent => None,
         Precondition::Is(uid) => Some(uid),
     };
     if let Some(refused) = memory.refused(key, &desired.hash, of, Instant::now()) {
-        return Ok(Err(refused));
+        return Ok(Put::Refused(refused));
     }
     let mut answer = send::<K>(client, key, write, &desired.object).await;
     if let (Err(Error::Api { status, .. }), Some(uid)) = (&answer, of)
@@ -176,8 +208,8 @@ async fn put<K: Object>(
     }
     match answer {
         Ok(object) => {
-            memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
-            Ok(Ok(object))
+            let changed = memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
+            Ok(Put::Done(object, changed))
         }
         Err(Error::Api { status, .. }) if is_refusal(&status) => {
             let refused = Refused {
@@ -187,7 +219,7 @@ async fn put<K: Object>(
                 until: Instant::now() + REFUSED_FOR,
             };
             memory.refuse(key, refused.clone());
-            Ok(Err(refused))
+            Ok(Put::Refused(refused))
         }
         Err(error) => Err(error),
     }
@@ -216,13 +248,23 @@ fn take_back_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Req
     Request::merge_patch(&K::RESOURCE, key, &patch)
 }
 
-/// Whether the API server or a policy says no to the wish itself. The code of a policy's no is its author's choice;
-/// a missing permission and a full quota are no refusal of the wish, and heal without another one.
+/// Whether the API server or a policy says no to the wish itself. A missing permission and a full quota are no refusal of
+/// the wish, and heal without another one.
 fn is_refusal(status: &Status) -> bool {
-    match status.code {
-        400 | 422 => true,
-        403 => status.message.contains("denied the request"),
-        _ => false,
+    // The code of a policy's no is its author's choice. The first phrase is that of admission webhooks, the second that of
+    // a ValidatingAdmissionPolicy.
+    let by_policy = status.message.contains("denied the request") || status.message.contains("denied request:");
+    let mut causes = status.details.iter().flat_map(|details| &details.causes).peekable();
+    // Another object has taken the name since the stores were read: they will say so.
+    let replaced = causes.peek().is_some() && causes.all(|cause| cause.field == "metadata.uid");
+    by_policy || (matches!(status.code, 400 | 422) && !replaced)
+}
+
+/// Whether a failed write is worth telling people about. A conflict, a busy server and a lost connection pass.
+fn is_news(error: &Error) -> bool {
+    match error {
+        Error::Api { status, .. } => !matches!(status.code, 409 | 429 | 503 | 504),
+        Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => false,
     }
 }
 

@@ -16,15 +16,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::children::{APPLIED_HASH, INSTANCE, MANAGED_BY, MCPSERVER, NAME, SECRET_HASH, SMOOTH_OPERATOR};
+use super::children::{
+    APPLIED_HASH, CONTAINER, INSTANCE, InjectedSecret, MANAGED_BY, MCPSERVER, NAME, PORT, SECRET_HASH, SMOOTH_OPERATOR,
+};
 use super::ours::Digest;
 use super::validate::Wanted;
 use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec};
-
-/// The name of the port, of the container's and of the Service's.
-const PORT: &str = "mcp";
-/// The name of the container.
-const CONTAINER: &str = "mcp-server";
 
 /// A child as it is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,9 +49,9 @@ pub struct Children {
 ///
 /// One of them can't be written as JSON, which the types rule out.
 pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, serde_json::Error> {
-    let Wanted { spec, deployment: _, service: _, secret_hash } = wanted;
+    let Wanted { spec, deployment: _, service: _, secret } = wanted;
     Ok(Children {
-        deployment: desired(&deployment(server, spec, secret_hash.as_deref()))?,
+        deployment: desired(&deployment(server, spec, secret.as_ref()))?,
         service: desired(&service(server, spec))?,
     })
 }
@@ -93,8 +90,9 @@ fn claimed(object: &Value) -> Value {
     object
 }
 
-fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret_hash: Option<&str>) -> Deployment {
+fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Deployment {
     let name = server.meta.key.name();
+    let hash = secret.and_then(|secret| secret.hash.clone());
     Deployment {
         metadata: metadata(server, BTreeMap::new()),
         spec: Some(DeploymentSpec {
@@ -103,10 +101,10 @@ fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret_hash: Option<&str
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels(name)),
-                    annotations: secret_hash.map(|hash| BTreeMap::from([(SECRET_HASH.to_owned(), hash.to_owned())])),
+                    annotations: hash.map(|hash| BTreeMap::from([(SECRET_HASH.to_owned(), hash)])),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(spec)),
+                spec: Some(pod(spec, secret)),
             },
             ..DeploymentSpec::default()
         }),
@@ -115,7 +113,7 @@ fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret_hash: Option<&str
 }
 
 /// A pod that Pod Security "restricted" admits, with no token for the API server.
-fn pod(spec: &MCPServerSpec) -> PodSpec {
+fn pod(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
         security_context: Some(PodSecurityContext {
@@ -123,14 +121,14 @@ fn pod(spec: &MCPServerSpec) -> PodSpec {
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
-        containers: vec![container(spec)],
+        containers: vec![container(spec, secret)],
         ..PodSpec::default()
     }
 }
 
-fn container(spec: &MCPServerSpec) -> Container {
-    let secret = |name: &String| EnvFromSource {
-        secret_ref: Some(SecretEnvSource { name: name.clone(), optional: None }),
+fn container(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Container {
+    let environment = |secret: &InjectedSecret| EnvFromSource {
+        secret_ref: Some(SecretEnvSource { name: secret.name.clone(), optional: None }),
         ..EnvFromSource::default()
     };
     Container {
@@ -142,7 +140,7 @@ fn container(spec: &MCPServerSpec) -> Container {
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
-        env_from: spec.secret_name.as_ref().map(|name| vec![secret(name)]),
+        env_from: secret.map(|secret| vec![environment(secret)]),
         // The startup probe lets a slow server have five minutes and a fast one be ready within seconds.
         startup_probe: Some(probe(2, 150)),
         readiness_probe: Some(probe(10, 3)),

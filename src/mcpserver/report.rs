@@ -11,11 +11,11 @@
 use jiff::Timestamp;
 
 use super::apply::Applied;
-use super::build::{selector, service_port};
-use super::children::Deployment;
+use super::build::selector;
+use super::children::{Child, Deployment, Service};
 use super::observe::{Observed, SecretState};
 use super::validate::HandsOff;
-use crate::api::{Condition, ConditionStatus, MCPServerSpec, MCPServerStatus, Phase};
+use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase};
 
 /// All others hold.
 pub const READY: &str = "Ready";
@@ -40,8 +40,13 @@ const LONGEST_MESSAGE: usize = 32_768;
 /// What became of the server's wish.
 #[derive(Debug)]
 pub enum Outcome<'a> {
-    /// It was followed.
+    /// It was followed, as far as possible.
     Applied(&'a Applied),
+    /// Its owner wants nothing to be done; `followed` says whether there would be anything to do.
+    Suspended {
+        /// The children are what the spec calls for.
+        followed: bool,
+    },
     /// It was not, on purpose.
     HandsOff(&'a HandsOff),
 }
@@ -57,14 +62,17 @@ struct Finding {
 /// Says how the server is.
 pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCPServerStatus {
     let server = &observed.server;
-    let deployment = match outcome {
-        Outcome::Applied(applied) => applied.deployment.as_deref(),
-        Outcome::HandsOff(_) => observed.deployment.as_deref(),
+    let (deployment, service) = match outcome {
+        Outcome::Applied(applied) => (applied.deployment.as_deref(), applied.service.as_deref()),
+        Outcome::Suspended { .. } | Outcome::HandsOff(_) => {
+            (observed.deployment.as_deref(), observed.service.as_deref())
+        }
     };
     // What bears its name may be somebody else's, and then it says nothing about this server.
-    let own = |deployment: &&Deployment| deployment.child.meta.is_controlled_by(&server.meta.uid);
-    let deployment = deployment.filter(own);
-    let view = View { observed, outcome, deployment, spec: server.spec.as_ref().ok() };
+    let own = |child: &Child| child.meta.is_controlled_by(&server.meta.uid);
+    let deployment = deployment.filter(|deployment| own(&deployment.child));
+    let service = service.filter(|service| own(&service.child));
+    let view = View { observed, outcome, deployment, service };
     let mut findings = vec![view.accepted(), view.secret_resolved(), view.available()];
     findings.extend(view.progressing());
     findings.insert(0, view.ready(&findings));
@@ -94,12 +102,13 @@ pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
     rest(old) == rest(new) && conditions(old) == conditions(new)
 }
 
-/// Everything that the findings are found in.
+/// Everything that the findings are found in. What is said of pods and of the port is said of the children as they are: the
+/// spec says what is wanted, and may not have been followed.
 struct View<'a> {
     observed: &'a Observed,
     outcome: &'a Outcome<'a>,
     deployment: Option<&'a Deployment>,
-    spec: Option<&'a MCPServerSpec>,
+    service: Option<&'a Service>,
 }
 
 impl View<'_> {
@@ -117,7 +126,11 @@ impl View<'_> {
                 let message = format!("it is being deleted; {left} of its objects are still there");
                 finding(ACCEPTED, ConditionStatus::True, "Accepted", &message)
             }
-            Outcome::Applied(Applied { refused: None, .. }) | Outcome::HandsOff(HandsOff::Suspended) => {
+            Outcome::Suspended { .. } => {
+                let message = "suspended: nothing is made or changed until spec.suspend is false";
+                finding(ACCEPTED, ConditionStatus::True, "Accepted", message)
+            }
+            Outcome::Applied(Applied { refused: None, .. }) => {
                 finding(ACCEPTED, ConditionStatus::True, "Accepted", "the spec can be followed")
             }
         }
@@ -130,7 +143,7 @@ impl View<'_> {
             SecretState::Resolved(_) => found(ConditionStatus::True, "Resolved", "the Secret is there"),
             SecretState::Missing(name) => {
                 let going_on = if self.deployment.is_some() {
-                    "the pods that run go on without it"
+                    "the pods go on with what they have"
                 } else {
                     "no pod is started before it is"
                 };
@@ -146,15 +159,19 @@ impl View<'_> {
     fn available(&self) -> Finding {
         let found = |holds: bool, reason, message: &str| finding(AVAILABLE, holds.into(), reason, message);
         let Some(deployment) = self.deployment else {
-            return found(false, "DeploymentMissing", "there is no Deployment of this server");
+            let failed = match self.outcome {
+                Outcome::Applied(Applied { failed: Some(failed), .. }) => format!(": {failed}"),
+                Outcome::Applied(_) | Outcome::Suspended { .. } | Outcome::HandsOff(_) => String::new(),
+            };
+            return found(false, "DeploymentMissing", &format!("there is no Deployment of this server{failed}"));
         };
-        if self.wants() == 0 {
+        if deployment.replicas == 0 {
             return found(true, "ScaledToZero", "no pods are wanted");
         }
         if self.lags() {
             // The last that was known. That it is the last is what `ready` says.
             let before = self.observed.server.status.as_ref().and_then(|status| status.condition(AVAILABLE));
-            if before.is_some_and(|before| before.status == ConditionStatus::True) {
+            if before.is_some_and(|before| before.reason == "MinimumReplicasAvailable") {
                 return found(true, "MinimumReplicasAvailable", "enough pods served before the last change");
             }
             return found(
@@ -163,7 +180,7 @@ impl View<'_> {
                 "the Deployment's controller has not looked at the last change yet",
             );
         }
-        let message = format!("{} of {} pods are available", deployment.status.available_replicas, self.wants());
+        let message = format!("{} of {} pods are available", deployment.status.available_replicas, deployment.replicas);
         let of_deployment = |kind| deployment.status.condition(kind).filter(|condition| condition.status == "True");
         match (of_deployment("Available"), of_deployment("ReplicaFailure")) {
             (Some(_), _) => found(true, "MinimumReplicasAvailable", &message),
@@ -178,39 +195,45 @@ impl View<'_> {
         let found = |holds: bool, reason, message: &str| finding(PROGRESSING, holds.into(), reason, message);
         let deployment = self.deployment?;
         let rolling = |message: &str| Some(found(true, "RollingOut", message));
+        if let Some(why) = self.not_followed() {
+            return rolling(&why);
+        }
         if self.lags() {
             return rolling("the Deployment's controller has not looked at the last change yet");
         }
-        let stuck = deployment.status.condition("Progressing").filter(|condition| condition.status == "False");
-        if let Some(stuck) = stuck {
-            return Some(found(false, "ProgressDeadlineExceeded", &stuck.message));
-        }
-        let status = &deployment.status;
-        if self.is_complete() {
-            Some(found(true, "Complete", "all pods are of the current spec"))
-        } else {
-            rolling(&format!(
-                "{} of {} pods are of the current spec",
-                status.updated_replicas.min(self.wants()),
-                self.wants()
-            ))
+        let Deployment { status, replicas, .. } = deployment;
+        match status.condition("Progressing").filter(|condition| condition.status == "False") {
+            Some(stuck) if stuck.reason == "ProgressDeadlineExceeded" => {
+                Some(found(false, "ProgressDeadlineExceeded", &stuck.message))
+            }
+            // It may pass: a ReplicaSet could not be made, say. When it lasts, the deadline says so.
+            Some(trouble) => rolling(&trouble.message),
+            None if is_complete(deployment, self.observed) => {
+                Some(found(true, "Complete", "all pods are of the current spec"))
+            }
+            None => {
+                let updated = status.updated_replicas.min(*replicas);
+                rolling(&format!("{updated} of {replicas} pods are of the current spec"))
+            }
         }
     }
 
-    /// Every pod is of the current template, and all of them have been available at least once since the spec changed: a
-    /// pod that is lost later is not a rollout, though for a moment there is one pod less. The Deployment's own word
-    /// counts, too: one that was made again has no pods of an older template either, and is rolling out all the same.
-    fn is_complete(&self) -> bool {
-        let Some(Deployment { status, .. }) = self.deployment else { return false };
-        if status.updated_replicas != status.replicas {
-            return false;
+    /// Why the children are not what the spec calls for, if they are not.
+    fn not_followed(&self) -> Option<String> {
+        match self.outcome {
+            Outcome::Applied(Applied { failed: Some(failed), .. }) => Some(format!("it is tried again: {failed}")),
+            Outcome::Suspended { followed: false } => {
+                Some("suspended: the current spec has not been followed".to_owned())
+            }
+            Outcome::Applied(Applied { refused: Some(_), .. })
+            | Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => {
+                Some("the current spec has not been followed".to_owned())
+            }
+            Outcome::HandsOff(HandsOff::Terminating) => None,
+            Outcome::Applied(Applied { refused: None, failed: None, .. }) | Outcome::Suspended { followed: true } => {
+                self.service.is_none().then(|| "there is no Service of this server yet".to_owned())
+            }
         }
-        let before = self.observed.server.status.as_ref().and_then(|status| status.condition(PROGRESSING));
-        let generation = Some(self.observed.server.meta.generation);
-        let was_complete =
-            before.is_some_and(|before| before.reason == "Complete" && before.observed_generation == generation);
-        let still = status.condition("Progressing").is_some_and(|found| found.reason == "NewReplicaSetAvailable");
-        (status.replicas == self.wants() && status.available_replicas >= self.wants()) || (was_complete && still)
     }
 
     /// Ready says what the first condition says that is not as it should be.
@@ -219,13 +242,10 @@ impl View<'_> {
             let reason = if first.status == ConditionStatus::Unknown { "Unknown" } else { first.reason };
             return finding(READY, first.status, reason, &first.message);
         }
-        if self.lags() {
-            return finding(
-                READY,
-                ConditionStatus::Unknown,
-                "Unknown",
-                "the Deployment's controller has not looked at the last change yet",
-            );
+        let lags =
+            || self.lags().then(|| "the Deployment's controller has not looked at the last change yet".to_owned());
+        if let Some(message) = self.not_followed().or_else(lags) {
+            return finding(READY, ConditionStatus::Unknown, "Unknown", &message);
         }
         let available = findings.iter().find(|finding| finding.condition == AVAILABLE);
         finding(READY, ConditionStatus::True, "Available", available.map_or("", |available| &available.message))
@@ -234,7 +254,7 @@ impl View<'_> {
     fn phase(&self, findings: &[Finding]) -> Phase {
         match self.outcome {
             Outcome::HandsOff(HandsOff::Terminating) => return Phase::Terminating,
-            Outcome::HandsOff(HandsOff::Suspended) => return Phase::Suspended,
+            Outcome::Suspended { .. } => return Phase::Suspended,
             Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_))
             | Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
             Outcome::Applied(Applied { refused: None, .. }) => {}
@@ -243,13 +263,14 @@ impl View<'_> {
         let reason =
             |condition| findings.iter().find(|finding| finding.condition == condition).map(|finding| finding.reason);
         let (pods, available) = (deployment.status.replicas, deployment.status.available_replicas);
+        let wanted = deployment.replicas;
         match reason(PROGRESSING) {
             Some("ProgressDeadlineExceeded") if available == 0 => Phase::Failed,
             Some("ProgressDeadlineExceeded") => Phase::Degraded,
-            Some("RollingOut") if pods == 0 && self.wants() > 0 => Phase::Pending,
+            Some("RollingOut") if pods == 0 && wanted > 0 => Phase::Pending,
             Some("RollingOut") => Phase::Progressing,
-            _ if self.wants() == 0 => Phase::ScaledToZero,
-            _ if available < self.wants() || reason(SECRET_RESOLVED) != Some(self.expected_secret()) => Phase::Degraded,
+            _ if wanted == 0 => Phase::ScaledToZero,
+            _ if available < wanted || reason(SECRET_RESOLVED) != Some(self.expected_secret()) => Phase::Degraded,
             _ => Phase::Running,
         }
     }
@@ -263,13 +284,8 @@ impl View<'_> {
             .iter()
             .any(|finding| finding.condition == AVAILABLE && finding.reason == "MinimumReplicasAvailable");
         let key = &self.observed.server.meta.key;
-        let spec = self.spec.filter(|_| available)?;
-        Some(format!("http://{}.{}.svc:{}{PATH}", key.name(), key.namespace(), service_port(spec)))
-    }
-
-    /// How many pods are wanted.
-    fn wants(&self) -> i32 {
-        self.spec.map_or(0, |spec| spec.replicas)
+        let port = self.service.filter(|_| available)?.port?;
+        Some(format!("http://{}.{}.svc:{port}{PATH}", key.name(), key.namespace()))
     }
 
     /// The Deployment's status speaks of an earlier generation of it.
@@ -291,6 +307,22 @@ impl View<'_> {
             message: message.chars().take(LONGEST_MESSAGE).collect(),
         }
     }
+}
+
+/// Every pod is of the current template, and all of them have been available at least once since the spec changed: a
+/// pod that is lost later is not a rollout, though for a moment there is one pod less. The Deployment's own word
+/// counts, too: one that was made again has no pods of an older template either, and is rolling out all the same.
+fn is_complete(deployment: &Deployment, observed: &Observed) -> bool {
+    let Deployment { status, replicas, .. } = deployment;
+    if status.updated_replicas != status.replicas {
+        return false;
+    }
+    let before = observed.server.status.as_ref().and_then(|status| status.condition(PROGRESSING));
+    let generation = Some(observed.server.meta.generation);
+    let was_complete =
+        before.is_some_and(|before| before.reason == "Complete" && before.observed_generation == generation);
+    let still = status.condition("Progressing").is_some_and(|found| found.reason == "NewReplicaSetAvailable");
+    (status.replicas == *replicas && status.available_replicas >= *replicas) || (was_complete && still)
 }
 
 fn finding(condition: &'static str, status: ConditionStatus, reason: &'static str, message: &str) -> Finding {

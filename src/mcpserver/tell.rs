@@ -44,8 +44,10 @@ pub fn tell_change(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> Vec<
     let mut events = Vec::new();
     for (condition, status, reason, event_reason, event_type) in TOLD {
         let is = |found: &crate::api::Condition| found.status == status && found.reason == reason;
-        let was = old.and_then(|old| old.condition(condition)).is_some_and(is);
-        if let Some(found) = new.condition(condition).filter(|found| is(found) && !was) {
+        let before = old.and_then(|old| old.condition(condition)).filter(|found| is(found));
+        // Another Secret that is missing is news, too.
+        let news = |found: &&crate::api::Condition| is(found) && before.is_none_or(|old| old.message != found.message);
+        if let Some(found) = new.condition(condition).filter(news) {
             events.push(Event { event_type, reason: event_reason, action: "Reconcile", note: found.message.clone() });
         }
     }

@@ -1,6 +1,6 @@
 //! Step two: may this server have children at all, and which?
 
-use super::children::Child;
+use super::children::{Child, InjectedSecret, SecretHash};
 use super::observe::{Observed, Relation, SecretState, relation};
 use crate::api::MCPServerSpec;
 use crate::object::{DEPLOYMENTS, SERVICES};
@@ -10,6 +10,8 @@ use crate::object::{DEPLOYMENTS, SERVICES};
 pub enum Verdict<'observed> {
     /// Its children are to be as it wants them.
     Wanted(Wanted<'observed>),
+    /// Nothing is made or changed, because its owner said so. What would be wanted is there to be compared.
+    Suspended(Option<Wanted<'observed>>),
     /// Nothing is made or changed, and this is why.
     HandsOff(HandsOff),
 }
@@ -23,8 +25,8 @@ pub struct Wanted<'observed> {
     pub deployment: Slot<'observed>,
     /// What becomes of the Service.
     pub service: Slot<'observed>,
-    /// The digest for the pod template.
-    pub secret_hash: Option<String>,
+    /// The Secret that the pods are to have.
+    pub secret: Option<InjectedSecret>,
 }
 
 /// The place where a child stands or is to stand.
@@ -45,8 +47,6 @@ pub enum Slot<'observed> {
 pub enum HandsOff {
     /// The server is being deleted.
     Terminating,
-    /// Its owner said so.
-    Suspended,
     /// Its spec can't be read.
     Undecodable(String),
     /// Something that is not ours has its name.
@@ -63,20 +63,21 @@ pub fn validate(observed: &Observed) -> Verdict<'_> {
         Ok(spec) => spec,
         Err(error) => return Verdict::HandsOff(HandsOff::Undecodable(error.clone())),
     };
-    if spec.suspend {
-        return Verdict::HandsOff(HandsOff::Suspended);
+    match (slots(observed), spec.suspend) {
+        (slots, true) => Verdict::Suspended(slots.ok().map(|slots| with_secret(observed, spec, slots))),
+        (Ok(slots), false) => Verdict::Wanted(with_secret(observed, spec, slots)),
+        (Err(conflict), false) => Verdict::HandsOff(HandsOff::NameConflict(conflict)),
     }
+}
+
+/// The places of the Deployment and of the Service, or what stands in one of them that must not.
+fn slots(observed: &Observed) -> Result<(Slot<'_>, Slot<'_>), String> {
     if let Some(unreadable) = &observed.unreadable {
-        return Verdict::HandsOff(HandsOff::NameConflict(unreadable.clone()));
+        return Err(unreadable.clone());
     }
     let deployment = observed.deployment.as_ref().map(|deployment| &deployment.child);
     let service = observed.service.as_ref().map(|service| &service.child);
-    let slots =
-        slot(observed, DEPLOYMENTS.kind, deployment).and_then(|d| Ok((d, slot(observed, SERVICES.kind, service)?)));
-    match slots {
-        Ok((deployment, service)) => Verdict::Wanted(with_secret(observed, spec, deployment, service)),
-        Err(conflict) => Verdict::HandsOff(HandsOff::NameConflict(conflict)),
-    }
+    Ok((slot(observed, DEPLOYMENTS.kind, deployment)?, slot(observed, SERVICES.kind, service)?))
 }
 
 fn slot<'observed>(
@@ -93,23 +94,26 @@ fn slot<'observed>(
     }
 }
 
-/// Without its Secret a Deployment is not made, for its pods could not start. One that exists goes on with what it last had:
-/// a Secret that is deleted and made again must not restart anything in between.
+/// Without its Secret a Deployment is not made, for its pods could not start. One that exists goes on with the Secret that
+/// it has: neither one that is deleted and made again nor a new name without a Secret may restart anything in between.
 fn with_secret<'observed>(
     observed: &'observed Observed,
     spec: &'observed MCPServerSpec,
-    deployment: Slot<'observed>,
-    service: Slot<'observed>,
+    (deployment, service): (Slot<'observed>, Slot<'observed>),
 ) -> Wanted<'observed> {
-    let (deployment, secret_hash) = match (&observed.secret, deployment) {
+    let named = |hash: &SecretHash| {
+        let hash = Some(hash.as_str().to_owned());
+        spec.secret_name.clone().map(|name| InjectedSecret { name, hash })
+    };
+    let (deployment, secret) = match (&observed.secret, deployment) {
         (SecretState::NotRequired, slot) => (slot, None),
-        (SecretState::Resolved(hash), slot) => (slot, Some(hash.as_str().to_owned())),
+        (SecretState::Resolved(hash), slot) => (slot, named(hash)),
         (SecretState::Missing(_) | SecretState::Unreadable(..), Slot::Empty) => (Slot::Waiting, None),
         (SecretState::Missing(_) | SecretState::Unreadable(..), slot) => {
-            (slot, observed.deployment.as_ref().and_then(|deployment| deployment.secret_hash.clone()))
+            (slot, observed.deployment.as_ref().and_then(|deployment| deployment.secret.clone()))
         }
     };
-    Wanted { spec, deployment, service, secret_hash }
+    Wanted { spec, deployment, service, secret }
 }
 
 #[cfg(test)]

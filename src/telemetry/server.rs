@@ -22,9 +22,9 @@ pub struct ServerReport {
     /// `status.phase`.
     pub phase: &'static str,
     /// Type and status (`True`, `False`, `Unknown`) of each condition.
-    pub conditions: Vec<(&'static str, &'static str)>,
+    pub conditions: Box<[(&'static str, &'static str)]>,
     /// Replicas by state, such as `desired` or `available`.
-    pub replicas: Vec<(&'static str, i32)>,
+    pub replicas: Box<[(&'static str, i32)]>,
 }
 
 /// The metrics about `MCPServer`s.
@@ -113,8 +113,8 @@ impl Collector for Reports {
             for &(r#type, status) in all {
                 conditions.push((ConditionLabels { namespace: namespace(), name: name(), r#type, status }, 1.0));
             }
-            for (state, count) in counts {
-                replicas.push((ReplicaLabels { namespace: namespace(), name: name(), state }, f64::from(*count)));
+            for &(state, count) in counts {
+                replicas.push((ReplicaLabels { namespace: namespace(), name: name(), state }, f64::from(count)));
             }
         }
         let mut family = "smooth_operator_mcpserver_info";

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What comes after a reconcile that succeeded.
+/// What comes after a reconcile that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing: the next event brings the next run.
     Done,
     /// Another run after this time, event or not: something is awaited that sends no events.
     RequeueAfter(Duration),
+    /// It has not begun: nothing can be said of this key before something is known, which an event will tell, or until
+    /// this time has passed. Neither a success nor a failure, so a key that is failing keeps its backoff.
+    Wait(Duration),
 }
 
 /// Why a reconcile failed, and thereby whether trying again makes sense.

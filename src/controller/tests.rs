@@ -18,6 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 enum Script {
     Succeed,
     RequeueAfter(Duration),
+    Wait(Duration),
     Fail,
     FailPermanently,
     /// Fails, and the server says when to come back.
@@ -46,6 +47,7 @@ impl Reconcile<&'static str> for Scripted {
         self.ran.notify_waiters();
         let action = match script {
             Script::RequeueAfter(delay) => Action::RequeueAfter(delay),
+            Script::Wait(delay) => Action::Wait(delay),
             Script::Fail => return Err(Error::transient("no luck")),
             Script::FailPermanently => return Err(Error::permanent("never")),
             Script::Busy(wait) => return Err(Error::busy("too many requests", wait)),
@@ -149,6 +151,21 @@ async fn requeue_after_runs_the_key_again_after_that_time_and_forgets_its_failur
     bench.reconciler.scripts.lock().unwrap().insert("a", Script::RequeueAfter(10 * SECOND));
     assert_eq!(bench.runs_within("a", 15 * SECOND).await, [0, 5, 15, 35, 10_035]);
     assert_eq!(bench.queue.num_requeues(&"a"), 0);
+}
+
+/// A server whose Deployment is taken and whose Service fails waits, after each failure, until the store has seen the
+/// Deployment. That was answered as a success: the failures were forgotten each time, and the backoff never grew.
+#[tokio::test(start_paused = true)]
+async fn a_wait_runs_the_key_again_after_that_time_and_neither_forgets_its_failures_nor_counts_as_one() {
+    let bench = Bench::start([("a", Script::Fail)]);
+    bench.queue.add("a");
+    assert_eq!(bench.runs_within("a", Duration::from_millis(20)).await, [0, 5, 15]);
+    bench.reconciler.scripts.lock().unwrap().insert("a", Script::Wait(SECOND));
+    assert_eq!(bench.runs_within("a", Duration::from_millis(20)).await, [0, 5, 15, 35]);
+    assert_eq!(bench.queue.num_requeues(&"a"), 3);
+    bench.reconciler.scripts.lock().unwrap().insert("a", Script::Fail);
+    assert_eq!(bench.runs_within("a", 1100 * SECOND / 1000).await, [0, 5, 15, 35, 1035, 1075]);
+    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@ use crate::workqueue::{Item, Workqueue};
 enum Outcome {
     Done,
     RequeueAfter(Duration),
+    Wait(Duration),
     Transient(Error),
     Busy(Error, Duration),
     Permanent(Error),
@@ -80,6 +81,7 @@ where
         match caught(async { self.reconciler.reconcile(key).await }).await {
             Ok(Ok(Action::Done)) => Outcome::Done,
             Ok(Ok(Action::RequeueAfter(delay))) => Outcome::RequeueAfter(delay),
+            Ok(Ok(Action::Wait(delay))) => Outcome::Wait(delay),
             Ok(Err(error @ Error::Transient(_))) => Outcome::Transient(error),
             Ok(Err(error @ Error::Busy(_, wait))) => Outcome::Busy(error, wait),
             Ok(Err(error @ Error::Permanent(_))) => Outcome::Permanent(error),
@@ -94,6 +96,7 @@ where
                 self.queue.forget(key);
                 self.queue.add_after(key.clone(), *delay);
             }
+            Outcome::Wait(delay) => self.queue.add_after(key.clone(), *delay),
             // "In a second", says an overloaded server to ten thousand keys. Were each taken at its word, so many
             // would be back in a second, every second: the server's time is the least, not the limit.
             Outcome::Busy(_, wait) => self.queue.add_rate_limited_after(key.clone(), *wait),
@@ -104,7 +107,7 @@ where
     fn count(&self, outcome: &Outcome, started: Instant) {
         let result = match outcome {
             Outcome::Done => ReconcileResult::Success,
-            Outcome::RequeueAfter(_) => ReconcileResult::RequeueAfter,
+            Outcome::RequeueAfter(_) | Outcome::Wait(_) => ReconcileResult::RequeueAfter,
             Outcome::Transient(_) | Outcome::Busy(..) | Outcome::Permanent(_) | Outcome::Panic(_) => {
                 ReconcileResult::Error
             }
@@ -121,6 +124,7 @@ where
         match outcome {
             Outcome::Done => debug!("reconciled"),
             Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will look again"),
+            Outcome::Wait(delay) => debug!(?delay, "not reconciled yet, waiting to know more"),
             Outcome::Transient(error) => warn!(%error, failures, "reconcile failed, will be retried"),
             Outcome::Busy(error, wait) => {
                 warn!(%error, failures, ?wait, "reconcile failed, will be retried when the server allows");

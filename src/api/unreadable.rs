@@ -1,9 +1,9 @@
 //! What is wrong with a spec, and in which field.
 //!
-//! serde says what is wrong, and the column. A person who looks at a condition sees no columns, and a spec has more than one
-//! number in it. So where a whole spec can't be read, each of its fields is tried alone, beside what a spec can't do without; then
-//! each of the fields of the one that fails; and so on down to where the trouble is. That is slow, and happens once for each such
-//! state of an object.
+//! serde reports what is wrong and in which column, but not in which field, and the reader of a condition sees no columns.
+//! So when a spec can't be read, each of its fields is tried alone (next to the fields that every spec needs), then each
+//! field of the one that fails, and so on down to the innermost. This is slow, but it runs only once for each such state
+//! of an object.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::{Error, Value};
 
 use super::spec::MCPServerSpec;
 
-/// Says whether a part of a spec could be read if all else were as it should be.
+/// Whether a part of a spec can be read if everything else is right.
 type Fits<'a> = dyn Fn(&Value) -> Result<(), Error> + 'a;
 
 /// `spec.port: invalid type: string "http", expected i32`.
@@ -31,7 +31,7 @@ fn locate(place: &str, text: &str, error: &Error, fits: &Fits<'_>) -> String {
     format!("{place}: {}", without_column(error))
 }
 
-/// Nobody sees the JSON that the column counts in.
+/// Without the column: the reader of the message does not see the JSON.
 fn without_column(error: &Error) -> String {
     let text = error.to_string();
     let column = format!(" at line {} column {}", error.line(), error.column());

@@ -1,4 +1,4 @@
-//! The reflector's mind: what to ask next, given what came of the last question. Pure; [`super::run`] acts.
+//! The reflector's decisions: what to ask next, given the outcome of the last request. Pure; [`super::run`] acts.
 //!
 //! ```text
 //!              refused, or silent for 30 s                    complete
@@ -6,7 +6,7 @@
 //!  │  Streaming  │                            │ Listing │ ◄─┐ next page │
 //!  │ (list+watch │                            └─────────┘ ──┘           │
 //!  │  in one)    │ ──────────────┐                 ▲                    │
-//!  └─────────────┘  the bookmark │                 │ (as Streaming where that works)
+//!  └─────────────┘  the bookmark │                 │ (Streaming, where that works)
 //!         ▲                      ▼                 │                    │
 //!         │                 ┌──────────┐           │                    │
 //!         └──────────────── │ Watching │ ──────────┘ ◄──────────────────┘
@@ -15,9 +15,9 @@
 //!            an unreadable line └──┘
 //! ```
 //!
-//! The one invariant worth keeping in mind: `last` is a version of which everything before it is in the store. It moves
-//! with each event and bookmark while watching, at the end of a list, and at no other time — in particular not with
-//! the synthetic events of a streaming list, which come in no order.
+//! The invariant to keep in mind: everything up to `last` is in the store. `last` moves with each event and bookmark
+//! while watching, and at the end of a list. In particular it does not move with the synthetic events of a streaming
+//! list, which come in no order.
 
 mod why;
 
@@ -29,26 +29,26 @@ use crate::watch::{ListMeta, Status};
 
 pub use why::{Failure, Reason};
 
-/// Objects on a page of a list.
+/// The number of objects on a page of a list.
 const PAGE: u32 = 500;
-/// So many failures in a row, and what worked so far is no longer trusted.
+/// After this many failures in a row another approach is tried.
 const PATIENCE: u32 = 3;
-/// A watch that ends sooner than this and brought nothing is no reason to ask again at once.
+/// After a watch that ended sooner than this without any event, back off instead of asking again at once.
 const SHORT: Duration = Duration::from_secs(1);
 
 /// What to ask the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// The whole state and then what happens, in one stream.
+    /// The complete state, then the changes, in one stream.
     Stream {
         /// Not older than this.
         since: Option<ResourceVersion>,
     },
-    /// A page of the whole state.
+    /// A page of the complete state.
     List(ListParams),
-    /// What happens after this.
+    /// The changes after a version.
     Watch {
-        /// The version to go on from.
+        /// The version to continue from.
         since: ResourceVersion,
     },
 }
@@ -62,27 +62,27 @@ pub enum Pause {
     Backoff(Option<Duration>),
 }
 
-/// How a stream ended that did not end with an answer.
+/// How a stream ended without an error from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The server closed it in order.
+    /// The server closed it properly.
     Clean,
     /// The connection broke.
     Broken,
-    /// It said nothing for too long.
+    /// Nothing arrived for too long.
     Stalled,
-    /// A line of it could not be read, so something may be missed.
+    /// A line could not be read, so a change may have been missed.
     Unreadable,
 }
 
-/// What a stream did before it ended.
+/// What happened on a stream before it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lived {
-    /// How long it was open.
+pub struct StreamStats {
+    /// How long the stream was open.
     pub lasted: Duration,
-    /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
+    /// The version moved: something new arrived. A bookmark that repeats the last version does not count.
     pub moved: bool,
-    /// Objects changed, which no server makes up. Bookmarks it may send as often as it likes.
+    /// The number of changed objects. Bookmarks don't count: a server may send those as often as it likes.
     pub events: u64,
 }
 
@@ -92,11 +92,11 @@ pub struct Machine {
     state: State,
     /// Everything up to here is in the store. `None` before the first state is complete.
     last: Option<ResourceVersion>,
-    /// Streaming lists work here, as far as is known.
+    /// Whether streaming lists work with this server, as far as is known.
     streaming: bool,
-    /// Failures in a row.
+    /// The number of failures in a row.
     failures: u32,
-    /// Why the whole state is, or was last, asked for.
+    /// Why the complete state is being requested, or was requested last.
     reason: Reason,
 }
 
@@ -106,7 +106,7 @@ enum State {
         since: Option<ResourceVersion>,
     },
     Listing(ListParams),
-    /// `moved` once anything came after the state was complete.
+    /// `moved` is set by the first change or bookmark after the state was complete.
     Watching {
         since: ResourceVersion,
         moved: bool,
@@ -114,7 +114,7 @@ enum State {
 }
 
 impl Machine {
-    /// A reflector that knows nothing yet.
+    /// The machine of a reflector that knows nothing yet.
     pub fn new() -> Self {
         Self {
             state: State::Streaming { since: None },
@@ -134,7 +134,7 @@ impl Machine {
         }
     }
 
-    /// Why the whole state is asked for, or was last.
+    /// Why the complete state is being requested, or was requested last.
     pub fn reason(&self) -> Reason {
         self.reason
     }
@@ -144,7 +144,7 @@ impl Machine {
         self.last.as_ref()
     }
 
-    /// A page of the list is in. Its version, if it was the last one: the state is complete.
+    /// A page of the list has been read. Returns the list's version if this was the last page: the state is complete.
     ///
     /// # Errors
     ///
@@ -162,12 +162,12 @@ impl Machine {
         Ok(None)
     }
 
-    /// The state is complete as of this version, and what happens after it comes next.
+    /// The state is complete as of this version; the changes after it come next.
     ///
     /// # Errors
     ///
-    /// It is older than what was asked for, so it is of another history, and what it has in common with the store
-    /// can't be told from the versions. It must be asked for anew, without one.
+    /// The version is older than the one that was requested, so the server was restored, and versions can no longer be
+    /// compared with the store's. The state has to be requested again, without a version.
     pub fn complete(&mut self, version: ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
         let not_older_than = match &self.state {
@@ -184,12 +184,13 @@ impl Machine {
         Ok(())
     }
 
-    /// An event or a bookmark says that the watch has come to this version.
+    /// An event or a bookmark has moved the watch to this version.
     ///
     /// # Errors
     ///
-    /// It goes backwards: the server's data were restored from a backup, and what is in the store may never have
-    /// happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state must be learned anew.
+    /// The version goes backwards: the server's data were restored from a backup, and what is in the store may never
+    /// have happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state has to be
+    /// read again.
     pub fn advance(&mut self, version: &ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
         let State::Watching { since, moved } = &mut self.state else { return Ok(()) };
@@ -203,7 +204,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The question was answered with a failure.
+    /// The request failed.
     pub fn failed(&mut self, failure: Failure) -> Pause {
         match failure {
             Failure::Unavailable => Pause::Backoff(None),
@@ -233,21 +234,21 @@ impl Machine {
     pub fn error_event(&mut self, status: &Status) -> Pause {
         let retry_after = status.details.as_ref().and_then(|details| details.retry_after_seconds);
         match (Failure::answered(status, retry_after.map(Duration::from_secs)), &self.state) {
-            // It began, and then could not: what it was going to send may be what it has trouble with.
+            // The stream failed after it had been accepted: what it was about to send may be the cause.
             (Failure::Trouble, State::Streaming { .. }) => self.failed(Failure::Refused),
             (failure, _) => self.failed(failure),
         }
     }
 
     /// The stream ended without a Status.
-    pub fn ended(&mut self, ending: Ending, lived: Lived) -> Pause {
+    pub fn ended(&mut self, ending: Ending, stats: StreamStats) -> Pause {
         match (&self.state, ending) {
-            // Silent, or ended in order when its time was over: the bookmark does not come.
+            // Silent, or properly ended at its timeout: the bookmark will not come.
             (State::Streaming { .. }, Ending::Stalled | Ending::Clean) => {
                 self.list(Reason::Stalled);
-                if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
+                if stats.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
             }
-            // A list can pass over what it can't read, a stream can't.
+            // A list can skip an item that it can't read, a stream can't.
             (State::Streaming { .. }, Ending::Unreadable) => {
                 self.list(Reason::Unreadable);
                 Pause::Backoff(None)
@@ -261,24 +262,25 @@ impl Machine {
                 Pause::Backoff(None)
             }
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
-                // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
+                // Nothing new at all: perhaps this server will never reach the version. After a few times, list again.
                 if ending == Ending::Broken {
                     self.unreachable();
-                } else if !lived.moved {
+                } else if !stats.moved {
                     self.trouble();
                 }
-                let lively = lived.moved && lived.events > 0;
-                if lived.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
+                let lively = stats.moved && stats.events > 0;
+                if stats.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
             }
         }
     }
 
-    /// The version is too old. Where it was the last known one the newest state will do; where that is what was
-    /// asked for, the server contradicts itself and is given time.
+    /// The version is too old. If a version was requested, request the newest state instead; if the newest state was
+    /// requested already, the server contradicts itself and gets some time.
     fn gone(&mut self) -> Pause {
         match &mut self.state {
             State::Watching { since: _, moved } => {
-                // What was learned for this very reason, a moment ago, is too old already? Then again, but not in a hot loop.
+                // The state was listed for this very reason a moment ago, and is too old already: list again, but not
+                // in a hot loop.
                 let again = !*moved && self.reason == Reason::Expired;
                 self.relist(self.last.clone(), Reason::Expired);
                 if again { Pause::Backoff(None) } else { Pause::None }
@@ -288,7 +290,7 @@ impl Machine {
                 *since = None;
                 pause
             }
-            // A list so long that its first version expires while it is read: all at once, then, and no pages.
+            // The list is so long that its version expires before the last page: request it without pages.
             State::Listing(params) if params.continue_token.is_some() => {
                 *params =
                     ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
@@ -302,7 +304,7 @@ impl Machine {
         }
     }
 
-    /// The server does not do this at all: where there is another way, that is the way from now on.
+    /// The server will never support this request: use another one from now on.
     fn unsupported(&mut self) -> Pause {
         match self.state {
             State::Streaming { .. } => {
@@ -317,8 +319,8 @@ impl Machine {
         }
     }
 
-    /// The server does not do this now: where there is another way, that is the way this time. One bad moment must not cost the
-    /// cheaper way for ever.
+    /// The server does not answer this request now: use another one this time. One failure must not disable streaming
+    /// lists, which are cheaper, for the rest of this process.
     fn refused(&mut self) {
         match self.state {
             State::Streaming { .. } => self.list(Reason::Refused),
@@ -326,8 +328,9 @@ impl Machine {
         }
     }
 
-    /// Nobody was there, or went away. An API server that is away for a minute has forgotten nothing: to ask all of it for everything,
-    /// of every kind at once, would be how to bring it down again. What was being learned is another matter, and may be too much for it.
+    /// The server could not be reached, or the connection broke. A watch keeps its version: an API server that was away
+    /// for a minute has forgotten nothing, and relists of every kind at once could bring it down again. A list may have
+    /// been too much for the server, so for a list this counts as trouble.
     fn unreachable(&mut self) {
         match self.state {
             State::Streaming { .. } | State::Listing(_) => self.trouble(),
@@ -335,7 +338,7 @@ impl Machine {
         }
     }
 
-    /// It did not work, for no reason that says what would.
+    /// It failed, and the failure does not say what would work instead.
     fn trouble(&mut self) {
         self.failures += 1;
         if self.failures < PATIENCE {
@@ -344,7 +347,7 @@ impl Machine {
         self.failures = 0;
         match &mut self.state {
             State::Streaming { .. } => self.list(Reason::Trouble),
-            // A page that never comes, or all of them at once: from the beginning again, and in pages.
+            // One page, or all of them at once, keeps failing: start again from the first page.
             State::Listing(params) => {
                 let resource_version = params.resource_version.take();
                 *params = ListParams { limit: PAGE, resource_version, continue_token: None };
@@ -353,7 +356,7 @@ impl Machine {
         }
     }
 
-    /// The whole state again, not older than `since`.
+    /// Requests the complete state again, not older than `since`.
     fn relist(&mut self, since: Option<ResourceVersion>, reason: Reason) {
         self.failures = 0;
         self.reason = reason;
@@ -364,12 +367,12 @@ impl Machine {
         }
     }
 
-    /// The whole state in pages instead of the stream: not older than the stream was to be; from any version if it is the first,
-    /// from the cheap end of the server's cache.
+    /// Requests the complete state in pages instead of a stream, with the same lower bound as the stream. The first
+    /// state may be of any version, which the server answers from its cache.
     fn list(&mut self, reason: Reason) {
         self.reason = reason;
         let resource_version = match (&self.state, &self.last) {
-            // Perhaps the newest was wanted because versions went backwards, and then `last` is of no use.
+            // If the stream had no lower bound, versions may have gone backwards, and then `last` means nothing.
             (State::Streaming { since }, Some(_)) => since.clone(),
             (_, last) => Some(last.clone().unwrap_or_else(ResourceVersion::any)),
         };
@@ -383,7 +386,7 @@ impl Default for Machine {
     }
 }
 
-/// A `resourceVersion` was smaller than one before it.
+/// A `resourceVersion` was smaller than an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the resourceVersion went backwards: the API server's data were restored from a backup")]
 pub struct WentBackwards;
@@ -393,8 +396,8 @@ mod tests {
     use super::*;
 
     const SOON: Pause = Pause::Backoff(None);
-    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true, events: 9 };
-    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false, events: 0 };
+    const LONG_AND_BUSY: StreamStats = StreamStats { lasted: Duration::from_secs(300), moved: true, events: 9 };
+    const SILENT: StreamStats = StreamStats { lasted: Duration::from_secs(90), moved: false, events: 0 };
 
     fn watching(version: &str) -> Machine {
         let mut machine = Machine::new();
@@ -568,7 +571,7 @@ mod tests {
     #[test]
     fn an_end_within_a_second_without_an_event_backs_off() {
         let mut machine = watching("40");
-        let at_once = Lived { lasted: Duration::from_millis(10), moved: false, events: 0 };
+        let at_once = StreamStats { lasted: Duration::from_millis(10), moved: false, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
         assert_eq!(machine.ask(), watch("40"));
     }
@@ -620,7 +623,7 @@ mod tests {
         let mut machine = watching("40");
         for _ in 0..99 {
             assert_eq!(machine.failed(Failure::Unreachable), SOON);
-            let broken = Lived { lasted: Duration::from_millis(10), moved: false, events: 0 };
+            let broken = StreamStats { lasted: Duration::from_millis(10), moved: false, events: 0 };
             assert_eq!(machine.ended(Ending::Broken, broken), SOON);
         }
         assert_eq!(machine.ask(), watch("40"));
@@ -638,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_people_can_mend_is_asked_for_again_slowly_and_in_the_same_way() {
+    fn what_only_people_can_fix_is_asked_for_again_slowly_and_in_the_same_way() {
         for mut machine in [Machine::new(), listing(), watching("40")] {
             let ask = machine.ask();
             for _ in 0..9 {
@@ -681,10 +684,10 @@ mod tests {
     fn a_short_watch_of_nothing_but_bookmarks_backs_off_though_the_version_moved() {
         let mut machine = watching("40");
         machine.advance(&"41".into()).unwrap();
-        let bookmarks = Lived { lasted: Duration::from_millis(10), moved: true, events: 0 };
+        let bookmarks = StreamStats { lasted: Duration::from_millis(10), moved: true, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, bookmarks), SOON);
-        assert_eq!(machine.ended(Ending::Clean, Lived { events: 1, ..bookmarks }), Pause::None);
-        assert_eq!(machine.ended(Ending::Clean, Lived { lasted: SHORT, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { events: 1, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { lasted: SHORT, ..bookmarks }), Pause::None);
         assert_eq!(machine.ask(), watch("41"));
     }
 
@@ -695,7 +698,7 @@ mod tests {
         assert_eq!(machine.ended(Ending::Clean, LONG_AND_BUSY), Pause::None);
         assert_eq!(machine.ask(), list(500, Some("0"), None));
         let mut machine = Machine::new();
-        assert_eq!(machine.ended(Ending::Clean, Lived::default()), SOON, "but not in a hot loop");
+        assert_eq!(machine.ended(Ending::Clean, StreamStats::default()), SOON, "but not in a hot loop");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// The code of a request that got no answer, in client-go.
+/// The code that client-go uses for a request without an answer.
 const NO_ANSWER: &str = "<error>";
-/// What goes well, by method: with that and [`NO_ANSWER`] every request is counted from 0 on. Other codes are the server's to choose,
-/// and begin with their first.
+/// The codes of success, by method. Their series and those of [`NO_ANSWER`] exist at 0 from the start. Which other codes
+/// a server will answer with is not known, so the series of those appear with the first such answer.
 const EXPECTED: [(&str, &[&str]); 4] =
     [("GET", &["200"]), ("POST", &["201"]), ("PUT", &["200"]), ("PATCH", &["200", "201"])];
 
@@ -24,13 +24,13 @@ pub struct ClientMetrics {
 }
 
 impl ClientMetrics {
-    /// A request was answered with this HTTP status, its headers arriving after so long. `method` is the HTTP
-    /// method (`GET`), as for client-go.
+    /// A request was answered with this HTTP status; its headers arrived after `duration`. `method` is the HTTP
+    /// method (`GET`), as in client-go.
     pub fn answered(&self, method: &str, status: u16, duration: Duration) {
         self.request(method, status.to_string(), duration);
     }
 
-    /// A request got no answer: refused, timed out, cut off.
+    /// A request got no answer: connection refused, timeout, connection lost.
     pub fn failed(&self, method: &str, duration: Duration) {
         self.request(method, NO_ANSWER.to_owned(), duration);
     }

@@ -1,4 +1,4 @@
-//! `smooth_operator_informer_*`: is the cache alive, and does it still understand what it reads?
+//! `smooth_operator_informer_*`: is the cache current, and can it decode what it reads?
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::gauge;
 
-/// The metrics of one informer. What is counted is counted by its [reflectors](ReflectorMetrics).
+/// The metrics of one informer, which its [reflectors](ReflectorMetrics) count into.
 #[derive(Clone, Debug)]
 pub struct InformerMetrics {
     resource: String,
@@ -26,15 +26,15 @@ pub struct InformerMetrics {
 }
 
 impl InformerMetrics {
-    /// All reasons for which the whole state may be learned: their counters are at 0 from now on.
-    pub fn relists_may_be_for(&self, reasons: impl IntoIterator<Item = &'static str>) {
+    /// Names all reasons for which the complete state may be read, so that their counters exist at 0.
+    pub fn expect_relists(&self, reasons: impl IntoIterator<Item = &'static str>) {
         for reason in reasons {
             drop(self.relists.get_or_create(&self.relist_labels(reason)));
         }
     }
 
-    /// The metrics of the reflector of this namespace, or of all: all count into the same series, but each has a silence of its
-    /// own, which begins now.
+    /// The metrics of the reflector of one namespace, or of all namespaces. All reflectors count into the same series, but
+    /// the age of the last message is kept for each, and counts from now.
     pub fn reflector(&self, namespace: Option<&str>) -> ReflectorMetrics {
         let reflector = ReflectorMetrics { informer: self.clone(), namespace: namespace.map(str::to_owned) };
         reflector.heard();
@@ -46,7 +46,7 @@ impl InformerMetrics {
     }
 }
 
-/// What one reflector of an informer counts.
+/// The metrics of one reflector of an informer.
 #[derive(Clone, Debug)]
 pub struct ReflectorMetrics {
     informer: InformerMetrics,
@@ -54,28 +54,28 @@ pub struct ReflectorMetrics {
 }
 
 impl ReflectorMetrics {
-    /// The store holds so many objects.
+    /// Sets the number of objects in the store.
     pub fn objects(&self, count: usize) {
         self.informer.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// The watch delivered a line of this type: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    /// Counts a change of the store (`ADDED`, `MODIFIED`, `DELETED`), or a `BOOKMARK` or `ERROR` in the watch.
     ///
-    /// `&'static str`, here and below, so that what the server says can't become a label.
+    /// The type is `&'static str`, here and below, so that text from the server can't become a label.
     pub fn event(&self, kind: &'static str) {
         let InformerMetrics { resource, events, .. } = &self.informer;
         events.get_or_create(&EventLabels { resource: resource.clone(), r#type: kind }).inc();
         self.heard();
     }
 
-    /// The whole state was learned, for this reason. An attempt does not count: in an outage there are many of those, and nothing is
-    /// read.
+    /// Counts one reading of the complete state, with its reason, once it is complete. Attempts are not counted: during an
+    /// outage there are many of them, and nothing is read.
     pub fn relisted(&self, reason: &'static str) {
         self.informer.relists.get_or_create(&self.informer.relist_labels(reason)).inc();
         self.heard();
     }
 
-    /// An object came that could not be decoded.
+    /// Counts an object that could not be decoded.
     pub fn undecodable(&self) {
         self.informer.undecodable.inc();
     }
@@ -122,10 +122,14 @@ impl Families {
         };
         let Self { objects, events, relists, undecodable, heard } = &families;
         registry.register("smooth_operator_informer_objects", "Objects in the store", objects.clone());
-        registry.register("smooth_operator_informer_events", "Lines read from the watch, by type", events.clone());
+        registry.register(
+            "smooth_operator_informer_events",
+            "Changes taken into the cache (ADDED, MODIFIED, DELETED), and bookmarks and errors of the watch, by type",
+            events.clone(),
+        );
         registry.register(
             "smooth_operator_informer_relists",
-            "How often the whole state was learned, by reason",
+            "How often the complete state was read, by reason",
             relists.clone(),
         );
         registry.register(
@@ -153,11 +157,11 @@ impl Families {
     }
 }
 
-/// When each reflector last heard from the server: by resource, then by namespace. One that never did has been waiting since it was
-/// made: its age grows from the start, so that an alert needs no case of its own for it.
+/// When each reflector last received something from the server: by resource, then by namespace. For one that has never
+/// received anything, the age counts from its creation, so that an alert needs no special case for it.
 ///
-/// A resource is as old as the most silent of its reflectors. Were it as young as the liveliest, a namespace that nobody hears of any
-/// more would hide behind the others.
+/// The age of a resource is that of its oldest reflector. With the youngest, a namespace whose watch is dead would be
+/// hidden by the others.
 #[derive(Debug, Default)]
 struct Heard(Mutex<BTreeMap<String, BTreeMap<Option<String>, Instant>>>);
 
@@ -177,7 +181,7 @@ impl Collector for Heard {
         gauge::encode(
             &mut encoder,
             "smooth_operator_informer_last_event_age_seconds",
-            "How long ago the server was last heard of, bookmarks included, by the reflector for which it is longest",
+            "How long ago the server last sent something, bookmarks included; the largest age of all namespaces.",
             ages,
         )
     }

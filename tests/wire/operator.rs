@@ -95,7 +95,7 @@ async fn a_server_of_which_only_the_name_can_be_read_is_logged_and_holds_up_nobo
     }
     let first = operator.server.next().await;
     assert_eq!(first.path, "/apis/apps/v1/namespaces/n/deployments/zoe");
-    let said = lines_with("an object can't be read; all others go on");
+    let said = lines_with("an object can't be read; the others are not affected");
     assert!(said.len() == 1 && said[0].contains("key=n/web") && said[0].contains(r#"string "many""#), "{said:?}");
     drop((first, open));
     operator.stops().await;

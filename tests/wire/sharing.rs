@@ -25,11 +25,11 @@ async fn several_namespaces_share_one_store_and_nothing_else_is_asked_for() {
     let (mut n, mut m) = (n.stream().await, m.stream().await);
     n.line(&added(&thing("a", 5))).await;
     n.line(&initial_end(10)).await;
-    world.tells(&["+n/a@5 initial"]).await;
+    world.tells(&["+n/a@5 low"]).await;
     assert!(!world.synced.now(), "one namespace is not known yet");
     m.line(&added(&with(thing("a", 7), "/metadata/namespace", "m".into()))).await;
     m.line(&initial_end(9)).await;
-    world.tells(&["+m/a@7 initial"]).await;
+    world.tells(&["+m/a@7 low"]).await;
     world.synced.wait().await;
 
     n.line(&error(410, &serde_json::json!({}))).await;
@@ -50,7 +50,7 @@ async fn one_namespace_that_may_not_be_read_does_not_hold_up_the_other() {
     let mut n = world.server.next_to(&of("n")).await.stream().await;
     n.line(&added(&thing("a", 5))).await;
     n.line(&initial_end(10)).await;
-    world.tells(&["+n/a@5 initial"]).await;
+    world.tells(&["+n/a@5 low"]).await;
     n.line(&modified(&thing("a", 11))).await;
     world.tells(&["~n/a@11"]).await;
     assert!(!world.synced.now());
@@ -60,7 +60,7 @@ async fn one_namespace_that_may_not_be_read_does_not_hold_up_the_other() {
 /// key for each object.
 #[tokio::test]
 async fn a_slow_consumer_holds_up_nobody_and_makes_nothing_pile_up() {
-    let queue = Workqueue::new(RateLimit::default(), 0, Metrics::new().queue("things"));
+    let queue = Workqueue::new(RateLimit::default(), Metrics::new().queue("things"));
     let (to, deepest) = (queue.clone(), Arc::new(AtomicUsize::new(0)));
     let depth = Arc::clone(&deepest);
     let mut world = World::<Thing>::start(vec![None], unhurried(), |informer| {
@@ -72,9 +72,12 @@ async fn a_slow_consumer_holds_up_nobody_and_makes_nothing_pile_up() {
     .await;
     let mut stream = world.settled().await;
     let busy = queue.get().await.unwrap();
-    let changes: String = (11..=10_010)
-        .map(|version| format!("{}\n", modified(&thing(["a", "b"][version as usize % 2], version))))
-        .collect();
+    let mut changes = String::new();
+    for version in 11..=10_010 {
+        let name = if version % 2 == 0 { "a" } else { "b" };
+        changes += &modified(&thing(name, version)).to_string();
+        changes.push('\n');
+    }
     stream.bytes(changes.as_bytes()).await;
     until("everything is read", || world.store.has_seen(&key("a"), &"10010".into())).await;
     assert_eq!((queue.len(), deepest.load(Ordering::Relaxed)), (1, 2), "one waits, one is being worked on");

@@ -47,7 +47,7 @@ impl World<Thing> {
         stream.line(&added(&thing("a", 5))).await;
         stream.line(&added(&thing("b", 6))).await;
         stream.line(&initial_end(10)).await;
-        self.tells(&["+n/a@5 initial", "+n/b@6 initial"]).await;
+        self.tells(&["+n/a@5 low", "+n/b@6 low"]).await;
         timeout(LONG, self.synced.wait()).await.expect("synced");
         stream
     }
@@ -110,6 +110,12 @@ impl<K: Object> World<K> {
         self.metrics.render().unwrap().lines().any(|rendered| rendered == line)
     }
 
+    /// How many objects in the store can't be decoded.
+    pub(crate) fn invalid(&self) -> usize {
+        let invalid = |key| matches!(self.store.get(key), Some(Entry::Invalid(_)));
+        self.store.keys().iter().filter(|key| invalid(key)).count()
+    }
+
     /// Stops it and waits until nothing of it runs any more.
     pub(crate) async fn stops(mut self) {
         self.stop.cancel();
@@ -126,8 +132,7 @@ impl<K: Object> World<K> {
 /// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it that is known.
 fn in_short<K: Object>(change: &Change<K>) -> String {
     let origin = match (change.origin, &change.new) {
-        (Origin::Initial, _) => " initial",
-        (Origin::Resync, _) => " again",
+        (Origin::Initial | Origin::Resync, _) => " low",
         (Origin::Gap, None) => " or later",
         (Origin::Gap, Some(_)) | (Origin::Event, _) => "",
     };

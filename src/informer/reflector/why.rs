@@ -1,33 +1,35 @@
-//! Why something went wrong, and why everything is asked for again.
+//! The reasons for failures and for relists.
 
 use std::time::Duration;
 
 use crate::client::Error;
 use crate::watch::Status;
 
-/// How a server that has no streaming lists says so once it has accepted to stream one; the code with it is that of any trouble.
+/// The start of the message with which a server without streaming lists ends a stream that it had accepted. Its code,
+/// 500, is that of any other trouble.
 const NO_STREAMING: &str = "a watch stream was requested";
-/// No server is left alone for longer, whatever it says.
+/// The longest pause, whatever `Retry-After` says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// Why the API server did not give what was asked for, as far as that decides what to ask next.
+/// Why a request failed, as far as it matters for what to ask next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// There is no such resource (404), or not for us (401, 403). Only people can mend that.
+    /// There is no such resource (404), or access is denied (401, 403). Only people can fix that.
     Unavailable,
-    /// The version is older than the server's memory (410).
+    /// The server does not remember this version any more (410).
     Gone,
     /// The version lies in the server's future: it lags, or it was restored from a backup.
     TooLarge,
-    /// Too many requests (429).
+    /// Too many requests (429), with the server's `Retry-After`.
     Busy(Option<Duration>),
-    /// The server does not know what was asked for (400, 422), or says in the stream that it has no streaming lists. It never will.
+    /// The server does not know the request (400, 422), or says in the stream that it does not support streaming lists.
+    /// That will not change.
     Unsupported,
-    /// The server does not do what was asked (other 4xx), now.
+    /// The server does not answer the request now (other 4xx).
     Refused,
     /// The server has trouble (5xx), or its answer makes no sense.
     Trouble,
-    /// There is no server: no connection, no answer in time, or a connection that broke. That says nothing about what was asked for.
+    /// There was no connection, it broke, or no answer came in time. That says nothing about the request.
     Unreachable,
 }
 
@@ -56,27 +58,27 @@ impl Failure {
     }
 }
 
-/// Why the whole state is asked for.
+/// Why the complete state is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// It is not known yet.
     Initial,
-    /// The server forgot where we were.
+    /// The server no longer remembers the last version.
     Expired,
     /// Versions went backwards, or lie in the server's future.
     WentBackwards,
-    /// Something could not be read.
+    /// An event could not be read.
     Unreadable,
-    /// A stream was silent for too long, or ended without ever being complete.
+    /// A streaming list was silent for too long, or ended before it was complete.
     Stalled,
-    /// The server does not stream lists, at all or this time.
+    /// The server does not support streaming lists, or failed to stream this one.
     Refused,
-    /// Too many failures in a row.
+    /// There were too many failures in a row.
     Trouble,
 }
 
 impl Reason {
-    /// Every one of them.
+    /// All reasons.
     pub const ALL: [Self; 7] = [
         Self::Initial,
         Self::Expired,
@@ -87,7 +89,7 @@ impl Reason {
         Self::Trouble,
     ];
 
-    /// The word in metrics and logs.
+    /// The label in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",

@@ -107,7 +107,7 @@ impl Reconciler {
     /// The reconcile itself.
     async fn six_steps(&self, key: &ObjectKey) -> Result<Action, Failure> {
         if let Some(wait) = self.memory.behind(key, &self.stores, Instant::now()) {
-            return Ok(Action::RequeueAfter(wait));
+            return Ok(Action::Wait(wait));
         }
         let Some(observed) = observe(&self.stores, key) else {
             self.forget(key);
@@ -306,8 +306,31 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use kube_client::client::Body;
+
     use super::*;
+    use crate::informer::Store;
+    use crate::telemetry::Metrics;
     use crate::watch::Status;
+
+    /// It knows too little to call that a success: a failing key would lose its backoff.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_whose_own_write_the_stores_have_not_seen_is_not_reconciled() {
+        let never = |_| std::future::pending::<Result<http::Response<Body>, Infallible>>();
+        let client = Client::new(kube_client::Client::new(tower::service_fn(never), "default"));
+        let (servers, deployments) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
+        let (services, secrets) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
+        let (recorder, _delivery) = Recorder::new(&client, "host");
+        let stores = Stores { servers, deployments, services, secrets };
+        let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers());
+        let key = ObjectKey::new("n", "a");
+        reconciler.memory.wrote(&key, Written::Deployment, "7".into(), Instant::now());
+        let action = reconciler.reconcile(&key).await.unwrap();
+        assert!(matches!(action, Action::Wait(wait) if !wait.is_zero()), "{action:?}");
+    }
 
     #[test]
     fn a_busy_server_is_asked_again_when_it_says_but_neither_at_once_nor_in_an_hour() {

@@ -156,7 +156,13 @@ impl<K: Ord + Clone> Workqueue<K> {
 
     /// Requests another run of `key` after a failed one, as soon as the [`RateLimit`] allows.
     pub fn add_rate_limited(&self, key: K) {
-        self.shared.delay(|state, now| state.add_rate_limited(key, now));
+        self.add_rate_limited_after(key, Duration::ZERO);
+    }
+
+    /// The same, but not before `at_least` has passed. It is for a server that says when to come back. Since the server
+    /// may say the same to everybody, its time can't replace the [`RateLimit`].
+    pub fn add_rate_limited_after(&self, key: K, at_least: Duration) {
+        self.shared.delay(|state, now| state.add_rate_limited(key, at_least, now));
     }
 
     /// Resets the backoff of `key`, because a run succeeded. If the key is in the queue, it stays there.

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What to do after a successful reconcile.
+/// What to do after a reconcile that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing: the next event causes the next run.
     Done,
     /// Run again after this time even without an event: something is awaited that sends no events.
     RequeueAfter(Duration),
+    /// The run has not begun: it needs information that an event will bring, and waits for it no longer than this time.
+    /// That is neither a success nor a failure, so a failing key keeps its backoff.
+    Wait(Duration),
 }
 
 /// Why a reconcile failed, and so whether another try makes sense.
@@ -17,7 +20,7 @@ pub enum Action {
 pub enum Error {
     /// It may work later: the server is unreachable, a write met a conflict. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
-    /// It may work later, but not before this time: the server said so. Retried then.
+    /// It may work later, but not before this time, says the server. Retried with backoff, and not sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
@@ -29,7 +32,7 @@ impl Error {
         Self::Transient(error.into())
     }
 
-    /// A failure that is retried after `wait`.
+    /// A failure that is retried with backoff, and no sooner than after `wait`.
     pub fn busy(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, wait: Duration) -> Self {
         Self::Busy(error.into(), wait)
     }

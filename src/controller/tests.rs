@@ -18,6 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 enum Script {
     Succeed,
     RequeueAfter(Duration),
+    Wait(Duration),
     Fail,
     FailPermanently,
     /// Fails, and the server says when to come back.
@@ -46,6 +47,7 @@ impl Reconcile<&'static str> for Scripted {
         self.ran.notify_waiters();
         let action = match script {
             Script::RequeueAfter(delay) => Action::RequeueAfter(delay),
+            Script::Wait(delay) => Action::Wait(delay),
             Script::Fail => return Err(Error::transient("no luck")),
             Script::FailPermanently => return Err(Error::permanent("never")),
             Script::Busy(wait) => return Err(Error::busy("too many requests", wait)),
@@ -151,6 +153,21 @@ async fn requeue_after_runs_the_key_again_after_that_time_and_forgets_its_failur
     assert_eq!(bench.queue.num_requeues(&"a"), 0);
 }
 
+/// A server whose Deployment is taken and whose Service fails waits, after each failure, until the store has seen the
+/// Deployment. That was answered as a success: the failures were forgotten each time, and the backoff never grew.
+#[tokio::test(start_paused = true)]
+async fn a_wait_runs_the_key_again_after_that_time_and_neither_forgets_its_failures_nor_counts_as_one() {
+    let bench = Bench::start([("a", Script::Fail)]);
+    bench.queue.add("a");
+    assert_eq!(bench.runs_within("a", Duration::from_millis(20)).await, [0, 5, 15]);
+    bench.reconciler.scripts.lock().unwrap().insert("a", Script::Wait(SECOND));
+    assert_eq!(bench.runs_within("a", Duration::from_millis(20)).await, [0, 5, 15, 35]);
+    assert_eq!(bench.queue.num_requeues(&"a"), 3);
+    bench.reconciler.scripts.lock().unwrap().insert("a", Script::Fail);
+    assert_eq!(bench.runs_within("a", 1100 * SECOND / 1000).await, [0, 5, 15, 35, 1035, 1075]);
+    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 5);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_is_retried_with_growing_delays() {
     let bench = Bench::start([("a", Script::Fail)]);
@@ -160,11 +177,28 @@ async fn an_error_is_retried_with_growing_delays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_with_a_time_is_retried_at_that_time_and_not_before_and_counts_as_an_error() {
-    let bench = Bench::start([("a", Script::Busy(7 * SECOND))]);
+async fn an_error_with_a_time_is_not_retried_before_that_time_and_with_growing_delays() {
+    let bench = Bench::start([("a", Script::Busy(Duration::from_millis(70)))]);
     bench.queue.add("a");
-    assert_eq!(bench.runs_within("a", 20 * SECOND).await, [0, 7_000, 14_000]);
-    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 3);
+    // 5, 10, 20 and 40 ms would have been too early; then the key's own delay is the later one.
+    assert_eq!(bench.runs_within("a", SECOND).await, [0, 70, 140, 210, 280, 360, 520, 840]);
+    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 8);
+    assert_eq!(bench.queue.num_requeues(&"a"), 8);
+}
+
+/// An overloaded server says "in a second" to each of them. They were all back in a second, every second: the bucket,
+/// which is there for this very moment, was never asked.
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_is_not_met_by_all_keys_at_once_each_time_that_its_time_is_over() {
+    let keys: Vec<&'static str> = (0..300).map(|n| &*format!("{n}").leak()).collect();
+    let bench = Bench::start(keys.iter().map(|key| (*key, Script::Busy(SECOND))));
+    for key in &keys {
+        bench.queue.add(key);
+    }
+    sleep(10 * SECOND).await;
+    let runs = bench.reconciler.runs.lock().unwrap().len();
+    let allowed = 300 + 100 + 10 * 10;
+    assert!((allowed - 10..=allowed).contains(&runs), "each once, the burst of the bucket, ten a second: {runs}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,8 +122,8 @@ impl<K: Object> Change<K> {
 pub struct Indexer<K> {
     /// The name of the index.
     pub name: &'static str,
-    /// The value of an object, if it has one.
-    pub value: fn(&K) -> Option<String>,
+    /// The value of an object, if it has one. Shared, since most values are a uid that the object keeps anyway.
+    pub value: fn(&K) -> Option<Arc<str>>,
 }
 
 /// The cache of all objects of one kind. See the [module](self).
@@ -135,7 +135,7 @@ pub struct Store<K> {
 struct Inner<K> {
     objects: BTreeMap<ObjectKey, Entry<K>>,
     /// Buckets are sorted. Nearly all of them have one key, and the smallest `BTreeSet` takes the memory of eleven.
-    indexes: BTreeMap<&'static str, BTreeMap<String, Vec<ObjectKey>>>,
+    indexes: BTreeMap<&'static str, BTreeMap<Arc<str>, Vec<ObjectKey>>>,
     progress: BTreeMap<Scope, ResourceVersion>,
 }
 
@@ -355,8 +355,8 @@ mod tests {
         }
     }
 
-    fn owner(thing: &Thing) -> Option<String> {
-        thing.0.controller.as_ref().map(|controller| controller.uid.to_string())
+    fn owner(thing: &Thing) -> Option<Arc<str>> {
+        thing.0.controller.as_ref().map(|controller| controller.uid.shared())
     }
 
     fn store() -> Store<Thing> {
@@ -455,7 +455,7 @@ mod tests {
         store.upsert(&None, thing("a", "1", "3", "y"));
         assert_eq!((store.by_index("owner", "x"), store.by_index("owner", "y")), (vec![key("b")], vec![key("a")]));
         store.remove(&None, &key("b"), "4".into());
-        assert_eq!(store.lock().indexes["owner"].keys().collect::<Vec<_>>(), ["y"]);
+        assert_eq!(store.lock().indexes["owner"].keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
     }
 
     #[test]

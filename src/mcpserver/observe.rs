@@ -29,18 +29,18 @@ pub struct Stores {
 
 /// Indexes for a store of children.
 pub fn child_indexes<K: Object>() -> Vec<Indexer<K>> {
-    vec![Indexer { name: BY_OWNER, value: |child| child.meta().controller.as_ref().map(|owner| owner.uid.to_string()) }]
+    vec![Indexer { name: BY_OWNER, value: |child| child.meta().controller.as_ref().map(|owner| owner.uid.shared()) }]
 }
 
 /// Indexes for the store of servers.
 pub fn server_indexes() -> Vec<Indexer<MCPServer>> {
     vec![
-        Indexer { name: BY_UID, value: |server| Some(server.meta.uid.to_string()) },
+        Indexer { name: BY_UID, value: |server| Some(server.meta.uid.shared()) },
         Indexer {
             name: BY_SECRET,
             value: |server| {
                 let secret = server.spec.as_ref().ok()?.secret_name.as_deref()?;
-                Some(server.meta.key.sibling(secret).to_string())
+                Some(server.meta.key.sibling(secret).to_string().into())
             },
         },
     ]

@@ -103,16 +103,28 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
     }
 }
 
-/// Whether two statuses say the same. Other managers' conditions don't count.
+/// Whether two statuses say the same. Other managers' conditions don't count, nor does the order.
 pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
-    let ours = |condition: &&Condition| OURS.contains(&condition.condition_type.as_str());
-    let conditions = |status: &MCPServerStatus| {
-        let mut conditions: Vec<Condition> = status.conditions.iter().filter(ours).cloned().collect();
-        conditions.sort_by(|a, b| a.condition_type.cmp(&b.condition_type));
-        conditions
-    };
-    let rest = |status: &MCPServerStatus| MCPServerStatus { conditions: Vec::new(), ..status.clone() };
-    rest(old) == rest(new) && conditions(old) == conditions(new)
+    let MCPServerStatus {
+        observed_generation,
+        phase,
+        replicas,
+        ready_replicas,
+        available_replicas,
+        updated_replicas,
+        selector,
+        url,
+        conditions: _,
+    } = old;
+    *observed_generation == new.observed_generation
+        && *phase == new.phase
+        && *replicas == new.replicas
+        && *ready_replicas == new.ready_replicas
+        && *available_replicas == new.available_replicas
+        && *updated_replicas == new.updated_replicas
+        && *selector == new.selector
+        && *url == new.url
+        && OURS.iter().all(|kind| old.condition(kind) == new.condition(kind))
 }
 
 /// Everything that the report is based on. Statements about pods and the port are statements about the children as they

@@ -114,13 +114,14 @@ impl<K: Ord + Clone> State<K> {
         self.delay(key, now, |_limiter| (delay, Reason::Requeue))
     }
 
-    /// Adds `key` again after a failed run, as soon as the rate limit allows. Returns the same as [`State::add_after`].
-    pub(super) fn add_rate_limited(&mut self, key: K, now: Instant) -> u64 {
+    /// Adds `key` again after a failed run, as soon as the rate limit allows, but not before `at_least` has passed.
+    /// Returns the same as [`State::add_after`].
+    pub(super) fn add_rate_limited(&mut self, key: K, at_least: Duration, now: Instant) -> u64 {
         if self.phase == Phase::ShuttingDown {
             return 0;
         }
         let n = self.limiter.failed(&key);
-        self.delay(key, now, |limiter| (limiter.delay(n, now), Reason::Retry))
+        self.delay(key, now, |limiter| (limiter.delay(n, now).max(at_least), Reason::Retry))
     }
 
     /// `wait` is called only if the key will wait: a retry that an event has overtaken takes no token.

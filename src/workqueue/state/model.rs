@@ -70,7 +70,7 @@ fn apply(state: &mut State<u8>, step: Step, now: &mut Instant) -> Option<u8> {
         Step::Add(key) => _ = state.add(key, Priority::NORMAL, *now),
         Step::AddAt(key, priority) => _ = state.add(key, Priority(priority), *now),
         Step::AddAfter(key, ms) => _ = state.add_after(key, Duration::from_millis(ms.into()), *now),
-        Step::Fail(key) => _ = state.add_rate_limited(key, *now),
+        Step::Fail(key) => _ = state.add_rate_limited(key, Duration::ZERO, *now),
         Step::Done(key) => _ = state.done(&key, *now),
         Step::Forget(key) => state.forget(&key),
         Step::Pass(ms) => *now += Duration::from_millis(ms.into()),

@@ -29,7 +29,7 @@ impl Story {
     }
 
     fn fail(&mut self, key: &'static str) {
-        self.state.add_rate_limited(key, self.now);
+        self.state.add_rate_limited(key, Duration::ZERO, self.now);
     }
 
     fn done(&mut self, key: &'static str) -> Option<Duration> {
@@ -426,6 +426,20 @@ fn over_all_keys_failures_share_100_at_once_and_10_a_second() {
     assert_eq!(story.drain().len(), 10);
     story.pass(SECOND);
     assert_eq!(story.drain().len(), 10);
+}
+
+#[test]
+fn a_failure_with_a_time_waits_for_the_later_of_that_and_of_the_rate_limit() {
+    let mut story = Story::new();
+    story.add("a");
+    for expected in [30, 30, 30, 40, 80] {
+        assert_eq!(story.take(), Some("a"));
+        story.state.add_rate_limited("a", 30 * MS, story.now);
+        story.done("a");
+        assert_eq!(story.next_due(), Some(expected * MS));
+        story.pass(expected * MS);
+    }
+    assert_eq!(story.state.num_requeues(&"a"), 5);
 }
 
 #[test]

@@ -23,7 +23,7 @@
 //! - [`Recorder::publish`] puts what happened into a bounded queue, and drops it where that is full. It can't block,
 //!   since it isn't async, and can't fail, since it returns nothing.
 //! - [`correlate`] decides, pure: what is the same as before becomes a *series*, one object that counts. And each object
-//!   has a purse of 25 writes, into which one comes back every five minutes.
+//!   has a purse of 25 writes, into which one comes back every five minutes, however many objects there are.
 //! - [`delivery`] sends, one at a time, each a few times at most, in a task of its own that a stop gives a few seconds
 //!   to finish.
 //!
@@ -47,6 +47,7 @@
 pub mod correlate;
 pub mod delivery;
 mod lru;
+pub mod purses;
 
 use std::fmt;
 use std::sync::Arc;
@@ -129,13 +130,13 @@ pub struct Recorder {
 #[derive(Debug, Clone)]
 struct Occurrence {
     /// What is the same each time that it happens again.
-    what: Arc<What>,
+    what: What,
     /// When, by the wall clock.
     at: Timestamp,
 }
 
 /// What makes two occurrences the same.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct What {
     regarding: Regarding,
     /// Within the API server's bounds.
@@ -168,7 +169,7 @@ impl Recorder {
             action: cut(action, LONGEST_NAME),
             note: cut(&note, LONGEST_NOTE).to_owned(),
         };
-        let what = Arc::new(What { regarding: regarding.clone(), event });
+        let what = What { regarding: regarding.clone(), event };
         match self.queue.try_send(Occurrence { what, at: (self.wall)() }) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);

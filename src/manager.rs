@@ -19,7 +19,8 @@
 //!    workers             stop: nothing new is begun, what was begun is finished, for a bounded time
 //!    events              what is queued is sent
 //!    informers
-//!    the Lease           the fence closes, then the Lease is given back: nobody waits, nobody overlaps
+//!    the Lease           the fence closes, then the Lease is given back: nobody waits, nobody overlaps.
+//!                        Not where a run was cut off: its last write may still arrive, so the Lease runs out by itself
 //!    health, metrics
 //! ```
 //!
@@ -133,7 +134,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 
     let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
     let working = async {
-        let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await };
+        let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
         let gauge = Box::new(move |leading| gauge.leading(leading));
         let random = StdRng::from_rng(&mut seeds);
@@ -199,37 +200,47 @@ impl Work {
 
     /// Works from when all caches are filled until `stop`, and tidies up.
     ///
-    /// # Errors
-    ///
-    /// A reflector has broken down: what it follows is not known any more, and nobody else would notice.
-    async fn run(self, stop: &CancellationToken) -> Result<(), Error> {
+    /// A reflector that breaks down is a stop, too: what it follows is not known any more, and nobody else would notice.
+    async fn run(self, stop: &CancellationToken) -> Worked {
         let Self { synced, controller, events, mut reflectors, watched } = self;
+        let stop = stop.child_token();
         let all_synced = async {
             for (_resource, mut synced) in synced {
                 synced.wait().await;
             }
         };
         let work = async {
-            if stop.run_until_cancelled(all_synced).await.is_some()
-                && let Stopped::Aborted(workers) = controller.run(stop.clone()).await
-            {
-                tracing::warn!(workers, "what was being done did not finish in time and was cut off");
+            match stop.run_until_cancelled(all_synced).await {
+                Some(()) => controller.run(stop.clone()).await,
+                None => Stopped::InOrder,
             }
         };
-        let ended = tokio::select! {
-            () = work => Ok(()),
-            Some(_) = reflectors.join_next() => Err(Error::BrokenDown),
+        tokio::pin!(work);
+        let (workers, ended) = tokio::select! {
+            workers = &mut work => (workers, Ok(())),
+            Some(_) = reflectors.join_next() => {
+                stop.cancel();
+                (work.await, Err(Error::BrokenDown))
+            }
         };
         events.flush().await;
         watched.cancel();
         join_all(reflectors).await;
-        ended
+        Worked { workers, ended }
     }
 
     /// Waits for the end of a reflector, which has none of its own.
     async fn breaks_down(&mut self) {
         self.reflectors.join_next().await;
     }
+}
+
+/// How the work came to its end.
+struct Worked {
+    /// Whether every run that was begun has ended.
+    workers: Stopped,
+    /// Whether that was asked for.
+    ended: Result<(), Error>,
 }
 
 /// Works while holding the Lease, and gives it back when the work is done.
@@ -244,7 +255,7 @@ async fn lead<A: LeaseApi>(
         () = work.breaks_down() => return Err(Error::BrokenDown),
     };
     // Stopped before it led: there is nothing to work on, but caches to be let go in order.
-    let Some(leader) = leader else { return work.run(stop).await };
+    let Some(leader) = leader else { return work.run(stop).await.ended };
     let done = CancellationToken::new();
     let work = async {
         let worked = work.run(stop).await;
@@ -254,15 +265,19 @@ async fn lead<A: LeaseApi>(
     let hold = leader.hold(&done);
     tokio::pin!(work, hold);
     let (worked, term) = tokio::select! {
-        term = &mut hold => (Ok(()), term),
-        worked = &mut work => (worked, hold.await),
+        term = &mut hold => (None, term),
+        worked = &mut work => (Some(worked), hold.await),
     };
-    match term {
-        Term::Completed(retired) => {
+    match (term, worked) {
+        (Term::Completed(retired), Some(Worked { workers: Stopped::InOrder, ended })) => {
             retired.release().await;
-            worked
+            ended
         }
-        Term::Lost(reason) => Err(Error::LeadershipLost { lease, reason }),
+        (Term::Completed(_), worked) => {
+            tracing::warn!(%lease, "not released: a write that was cut off may still arrive; the lease runs out by itself");
+            worked.map_or(Ok(()), |worked| worked.ended)
+        }
+        (Term::Lost(reason), _) => Err(Error::LeadershipLost { lease, reason }),
     }
 }
 

@@ -86,7 +86,7 @@ fn controller(
     workers: usize,
     scripts: impl IntoIterator<Item = (&'static str, Script)>,
 ) -> (Workqueue<&'static str>, Arc<Scripted>, Controller<&'static str, Scripted>) {
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("test"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("test"));
     let reconciler = Arc::new(Scripted::default());
     *reconciler.scripts.lock().unwrap() = scripts.into_iter().collect();
     let options = Options { workers: NonZeroUsize::new(workers).unwrap(), grace: 5 * SECOND };
@@ -236,7 +236,7 @@ impl Reconcile<&'static str> for PanicsWhenCalled {
 #[tokio::test(start_paused = true)]
 async fn a_panic_before_the_first_poll_is_caught_as_well() {
     let metrics = Metrics::new();
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("test"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("test"));
     let handle = metrics.controller("test");
     let stop = CancellationToken::new();
     let controller = Controller::new("test", queue.clone(), Arc::new(PanicsWhenCalled), Options::default(), handle);
@@ -281,7 +281,7 @@ async fn a_change_during_a_reconcile_gives_one_more_run_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_keeps_the_priority_of_its_run() {
     let bench = Bench::with_workers(1, [("listed", Script::FailTimes(1)), ("busy", Script::Take(SECOND))]);
-    bench.queue.add_with_priority("listed", Priority::INITIAL);
+    bench.queue.add_with_priority("listed", Priority::LOW);
     sleep(Duration::from_millis(1)).await;
     // The only worker is busy while the retry becomes ready, and then something changes.
     bench.queue.add("busy");

@@ -74,8 +74,8 @@ fn work() -> Work {
 fn work_on(client: &Client) -> Work {
     let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
     let mut informers = informers(&settings());
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue(NAME));
-    informers.feed(&queue);
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
+    informers.enqueue_on_change(&queue);
     let identity = Identity::new("host", &mut seeds);
     Work::begin(informers, queue, Options::default(), client, &metrics, &identity, &mut seeds)
 }

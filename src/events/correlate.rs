@@ -1,14 +1,14 @@
-//! What becomes of an occurrence: a new Event, one more in a series, or nothing. Pure.
+//! What to do about an occurrence: create an Event, count in a series, or nothing. Pure.
 //!
 //! ```text
 //!  12:00:00  SecretNotFound   POST   eventTime 12:00:00
 //!  12:00:09  SecretNotFound   PATCH  series {count: 2, lastObservedTime: 12:00:09}
 //!  12:00:31  SecretNotFound   PATCH  series {count: 3, lastObservedTime: 12:00:31}
-//!  12:07:00  SecretNotFound   POST   after more than six minutes of quiet this is another story
+//!  12:07:00  SecretNotFound   POST   more than six minutes later, so this is a new series
 //! ```
 //!
-//! Two bounded maps: the series that are going on, and for each object what it may still write. Both forget what was not
-//! used for longest, which costs an Event too many and nothing else.
+//! There are two bounded maps: the current series, and a token bucket for each object. Both evict the entry that was
+//! not used for the longest time; at worst that causes one Event too many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,41 +23,41 @@ use super::lru::Lru;
 use super::{Event, Occurrence, REPORTING_CONTROLLER, Regarding, What, cut};
 use crate::object::ObjectKey;
 
-/// A series ends when it was quiet for so long.
+/// A series ends after this long without a repetition.
 pub const QUIET: Duration = Duration::from_secs(6 * 60);
-/// So many writes an object may cause in a row ...
+/// The number of writes that an object may cause in a row ...
 pub const BURST: u32 = 25;
-/// ... and then one in this time.
+/// ... and then one per this time.
 pub const REFILL: Duration = Duration::from_secs(5 * 60);
 
-/// How many series, and how many objects, are remembered.
+/// The size of each of the two maps.
 const REMEMBERED: usize = 1_024;
-/// A DNS subdomain may be so long, an Event's name is one.
+/// The longest name of an Event: it is a DNS subdomain.
 const LONGEST_EVENT_NAME: usize = 253;
 
-/// What is to be sent.
+/// What to send.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// Make this Event.
+    /// Create this Event.
     Create(Box<KubeEvent>),
-    /// Count on in this one.
+    /// Write this count into an existing Event.
     Patch(ObjectKey, EventSeries),
-    /// Nothing: the object has said too much.
+    /// Nothing: the object's token bucket is empty.
     Nothing,
 }
 
-/// What was said lately.
+/// The recent Events.
 #[derive(Debug)]
 pub(super) struct Correlator {
-    /// In `reportingInstance`.
+    /// The value of `reportingInstance`.
     instance: String,
     series: Lru<Arc<What>, Series>,
-    purses: Lru<Regarding, Purse>,
-    /// What the last Event's name ends in. Names don't repeat, since this only grows.
+    buckets: Lru<Regarding, TokenBucket>,
+    /// The end of the last Event's name. Names don't repeat, since this only grows.
     last_stamp: u64,
 }
 
-/// An Event that stands in the API server, as far as we know.
+/// An Event that exists in the API server, as far as is known.
 #[derive(Debug)]
 struct Series {
     event: ObjectKey,
@@ -66,20 +66,21 @@ struct Series {
     last_seen: Instant,
 }
 
-/// A bucket of [`BURST`] tokens, one more every [`REFILL`], kept as the instant when it is full again.
+/// A bucket of [`BURST`] tokens that gets one back every [`REFILL`], stored as the instant at which it is full again.
 #[derive(Debug)]
-struct Purse {
+struct TokenBucket {
     full_at: Instant,
 }
 
-impl Purse {
-    fn pay(&mut self, now: Instant) -> bool {
+impl TokenBucket {
+    /// Takes a token, if there is one.
+    fn take(&mut self, now: Instant) -> bool {
         let after = self.full_at.max(now) + REFILL;
-        let can_pay = after <= now + REFILL * BURST;
-        if can_pay {
+        let available = after <= now + REFILL * BURST;
+        if available {
             self.full_at = after;
         }
-        can_pay
+        available
     }
 }
 
@@ -88,30 +89,31 @@ impl Correlator {
         Self {
             instance: instance.to_owned(),
             series: Lru::new(REMEMBERED),
-            purses: Lru::new(REMEMBERED),
+            buckets: Lru::new(REMEMBERED),
             last_stamp: 0,
         }
     }
 
-    /// Decides about an occurrence that is seen now.
+    /// Decides about an occurrence.
     pub(super) fn correlate(&mut self, occurrence: &Occurrence, now: Instant) -> Verdict {
-        let can_pay = self.pay(&occurrence.what.regarding, now);
+        let may_write = self.take_token(&occurrence.what.regarding, now);
         match self.series.get_mut(&occurrence.what) {
             Some(series) if now < series.last_seen + QUIET => {
                 series.count = series.count.saturating_add(1);
                 series.last_seen = now;
-                if can_pay {
+                if may_write {
                     Verdict::Patch(series.event.clone(), series.state(occurrence.at))
                 } else {
                     Verdict::Nothing
                 }
             }
-            Some(_) | None if can_pay => Verdict::Create(Box::new(self.begin(occurrence, now))),
+            Some(_) | None if may_write => Verdict::Create(Box::new(self.begin(occurrence, now))),
             Some(_) | None => Verdict::Nothing,
         }
     }
 
-    /// The Event of a series was not there any more: the API server deletes Events after an hour. It begins anew.
+    /// Begins a new series. That is also necessary if the Event of a series no longer exists: the API server deletes
+    /// Events after an hour.
     pub(super) fn begin(&mut self, occurrence: &Occurrence, now: Instant) -> KubeEvent {
         let What { regarding, event } = &*occurrence.what;
         let key = regarding.key.sibling(&self.name(regarding.key.name(), occurrence.at));
@@ -120,22 +122,23 @@ impl Correlator {
         made
     }
 
-    /// An Event could not be made: the next occurrence tries again, instead of counting what isn't there.
+    /// An Event could not be created: the next occurrence tries again, instead of counting in an Event that does not
+    /// exist.
     pub(super) fn forget(&mut self, occurrence: &Occurrence) {
         self.series.remove(&occurrence.what);
     }
 
-    fn pay(&mut self, regarding: &Regarding, now: Instant) -> bool {
-        if let Some(purse) = self.purses.get_mut(regarding) {
-            return purse.pay(now);
+    fn take_token(&mut self, regarding: &Regarding, now: Instant) -> bool {
+        if let Some(bucket) = self.buckets.get_mut(regarding) {
+            return bucket.take(now);
         }
-        let mut purse = Purse { full_at: now };
-        let paid = purse.pay(now);
-        self.purses.insert(regarding.clone(), purse);
-        paid
+        let mut bucket = TokenBucket { full_at: now };
+        let taken = bucket.take(now);
+        self.buckets.insert(regarding.clone(), bucket);
+        taken
     }
 
-    /// `<object>.<hex>`, as `kubectl` users know it: the wall clock's nanoseconds, or one more than last time.
+    /// `<object>.<hex>`, the usual form: the nanoseconds of the wall clock, or one more than the last time.
     fn name(&mut self, object: &str, at: Timestamp) -> String {
         let nanoseconds = u64::try_from(at.as_nanosecond()).unwrap_or(0);
         self.last_stamp = nanoseconds.max(self.last_stamp.saturating_add(1));

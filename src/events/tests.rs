@@ -15,15 +15,15 @@ enum Mood {
     Fails,
     Refuses,
     Hangs,
-    /// A series' Event is not there any more.
+    /// The Event of a series no longer exists.
     HasForgotten,
 }
 
-/// What was asked: `create <note>` or `patch <count>`.
+/// The requests: `create <note>` or `patch <count>`.
 #[derive(Clone, Default)]
 struct Api {
     asked: Arc<Mutex<Vec<String>>>,
-    /// For the next requests; then it takes everything.
+    /// For the next requests; then it accepts everything.
     moods: Arc<Mutex<VecDeque<Mood>>>,
 }
 

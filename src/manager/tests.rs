@@ -1,4 +1,5 @@
-//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in `tests/acceptance`.
+//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in
+//! `tests/acceptance`.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -42,9 +43,9 @@ fn work() -> Work {
 /// Says, when it is joined and not merely dropped, that it was.
 fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
     let joined = Arc::<AtomicBool>::default();
-    let (said, watched) = (Arc::clone(&joined), work.watched.clone());
+    let (said, stop_reflectors) = (Arc::clone(&joined), work.stop_reflectors.clone());
     work.reflectors.spawn(async move {
-        watched.cancelled().await;
+        stop_reflectors.cancelled().await;
         tokio::task::yield_now().await;
         said.store(true, Ordering::Relaxed);
     });

@@ -23,7 +23,8 @@
 //! - [`Recorder::publish`] puts what happened into a bounded queue, and drops it if that is full. It can't block,
 //!   since it isn't async, and it can't fail, since it returns nothing.
 //! - [`correlate`] decides, without I/O: a repetition becomes part of a *series*, one object with a counter. And each
-//!   object has a token bucket for 25 writes, which gets one token back every five minutes.
+//!   object has a token bucket for 25 writes, which gets one token back every five minutes, however many objects there
+//!   are.
 //! - [`delivery`] sends one Event at a time, with a few tries each, in a task of its own. At a stop it has a few
 //!   seconds to finish.
 //!
@@ -55,6 +56,7 @@
 pub mod correlate;
 pub mod delivery;
 mod lru;
+pub mod token_buckets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -137,13 +139,13 @@ pub struct Recorder {
 #[derive(Debug, Clone)]
 struct Occurrence {
     /// What is the same for each repetition.
-    what: Arc<What>,
+    what: What,
     /// When it happened, by the wall clock.
     at: Timestamp,
 }
 
 /// Occurrences with equal values are repetitions of each other.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct What {
     regarding: Regarding,
     /// Within the API server's limits.
@@ -177,7 +179,7 @@ impl Recorder {
             action: cut(action, LONGEST_NAME),
             note: cut(&note, LONGEST_NOTE).to_owned(),
         };
-        let what = Arc::new(What { regarding: regarding.clone(), event });
+        let what = What { regarding: regarding.clone(), event };
         match self.queue.try_send(Occurrence { what, at: (self.wall)() }) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -19,7 +19,8 @@
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
 //!    informers
-//!    the Lease           the fence closes, then the Lease is released: nobody waits, nobody overlaps
+//!    the Lease           the fence closes, then the Lease is released: nobody waits, nobody overlaps.
+//!                        If a reconcile was aborted, its last write may still arrive: then the Lease expires by itself
 //!    health, metrics
 //! ```
 //!
@@ -137,7 +138,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 
     let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
     let working = async {
-        let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await };
+        let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
         let gauge = Box::new(move |leading| gauge.leading(leading));
         let random = StdRng::from_rng(&mut seeds);
@@ -203,37 +204,48 @@ impl Work {
 
     /// Works from when all caches have synced until `stop`, and cleans up.
     ///
-    /// # Errors
-    ///
-    /// A reflector has panicked: its part of the cache is not updated any more, and nothing else would notice.
-    async fn run(self, stop: &CancellationToken) -> Result<(), Error> {
+    /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
+    /// notice.
+    async fn run(self, stop: &CancellationToken) -> Worked {
         let Self { synced, controller, events, mut reflectors, stop_reflectors } = self;
+        let stop = stop.child_token();
         let all_synced = async {
             for (_resource, mut synced) in synced {
                 synced.wait().await;
             }
         };
         let work = async {
-            if stop.run_until_cancelled(all_synced).await.is_some()
-                && let Stopped::Aborted(workers) = controller.run(stop.clone()).await
-            {
-                tracing::warn!(workers, "running reconciles did not finish in time and were aborted");
+            match stop.run_until_cancelled(all_synced).await {
+                Some(()) => controller.run(stop.clone()).await,
+                None => Stopped::InOrder,
             }
         };
-        let ended = tokio::select! {
-            () = work => Ok(()),
-            Some(_) = reflectors.join_next() => Err(Error::BrokenDown),
+        tokio::pin!(work);
+        let (workers, ended) = tokio::select! {
+            workers = &mut work => (workers, Ok(())),
+            Some(_) = reflectors.join_next() => {
+                stop.cancel();
+                (work.await, Err(Error::BrokenDown))
+            }
         };
         events.flush().await;
         stop_reflectors.cancel();
         join_all(reflectors).await;
-        ended
+        Worked { workers, ended }
     }
 
     /// Waits until a reflector panics: a reflector never ends by itself.
     async fn breaks_down(&mut self) {
         self.reflectors.join_next().await;
     }
+}
+
+/// How the work ended.
+struct Worked {
+    /// Whether every reconcile has ended.
+    workers: Stopped,
+    /// Whether the operator was asked to stop.
+    ended: Result<(), Error>,
 }
 
 /// Works while holding the Lease, and releases it when the work is done.
@@ -248,7 +260,7 @@ async fn lead<A: LeaseApi>(
         () = work.breaks_down() => return Err(Error::BrokenDown),
     };
     // Stopped before it led: there is no work, but the caches have to be stopped in order.
-    let Some(leader) = leader else { return work.run(stop).await };
+    let Some(leader) = leader else { return work.run(stop).await.ended };
     let release_lease = CancellationToken::new();
     let work = async {
         let worked = work.run(stop).await;
@@ -258,15 +270,19 @@ async fn lead<A: LeaseApi>(
     let hold = leader.hold(&release_lease);
     tokio::pin!(work, hold);
     let (worked, term) = tokio::select! {
-        term = &mut hold => (Ok(()), term),
-        worked = &mut work => (worked, hold.await),
+        term = &mut hold => (None, term),
+        worked = &mut work => (Some(worked), hold.await),
     };
-    match term {
-        Term::Completed(retired) => {
+    match (term, worked) {
+        (Term::Completed(retired), Some(Worked { workers: Stopped::InOrder, ended })) => {
             retired.release().await;
-            worked
+            ended
         }
-        Term::Lost(reason) => Err(Error::LeadershipLost { lease, reason }),
+        (Term::Completed(_), worked) => {
+            tracing::warn!(%lease, "the lease was not released, because a write of an aborted reconcile may still arrive; it will expire by itself");
+            worked.map_or(Ok(()), |worked| worked.ended)
+        }
+        (Term::Lost(reason), _) => Err(Error::LeadershipLost { lease, reason }),
     }
 }
 

@@ -7,10 +7,13 @@
 //!  12:07:00  SecretNotFound   POST   more than six minutes later, so this is a new series
 //! ```
 //!
-//! There are two bounded maps: the current series, and a token bucket for each object. Both evict the entry that was
-//! not used for the longest time; at worst that causes one Event too many.
+//! There are two bounded maps: the current series, and a [token bucket](super::token_buckets) for each object. The
+//! series that was not used for the longest time is evicted; at worst that causes one Event too many.
+//!
+//! Both maps use hashes as keys: the text of the Events is in the API server already, and a thousand notes need not be
+//! kept here, too. A collision of two hashes is less likely than the loss of an Event on its way.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,18 +23,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::time::Instant;
 
 use super::lru::Lru;
+use super::token_buckets::TokenBuckets;
 use super::{Event, Occurrence, REPORTING_CONTROLLER, Regarding, What, cut};
 use crate::object::ObjectKey;
 
 /// A series ends after this long without a repetition.
 pub const QUIET: Duration = Duration::from_secs(6 * 60);
-/// The number of writes that an object may cause in a row ...
-pub const BURST: u32 = 25;
-/// ... and then one per this time.
-pub const REFILL: Duration = Duration::from_secs(5 * 60);
-
-/// The size of each of the two maps.
-const REMEMBERED: usize = 1_024;
+/// The number of series that are remembered.
+const SERIES: usize = 1_024;
+/// The number of objects with a token bucket of their own; further ones share a bucket.
+const BUCKETS: usize = 65_536;
 /// The longest name of an Event: it is a DNS subdomain.
 const LONGEST_EVENT_NAME: usize = 253;
 
@@ -51,58 +52,46 @@ pub(super) enum Verdict {
 pub(super) struct Correlator {
     /// The value of `reportingInstance`.
     instance: String,
-    series: Lru<Arc<What>, Series>,
-    buckets: Lru<Regarding, TokenBucket>,
-    /// The end of the last Event's name. Names don't repeat, since this only grows.
+    hashes: RandomState,
+    /// By the hash of [`What`].
+    series: Lru<u64, Series>,
+    buckets: TokenBuckets,
+    /// The end of the last Event's name: the nanoseconds of the wall clock, or one more than the last time. Names don't
+    /// repeat, since this only grows.
     last_stamp: u64,
 }
 
 /// An Event that exists in the API server, as far as is known.
 #[derive(Debug)]
 struct Series {
-    event: ObjectKey,
+    /// The end of its name.
+    stamp: u64,
     /// How often it was seen, whether that was written or not.
     count: i32,
     last_seen: Instant,
 }
 
-/// A bucket of [`BURST`] tokens that gets one back every [`REFILL`], stored as the instant at which it is full again.
-#[derive(Debug)]
-struct TokenBucket {
-    full_at: Instant,
-}
-
-impl TokenBucket {
-    /// Takes a token, if there is one.
-    fn take(&mut self, now: Instant) -> bool {
-        let after = self.full_at.max(now) + REFILL;
-        let available = after <= now + REFILL * BURST;
-        if available {
-            self.full_at = after;
-        }
-        available
-    }
-}
-
 impl Correlator {
-    pub(super) fn new(instance: &str) -> Self {
+    /// A correlator that has not seen any Event yet.
+    pub(super) fn new(instance: &str, now: Instant) -> Self {
         Self {
             instance: instance.to_owned(),
-            series: Lru::new(REMEMBERED),
-            buckets: Lru::new(REMEMBERED),
+            hashes: RandomState::new(),
+            series: Lru::new(SERIES),
+            buckets: TokenBuckets::new(BUCKETS, now),
             last_stamp: 0,
         }
     }
 
     /// Decides about an occurrence.
     pub(super) fn correlate(&mut self, occurrence: &Occurrence, now: Instant) -> Verdict {
-        let may_write = self.take_token(&occurrence.what.regarding, now);
-        match self.series.get_mut(&occurrence.what) {
+        let may_write = self.buckets.take(self.hashes.hash_one(&occurrence.what.regarding), now);
+        match self.series.get_mut(&self.hashes.hash_one(&occurrence.what)) {
             Some(series) if now < series.last_seen + QUIET => {
                 series.count = series.count.saturating_add(1);
                 series.last_seen = now;
                 if may_write {
-                    Verdict::Patch(series.event.clone(), series.state(occurrence.at))
+                    Verdict::Patch(event_key(&occurrence.what.regarding.key, series.stamp), series.state(occurrence.at))
                 } else {
                     Verdict::Nothing
                 }
@@ -115,36 +104,22 @@ impl Correlator {
     /// Begins a new series. That is also necessary if the Event of a series no longer exists: the API server deletes
     /// Events after an hour.
     pub(super) fn begin(&mut self, occurrence: &Occurrence, now: Instant) -> KubeEvent {
-        let What { regarding, event } = &*occurrence.what;
-        let key = regarding.key.sibling(&self.name(regarding.key.name(), occurrence.at));
-        let made = self.event(&key, regarding, event, occurrence.at);
-        self.series.insert(Arc::clone(&occurrence.what), Series { event: key, count: 1, last_seen: now });
-        made
+        let What { regarding, event } = &occurrence.what;
+        let stamp = self.stamp(occurrence.at);
+        self.series.insert(self.hashes.hash_one(&occurrence.what), Series { stamp, count: 1, last_seen: now });
+        self.event(&event_key(&regarding.key, stamp), regarding, event, occurrence.at)
     }
 
     /// An Event could not be created: the next occurrence tries again, instead of counting in an Event that does not
     /// exist.
     pub(super) fn forget(&mut self, occurrence: &Occurrence) {
-        self.series.remove(&occurrence.what);
+        self.series.remove(&self.hashes.hash_one(&occurrence.what));
     }
 
-    fn take_token(&mut self, regarding: &Regarding, now: Instant) -> bool {
-        if let Some(bucket) = self.buckets.get_mut(regarding) {
-            return bucket.take(now);
-        }
-        let mut bucket = TokenBucket { full_at: now };
-        let taken = bucket.take(now);
-        self.buckets.insert(regarding.clone(), bucket);
-        taken
-    }
-
-    /// `<object>.<hex>`, the usual form: the nanoseconds of the wall clock, or one more than the last time.
-    fn name(&mut self, object: &str, at: Timestamp) -> String {
+    fn stamp(&mut self, at: Timestamp) -> u64 {
         let nanoseconds = u64::try_from(at.as_nanosecond()).unwrap_or(0);
         self.last_stamp = nanoseconds.max(self.last_stamp.saturating_add(1));
-        let stamp = format!(".{:016x}", self.last_stamp);
-        let object = cut(object, LONGEST_EVENT_NAME - stamp.len()).trim_end_matches(['-', '.']);
-        format!("{object}{stamp}")
+        self.last_stamp
     }
 
     fn event(&self, key: &ObjectKey, regarding: &Regarding, event: &Event, at: Timestamp) -> KubeEvent {
@@ -180,6 +155,13 @@ impl Series {
     fn state(&self, at: Timestamp) -> EventSeries {
         EventSeries { count: self.count, last_observed_time: MicroTime(at) }
     }
+}
+
+/// The key of the Event: `<object>.<hex>`, the usual form.
+fn event_key(object: &ObjectKey, stamp: u64) -> ObjectKey {
+    let stamp = format!(".{stamp:016x}");
+    let name = cut(object.name(), LONGEST_EVENT_NAME - stamp.len()).trim_end_matches(['-', '.']);
+    object.sibling(&format!("{name}{stamp}"))
 }
 
 #[cfg(test)]

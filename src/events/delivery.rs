@@ -100,7 +100,7 @@ impl Delivery {
         dropped: Arc<AtomicU64>,
     ) -> Self {
         let stop = CancellationToken::new();
-        let sender = Sender { api, correlator: Correlator::new(instance), failing: false };
+        let sender = Sender { api, correlator: Correlator::new(instance, Instant::now()), failing: false };
         let task = tokio::spawn(sender.run(queued, dropped, stop.clone()));
         Self { stop, task: AbortOnDropHandle::new(task) }
     }

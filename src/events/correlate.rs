@@ -1,17 +1,17 @@
-//! What becomes of an occurrence: a new Event, one more in a series, or nothing. Pure.
+//! What to do about an occurrence: create an Event, count in a series, or nothing. Pure.
 //!
 //! ```text
 //!  12:00:00  SecretNotFound   POST   eventTime 12:00:00
 //!  12:00:09  SecretNotFound   PATCH  series {count: 2, lastObservedTime: 12:00:09}
 //!  12:00:31  SecretNotFound   PATCH  series {count: 3, lastObservedTime: 12:00:31}
-//!  12:07:00  SecretNotFound   POST   after more than six minutes of quiet this is another story
+//!  12:07:00  SecretNotFound   POST   more than six minutes later, so this is a new series
 //! ```
 //!
-//! Two bounded maps: the series that are going on, and for each object [what it may still write](super::purses). Of the
-//! series the one that was not seen for longest is forgotten, which costs an Event too many and nothing else.
+//! There are two bounded maps: the current series, and a [token bucket](super::token_buckets) for each object. The
+//! series that was not used for the longest time is evicted; at worst that causes one Event too many.
 //!
-//! Both know what they remember by a hash: what was said stands in the API server, and a thousand notes are better kept
-//! there alone. That two different ones have the same hash is less likely than that the Event is lost on its way.
+//! Both maps use hashes as keys: the text of the Events is in the API server already, and a thousand notes need not be
+//! kept here, too. A collision of two hashes is less likely than the loss of an Event on its way.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -23,48 +23,48 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::time::Instant;
 
 use super::lru::Lru;
-use super::purses::Purses;
+use super::token_buckets::TokenBuckets;
 use super::{Event, Occurrence, REPORTING_CONTROLLER, Regarding, What, cut};
 use crate::object::ObjectKey;
 
-/// A series ends when it was quiet for so long.
+/// A series ends after this long without a repetition.
 pub const QUIET: Duration = Duration::from_secs(6 * 60);
-/// How many series are remembered.
+/// The number of series that are remembered.
 const SERIES: usize = 1_024;
-/// How many objects may have spoken in the last hours before newcomers share a purse.
-const PURSES: usize = 65_536;
-/// A DNS subdomain may be so long, an Event's name is one.
+/// The number of objects with a token bucket of their own; further ones share a bucket.
+const BUCKETS: usize = 65_536;
+/// The longest name of an Event: it is a DNS subdomain.
 const LONGEST_EVENT_NAME: usize = 253;
 
-/// What is to be sent.
+/// What to send.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// Make this Event.
+    /// Create this Event.
     Create(Box<KubeEvent>),
-    /// Count on in this one.
+    /// Write this count into an existing Event.
     Patch(ObjectKey, EventSeries),
-    /// Nothing: the object has said too much.
+    /// Nothing: the object's token bucket is empty.
     Nothing,
 }
 
-/// What was said lately.
+/// The recent Events.
 #[derive(Debug)]
 pub(super) struct Correlator {
-    /// In `reportingInstance`.
+    /// The value of `reportingInstance`.
     instance: String,
     hashes: RandomState,
-    /// By the hash of what happens again and again.
+    /// By the hash of [`What`].
     series: Lru<u64, Series>,
-    purses: Purses,
-    /// What the last Event's name ends in: the wall clock's nanoseconds, or one more than last time. Names don't repeat,
-    /// since this only grows.
+    buckets: TokenBuckets,
+    /// The end of the last Event's name: the nanoseconds of the wall clock, or one more than the last time. Names don't
+    /// repeat, since this only grows.
     last_stamp: u64,
 }
 
-/// An Event that stands in the API server, as far as we know.
+/// An Event that exists in the API server, as far as is known.
 #[derive(Debug)]
 struct Series {
-    /// What its name ends in.
+    /// The end of its name.
     stamp: u64,
     /// How often it was seen, whether that was written or not.
     count: i32,
@@ -72,36 +72,37 @@ struct Series {
 }
 
 impl Correlator {
-    /// It has not seen anything yet.
+    /// A correlator that has not seen any Event yet.
     pub(super) fn new(instance: &str, now: Instant) -> Self {
         Self {
             instance: instance.to_owned(),
             hashes: RandomState::new(),
             series: Lru::new(SERIES),
-            purses: Purses::new(PURSES, now),
+            buckets: TokenBuckets::new(BUCKETS, now),
             last_stamp: 0,
         }
     }
 
-    /// Decides about an occurrence that is seen now.
+    /// Decides about an occurrence.
     pub(super) fn correlate(&mut self, occurrence: &Occurrence, now: Instant) -> Verdict {
-        let can_pay = self.purses.pay(self.hashes.hash_one(&occurrence.what.regarding), now);
+        let may_write = self.buckets.take(self.hashes.hash_one(&occurrence.what.regarding), now);
         match self.series.get_mut(&self.hashes.hash_one(&occurrence.what)) {
             Some(series) if now < series.last_seen + QUIET => {
                 series.count = series.count.saturating_add(1);
                 series.last_seen = now;
-                if can_pay {
+                if may_write {
                     Verdict::Patch(event_key(&occurrence.what.regarding.key, series.stamp), series.state(occurrence.at))
                 } else {
                     Verdict::Nothing
                 }
             }
-            Some(_) | None if can_pay => Verdict::Create(Box::new(self.begin(occurrence, now))),
+            Some(_) | None if may_write => Verdict::Create(Box::new(self.begin(occurrence, now))),
             Some(_) | None => Verdict::Nothing,
         }
     }
 
-    /// The Event of a series was not there any more: the API server deletes Events after an hour. It begins anew.
+    /// Begins a new series. That is also necessary if the Event of a series no longer exists: the API server deletes
+    /// Events after an hour.
     pub(super) fn begin(&mut self, occurrence: &Occurrence, now: Instant) -> KubeEvent {
         let What { regarding, event } = &occurrence.what;
         let stamp = self.stamp(occurrence.at);
@@ -109,7 +110,8 @@ impl Correlator {
         self.event(&event_key(&regarding.key, stamp), regarding, event, occurrence.at)
     }
 
-    /// An Event could not be made: the next occurrence tries again, instead of counting what isn't there.
+    /// An Event could not be created: the next occurrence tries again, instead of counting in an Event that does not
+    /// exist.
     pub(super) fn forget(&mut self, occurrence: &Occurrence) {
         self.series.remove(&self.hashes.hash_one(&occurrence.what));
     }
@@ -155,7 +157,7 @@ impl Series {
     }
 }
 
-/// The Event's own key: `<object>.<hex>`, as `kubectl` users know it.
+/// The key of the Event: `<object>.<hex>`, the usual form.
 fn event_key(object: &ObjectKey, stamp: u64) -> ObjectKey {
     let stamp = format!(".{stamp:016x}");
     let name = cut(object.name(), LONGEST_EVENT_NAME - stamp.len()).trim_end_matches(['-', '.']);

@@ -15,15 +15,15 @@ enum Mood {
     Fails,
     Refuses,
     Hangs,
-    /// A series' Event is not there any more.
+    /// The Event of a series no longer exists.
     HasForgotten,
 }
 
-/// What was asked: `create <note>` or `patch <count>`.
+/// The requests: `create <note>` or `patch <count>`.
 #[derive(Clone, Default)]
 struct Api {
     asked: Arc<Mutex<Vec<String>>>,
-    /// For the next requests; then it takes everything.
+    /// For the next requests; then it accepts everything.
     moods: Arc<Mutex<VecDeque<Mood>>>,
 }
 
@@ -174,7 +174,8 @@ async fn what_is_too_long_is_cut_between_two_characters() {
     assert_eq!(cut("123456", 5), "12345");
 }
 
-/// Reasons and actions are words of this program; the API server would refuse one that grew too long, and the Event with it.
+/// Reasons and actions are words of this program; the API server would refuse one that grew too long, and the Event
+/// with it.
 #[tokio::test(start_paused = true)]
 async fn a_reason_and_an_action_have_128_bytes_at_most() {
     let (made, mut events) = mpsc::unbounded_channel();

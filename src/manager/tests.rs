@@ -1,4 +1,5 @@
-//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in `tests/acceptance`.
+//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in
+//! `tests/acceptance`.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -83,9 +84,9 @@ fn work_on(client: &Client) -> Work {
 /// Says, when it is joined and not merely dropped, that it was.
 fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
     let joined = Arc::<AtomicBool>::default();
-    let (said, watched) = (Arc::clone(&joined), work.watched.clone());
+    let (said, stop_reflectors) = (Arc::clone(&joined), work.stop_reflectors.clone());
     work.reflectors.spawn(async move {
-        watched.cancelled().await;
+        stop_reflectors.cancelled().await;
         tokio::task::yield_now().await;
         said.store(true, Ordering::Relaxed);
     });
@@ -190,9 +191,9 @@ async fn the_lease_is_given_back_only_where_no_write_was_cut_off() {
     for (seconds, breaks_down) in [(4, false), (25, false), (4, true), (25, true)] {
         let (client, writing) = answers_writes_after(Duration::from_secs(seconds));
         let (mut work, stop, broken) = (work_on(&client), CancellationToken::new(), CancellationToken::new());
-        let (watched, breaks) = (work.watched.clone(), broken.clone());
+        let (stop_reflectors, breaks) = (work.stop_reflectors.clone(), broken.clone());
         work.reflectors.spawn(async move {
-            watched.run_until_cancelled(breaks.cancelled()).await;
+            stop_reflectors.run_until_cancelled(breaks.cancelled()).await;
         });
         let api = Lone::held_by("");
         let leading = tokio::spawn({

@@ -54,6 +54,7 @@ pub mod condition;
 pub mod crd;
 pub mod spec;
 pub mod status;
+mod unreadable;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -97,12 +98,12 @@ impl Object for MCPServer {
 /// An object whose spec can't be decoded must not be lost: its status is the place to say so.
 fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<MCPServerSpec, String>, D::Error> {
     let text = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(text.get()).map_err(|error| error.to_string()))
+    Ok(serde_json::from_str(text.get()).map_err(|error| unreadable::explain(text.get(), &error)))
 }
 
 /// The same holds for an object without a spec.
 fn absent() -> Result<MCPServerSpec, String> {
-    Err("it is missing".to_owned())
+    Err("spec: it is missing".to_owned())
 }
 
 /// A status that this version can't decode counts as none: it is ours, and will be written again. It must not make the
@@ -136,19 +137,35 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_can_not_be_read_names_what_is_wrong_and_keeps_the_object() {
-        let server = MCPServer::decode(
-            r#"{"metadata":{"namespace":"a","name":"b","uid":"u","resourceVersion":"1"},"spec":{"image":"x","port":"http"}}"#,
-        )
-        .unwrap();
-        assert!(server.spec.unwrap_err().starts_with(r#"invalid type: string "http", expected i32"#));
-        assert_eq!(server.meta.key.name(), "b");
+    fn a_spec_that_can_not_be_read_names_field_and_value_and_keeps_the_object() {
+        for (spec, expected) in [
+            (json!({"image": "x", "port": "http"}), r#"spec.port: invalid type: string "http", expected i32"#),
+            (json!({"image": 7}), "spec.image: invalid type: integer `7`, expected a string"),
+            (json!({"port": 80}), "spec: missing field `image`"),
+            (json!("x"), r#"spec: invalid type: string "x", expected struct MCPServerSpec"#),
+            (
+                json!({"image": "x", "service": {"type": "Pigeon"}}),
+                "spec.service.type: unknown variant `Pigeon`, expected one of `ClusterIP`, `NodePort`, `LoadBalancer`",
+            ),
+            (
+                json!({"image": "x", "service": {"annotations": {"a": "b", "c": 1}}}),
+                "spec.service.annotations.c: invalid type: integer `1`, expected a string",
+            ),
+            (json!({"image": "x", "service": [[]]}), "spec.service: "),
+        ] {
+            let metadata = json!({"namespace": "a", "name": "b", "uid": "u", "resourceVersion": "1"});
+            let object = json!({"metadata": metadata, "spec": spec}).to_string();
+            let server = MCPServer::decode(&object).unwrap();
+            let error = server.spec.unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+            assert_eq!(server.meta.key.name(), "b");
+        }
     }
 
     #[test]
     fn a_server_without_a_spec_is_kept_so_that_its_status_can_say_so() {
         let server = MCPServer::decode(r#"{"metadata":{"namespace":"a","name":"b","uid":"u","resourceVersion":"1"}}"#);
-        assert_eq!(server.unwrap().spec, Err("it is missing".to_owned()));
+        assert_eq!(server.unwrap().spec, Err("spec: it is missing".to_owned()));
     }
 
     /// Another manager's condition passed the schema, though no such day exists, and the operator wrote its status

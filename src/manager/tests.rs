@@ -202,9 +202,9 @@ async fn the_lease_is_given_back_only_where_no_write_was_cut_off() {
         });
         tokio::time::timeout(Duration::from_secs(600), writing.notified()).await.expect("it writes");
         if breaks_down {
-            broken.cancel()
+            broken.cancel();
         } else {
-            stop.cancel()
+            stop.cancel();
         }
         assert_eq!(leading.await.unwrap().is_err(), breaks_down);
         assert_eq!(api.is_free(), seconds < 20, "a write takes {seconds} s, breaks down: {breaks_down}");

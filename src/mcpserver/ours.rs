@@ -107,7 +107,9 @@ impl Canonical {
             }
             Value::Array(items) => {
                 self.0.push(b'[');
-                items.iter().for_each(|item| self.value(item));
+                for item in items {
+                    self.value(item);
+                }
                 self.0.push(b']');
             }
             Value::String(content) => {

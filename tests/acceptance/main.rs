@@ -14,4 +14,5 @@ mod refusals;
 mod secrets;
 mod settled;
 mod shutdown;
+mod trouble;
 mod watches;

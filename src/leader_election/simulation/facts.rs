@@ -289,6 +289,33 @@ async fn a_lease_deleted_under_a_leader_that_is_cut_off_makes_no_second_leader()
     assert!(deleted.elapsed() >= secs(15.0) && deleted.elapsed() < secs(15.1), "{:?}", deleted.elapsed());
 }
 
+/// To give it back would spare the next one a wait, and let it write along with the leader that was cut off.
+#[tokio::test(start_paused = true)]
+async fn who_is_stopped_between_making_the_lease_and_leading_by_it_leaves_the_wait_to_the_next() {
+    let world = released();
+    let (a, b, c) = (Instance::new("a", 1, &world), Instance::new("b", 2, &world), Instance::new("c", 3, &world));
+    let (_stop, task) = holding(leading(&a).await);
+    sleep(secs(10.0)).await;
+    a.path.cut();
+    world.lock().unwrap().lease = None;
+    let (founder, stop) = (b.elector(2), CancellationToken::new());
+    let founding = tokio::spawn({
+        let stop = stop.clone();
+        async move { founder.acquire(&stop).await.is_some() }
+    });
+    sleep(secs(1.0)).await;
+    assert_eq!(holder(&stored(&world)), Holder::Named(b.identity.as_str()));
+    stop.cancel();
+    assert!(!founding.await.unwrap());
+    let next = tokio::spawn(c.elector(3).acquire_owned());
+    while !task.is_finished() {
+        assert!(!(a.may_write() && c.may_write()), "two leaders");
+        sleep(secs(0.1)).await;
+    }
+    let _leader = next.await.unwrap();
+    assert!(c.may_write() && !a.may_write());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_installation_has_its_lease_at_once_and_its_leader_after_one_lease_duration() {
     let world = world();

@@ -20,6 +20,7 @@ mod delete;
 mod metadata;
 mod namespaces;
 mod requests;
+mod roles;
 mod watch;
 mod write;
 
@@ -40,6 +41,7 @@ pub use watch::{WatchCursor, WatchEvent};
 pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
+use crate::auth;
 use crate::builtin::ClusterIps;
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
@@ -60,6 +62,7 @@ struct Inner {
     /// Counts the calls of [`Cluster::cut_watches`].
     cuts: signal::Sender<u64>,
     requests: Mutex<requests::Log>,
+    auth: auth::Tokens,
     random: Mutex<StdRng>,
     ips: Mutex<ClusterIps>,
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
@@ -71,14 +74,20 @@ struct Inner {
 }
 
 impl Cluster {
-    /// An empty cluster: the standard namespaces and the built-in resources. Equal seeds make equal uids and names.
+    /// An empty cluster: the standard namespaces and roles, and the built-in resources. Equal seeds make equal uids and names.
     pub fn new(seed: u64, bookmark_interval: Duration) -> Self {
+        Self::with_auth(seed, bookmark_interval, auth::Options::default())
+    }
+
+    /// The same, telling people apart.
+    pub fn with_auth(seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
         let inner = Inner {
             store: Mutex::default(),
             registry: RwLock::default(),
             news: Mutex::default(),
             cuts: signal::Sender::new(0),
             requests: Mutex::default(),
+            auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
@@ -88,6 +97,7 @@ impl Cluster {
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.create_standard_namespaces();
+        cluster.create_standard_roles();
         cluster
     }
 
@@ -242,6 +252,10 @@ impl Cluster {
         self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn auth(&self) -> &auth::Tokens {
+        &self.inner.auth
+    }
+
     pub(crate) fn bookmark_interval(&self) -> Duration {
         self.inner.bookmark_interval
     }
@@ -296,7 +310,13 @@ impl Cluster {
         make(&mut self.inner.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn new_uid(&self) -> String {
+    /// A bearer token. As random as the seed is secret, which is not at all where the seed is a number in a test.
+    pub(crate) fn new_token(&self) -> String {
+        let (high, low): (u128, u128) = self.random(|random| (random.random(), random.random()));
+        format!("{high:032x}{low:032x}")
+    }
+
+    pub(crate) fn new_uid(&self) -> String {
         let bits: u128 = self.random(Rng::random);
         let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
         let hex = format!("{bits:032x}");

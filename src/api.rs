@@ -83,7 +83,7 @@ impl Object for MCPServer {
 
 /// A spec that can't be read is no reason to lose the object: its status is the place to say so.
 fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<MCPServerSpec, String>, D::Error> {
-    let text = Box::<RawValue>::deserialize(deserializer)?;
+    let text = <&RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(text.get()).map_err(|error| error.to_string()))
 }
 
@@ -95,7 +95,7 @@ fn absent() -> Result<MCPServerSpec, String> {
 /// A status that this version can't read is as good as none: it is ours, and is written anew. It must not make the
 /// whole object unreadable, or a downgrade would stop every server that a newer version had touched.
 fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MCPServerStatus>, D::Error> {
-    let text = Box::<RawValue>::deserialize(deserializer)?;
+    let text = <&RawValue>::deserialize(deserializer)?;
     let mut status: Option<MCPServerStatus> = serde_json::from_str(text.get()).ok();
     if let Some(status) = &mut status {
         // They grew by doubling, and stay.

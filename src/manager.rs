@@ -41,8 +41,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -126,8 +126,8 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let identity = Identity::new(&hostname(), &mut seeds);
 
     let mut informers = informers(&settings);
-    let queue = Workqueue::new(RateLimit::default(), seeds.random(), metrics.queue(NAME));
-    informers.feed(&queue);
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
+    informers.enqueue_on_change(&queue);
     let served = CancellationToken::new();
     let mut servers = listen(&settings, &metrics, &informers.synced(), &served).await?;
 

@@ -20,7 +20,7 @@ use smooth_operator::client::{Target, connect};
 use smooth_operator::controller;
 use smooth_operator::http::BindAddress;
 use smooth_operator::manager::{self, Settings};
-use smooth_operator::telemetry::{LogFormat, init_logs};
+use smooth_operator::telemetry::{LogFilter, LogFormat, init_logs};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,7 @@ struct Args {
     metrics_bind_address: BindAddress,
     /// What the operator logs, between the lines of the story: error, warn, info, debug.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log_level: String,
+    log_level: LogFilter,
     /// End when all samples are Ready, with 1 if they are not within 30 seconds.
     #[arg(long)]
     once: bool,

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::condition::Condition;
 
@@ -45,8 +45,8 @@ impl MCPServerStatus {
 /// The conditions that can be read. The list is shared: if one of another's making, the 30th of February for its time, made all of
 /// the status unreadable, ours would be written anew, with new times, after each of its own events, for ever.
 fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
-    let conditions = Vec::<Value>::deserialize(deserializer)?;
-    Ok(conditions.into_iter().filter_map(|condition| serde_json::from_value(condition).ok()).collect())
+    let conditions = Vec::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(conditions.into_iter().filter_map(|condition| serde_json::from_str(condition.get()).ok()).collect())
 }
 
 /// The state of a server in one word.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 use rand::rngs::StdRng;
@@ -21,7 +22,7 @@ use crate::leader_election::Timing as LeaseTiming;
 use crate::leader_election::config::InvalidTiming;
 use crate::manager::{self, Election, Settings};
 use crate::object::ObjectKey;
-use crate::telemetry::{LogFormat, init_logs};
+use crate::telemetry::{LogFilter, LogFormat, init_logs};
 
 /// The flags of `run`.
 #[derive(Debug, Args)]
@@ -40,7 +41,7 @@ pub struct RunArgs {
     workers: NonZeroU16,
 
     /// Act only while holding a Lease, so that several instances can stand by.
-    #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", help_heading = "Leader election")]
+    #[arg(long, env = "SMOOTH_OPERATOR_LEADER_ELECT", value_parser = BoolishValueParser::new(), help_heading = "Leader election")]
     leader_elect: bool,
     /// The namespace of the Lease; otherwise that of the pod, or of the kubeconfig's context.
     #[arg(long, value_name = "NAME", env = "SMOOTH_OPERATOR_LEASE_NAMESPACE", value_parser = label, help_heading = "Leader election")]
@@ -92,10 +93,9 @@ pub struct RunArgs {
         value_name = "LEVEL",
         default_value = "info",
         env = "SMOOTH_OPERATOR_LOG_LEVEL",
-        value_parser = log_filter,
         help_heading = "Logging"
     )]
-    log_level: String,
+    log_level: LogFilter,
 
     /// The server ends each watch after this time, or up to twice as long. Some load balancers cut what is older than 4 minutes.
     #[arg(long, value_name = "TIME", default_value = "5m", env = "SMOOTH_OPERATOR_WATCH_TIMEOUT", value_parser = duration, help_heading = "Timing")]
@@ -114,7 +114,7 @@ pub struct RunArgs {
 ///
 /// One line for the person who asked.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    init_logs(args.log_format, &args.log_level).map_err(|error| usage(&format!("--log-level: {error}")))?;
+    init_logs(args.log_format, &args.log_level)?;
     let timing = LeaseTiming::new(args.lease_duration, args.renew_deadline, args.retry_period);
     let timing = timing.map_err(|InvalidTiming(violations)| {
         let why: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -208,17 +208,6 @@ fn workers(text: &str) -> Result<NonZeroU16, String> {
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to 1000"))
 }
 
-/// A level, or `module=level`, separated by commas. The filter would take any other word as the name of a module, and
-/// `--log-level verbose` would then log nothing at all.
-fn log_filter(text: &str) -> Result<String, String> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let known = |part: &str| part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
-    match text.split(',').find(|part| !known(part)) {
-        None => Ok(text.to_owned()),
-        Some(part) => Err(format!("{part:?} is no level; write {}, or module=level", LEVELS.join(", "))),
-    }
-}
-
 /// A DNS label, as namespaces have to be.
 fn label(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -243,6 +232,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command as Process;
+
     use clap::Parser as _;
 
     use super::*;
@@ -302,6 +293,69 @@ mod tests {
             let message = parse(&flags).unwrap_err();
             assert!(message.contains(expected), "{flags:?}: {message}");
         }
+    }
+
+    /// What is [parsed](the_flags_of_this_environment) where these variables are set. That takes another process: the
+    /// environment of this one belongs to all of its tests.
+    fn parsed_where(variables: &[(&str, &str)]) -> String {
+        let this = std::env::current_exe().unwrap();
+        let test = "cli::run::tests::the_flags_of_this_environment";
+        let child =
+            Process::new(this).args(["--exact", test, "--ignored", "--nocapture"]).envs(variables.to_vec()).output();
+        let output = String::from_utf8(child.unwrap().stdout).unwrap();
+        let parsed = output.lines().find_map(|line| line.strip_prefix("parsed: "));
+        parsed.unwrap_or_else(|| panic!("{variables:?}: {output}")).to_owned()
+    }
+
+    #[test]
+    #[ignore = "says what it finds; started by other tests, which set its environment"]
+    fn the_flags_of_this_environment() {
+        println!("\nparsed: {:?}", parse(&[]));
+    }
+
+    #[test]
+    fn every_flag_can_be_given_as_an_environment_variable() {
+        let others = [
+            ("--kubeconfig", "/etc/other"),
+            ("--context", "other"),
+            ("--namespaces", "a,b"),
+            ("--workers", "3"),
+            ("--lease-namespace", "other"),
+            ("--lease-name", "other"),
+            ("--lease-duration", "60s"),
+            ("--renew-deadline", "9s"),
+            ("--retry-period", "3s"),
+            ("--metrics-bind-address", ":9090"),
+            ("--health-bind-address", "0"),
+            ("--log-format", "json"),
+            ("--log-level", "warn,smooth_operator::informer=debug"),
+            ("--watch-timeout", "100s"),
+            ("--resync-period", "1h"),
+            ("--graceful-shutdown-timeout", "5s"),
+        ];
+        let variable = |flag: &str| flag.replacen("--", "smooth-operator-", 1).replace('-', "_").to_uppercase();
+        for (flag, value) in others {
+            let given = format!("{:?}", parse(&[flag, value]));
+            assert_ne!(given, format!("{:?}", parse(&[])), "{flag} {value} is the default");
+            assert_eq!(parsed_where(&[(&variable(flag), value)]), given, "{}", variable(flag));
+        }
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        let flags = run.get_arguments().filter_map(|flag| flag.get_long()).map(|flag| format!("--{flag}"));
+        let untested: Vec<_> = flags.filter(|flag| others.iter().all(|(other, _)| flag != other)).collect();
+        assert_eq!(untested, ["--leader-elect"], "a test of its own");
+    }
+
+    /// A manifest says "true" or "1", and whoever writes "0" does not mean yes.
+    #[test]
+    fn a_flag_without_a_value_is_a_yes_or_a_no_in_the_environment() {
+        let (yes, no) = (format!("{:?}", parse(&["--leader-elect"])), format!("{:?}", parse(&[])));
+        for (value, expected) in [("1", &yes), ("true", &yes), ("yes", &yes), ("0", &no), ("false", &no), ("off", &no)]
+        {
+            assert_eq!(parsed_where(&[("SMOOTH_OPERATOR_LEADER_ELECT", value)]), *expected, "{value}");
+        }
+        let refused = parsed_where(&[("SMOOTH_OPERATOR_LEADER_ELECT", "perhaps")]);
+        assert!(refused.contains("perhaps") && refused.contains("--leader-elect"), "{refused}");
     }
 
     #[test]

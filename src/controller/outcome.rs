@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What comes after a reconcile that succeeded.
+/// What comes after a reconcile that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing: the next event brings the next run.
     Done,
     /// Another run after this time, event or not: something is awaited that sends no events.
     RequeueAfter(Duration),
+    /// It has not begun: nothing can be said of this key before something is known, which an event will tell, or until
+    /// this time has passed. Neither a success nor a failure, so a key that is failing keeps its backoff.
+    Wait(Duration),
 }
 
 /// Why a reconcile failed, and thereby whether trying again makes sense.
@@ -17,7 +20,7 @@ pub enum Action {
 pub enum Error {
     /// It may work later: the server is away, a write met a conflict. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
-    /// It may work later, but not before this time: the server said so. Retried then.
+    /// It may work later, but not before this time: the server said so. Retried with backoff, and no sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
@@ -29,7 +32,7 @@ impl Error {
         Self::Transient(error.into())
     }
 
-    /// A failure that is retried after `wait`.
+    /// A failure that is retried with backoff, and no sooner than after `wait`.
     pub fn busy(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, wait: Duration) -> Self {
         Self::Busy(error.into(), wait)
     }

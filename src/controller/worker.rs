@@ -23,6 +23,7 @@ use crate::workqueue::{Item, Workqueue};
 enum Outcome {
     Done,
     RequeueAfter(Duration),
+    Wait(Duration),
     Transient(Error),
     Busy(Error, Duration),
     Permanent(Error),
@@ -80,6 +81,7 @@ where
         match caught(async { self.reconciler.reconcile(key).await }).await {
             Ok(Ok(Action::Done)) => Outcome::Done,
             Ok(Ok(Action::RequeueAfter(delay))) => Outcome::RequeueAfter(delay),
+            Ok(Ok(Action::Wait(delay))) => Outcome::Wait(delay),
             Ok(Err(error @ Error::Transient(_))) => Outcome::Transient(error),
             Ok(Err(error @ Error::Busy(_, wait))) => Outcome::Busy(error, wait),
             Ok(Err(error @ Error::Permanent(_))) => Outcome::Permanent(error),
@@ -94,8 +96,10 @@ where
                 self.queue.forget(key);
                 self.queue.add_after(key.clone(), *delay);
             }
-            // The failures stay counted: what comes after the server's own time is a retry like any other.
-            Outcome::Busy(_, wait) => self.queue.add_after(key.clone(), *wait),
+            Outcome::Wait(delay) => self.queue.add_after(key.clone(), *delay),
+            // "In a second", says an overloaded server to ten thousand keys. Were each taken at its word, so many
+            // would be back in a second, every second: the server's time is the least, not the limit.
+            Outcome::Busy(_, wait) => self.queue.add_rate_limited_after(key.clone(), *wait),
             Outcome::Transient(_) | Outcome::Panic(_) => self.queue.add_rate_limited(key.clone()),
         }
     }
@@ -103,7 +107,7 @@ where
     fn count(&self, outcome: &Outcome, started: Instant) {
         let result = match outcome {
             Outcome::Done => ReconcileResult::Success,
-            Outcome::RequeueAfter(_) => ReconcileResult::RequeueAfter,
+            Outcome::RequeueAfter(_) | Outcome::Wait(_) => ReconcileResult::RequeueAfter,
             Outcome::Transient(_) | Outcome::Busy(..) | Outcome::Permanent(_) | Outcome::Panic(_) => {
                 ReconcileResult::Error
             }
@@ -120,9 +124,10 @@ where
         match outcome {
             Outcome::Done => debug!("reconciled"),
             Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will look again"),
+            Outcome::Wait(delay) => debug!(?delay, "not reconciled yet, waiting to know more"),
             Outcome::Transient(error) => warn!(%error, failures, "reconcile failed, will be retried"),
             Outcome::Busy(error, wait) => {
-                warn!(%error, ?wait, "reconcile failed, will be retried when the server allows");
+                warn!(%error, failures, ?wait, "reconcile failed, will be retried when the server allows");
             }
             Outcome::Permanent(error) => warn!(%error, "reconcile failed, waiting for the object to change"),
             Outcome::Panic(panic) => error!(%panic, failures, "reconcile panicked, will be retried"),

@@ -1,4 +1,4 @@
-//! The reflector's mind: what to ask next, given what came of the last question. Pure; [`super::run`] acts.
+//! The reflector's decisions: what to ask next, given the outcome of the last request. Pure; [`super::run`] acts.
 //!
 //! ```text
 //!              refused, or silent for 30 s                    complete
@@ -6,7 +6,7 @@
 //!  │  Streaming  │                            │ Listing │ ◄─┐ next page │
 //!  │ (list+watch │                            └─────────┘ ──┘           │
 //!  │  in one)    │ ──────────────┐                 ▲                    │
-//!  └─────────────┘  the bookmark │                 │ (as Streaming where that works)
+//!  └─────────────┘  the bookmark │                 │ (Streaming, where that works)
 //!         ▲                      ▼                 │                    │
 //!         │                 ┌──────────┐           │                    │
 //!         └──────────────── │ Watching │ ──────────┘ ◄──────────────────┘
@@ -15,9 +15,9 @@
 //!            an unreadable line └──┘
 //! ```
 //!
-//! The one invariant worth keeping in mind: `last` is a version of which everything before it is in the store. It moves
-//! with each event and bookmark while watching, at the end of a list, and at no other time — in particular not with
-//! the synthetic events of a streaming list, which come in no order.
+//! The invariant to keep in mind: everything up to `last` is in the store. `last` moves with each event and bookmark
+//! while watching, and at the end of a list. In particular it does not move with the synthetic events of a streaming
+//! list, which come in no order.
 
 mod why;
 
@@ -29,26 +29,26 @@ use crate::watch::{ListMeta, Status};
 
 pub use why::{Failure, Reason};
 
-/// Objects on a page of a list.
+/// The number of objects on a page of a list.
 const PAGE: u32 = 500;
-/// So many failures in a row, and what worked so far is no longer trusted.
+/// After this many failures in a row another approach is tried.
 const PATIENCE: u32 = 3;
-/// A watch that ends sooner than this and brought nothing is no reason to ask again at once.
+/// After a watch that ended sooner than this without any event, back off instead of asking again at once.
 const SHORT: Duration = Duration::from_secs(1);
 
 /// What to ask the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// The whole state and then what happens, in one stream.
+    /// The complete state, then the changes, in one stream.
     Stream {
         /// Not older than this.
         since: Option<ResourceVersion>,
     },
-    /// A page of the whole state.
+    /// A page of the complete state.
     List(ListParams),
-    /// What happens after this.
+    /// The changes after a version.
     Watch {
-        /// The version to go on from.
+        /// The version to continue from.
         since: ResourceVersion,
     },
 }
@@ -62,27 +62,27 @@ pub enum Pause {
     Backoff(Option<Duration>),
 }
 
-/// How a stream ended that did not end with an answer.
+/// How a stream ended without an error from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The server closed it in order.
+    /// The server closed it properly.
     Clean,
     /// The connection broke.
     Broken,
-    /// It said nothing for too long.
+    /// Nothing arrived for too long.
     Stalled,
-    /// A line of it could not be read, so something may be missed.
+    /// A line could not be read, so a change may have been missed.
     Unreadable,
 }
 
-/// What a stream did before it ended.
+/// What happened on a stream before it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lived {
-    /// How long it was open.
+pub struct StreamStats {
+    /// How long the stream was open.
     pub lasted: Duration,
-    /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
+    /// The version moved: something new arrived. A bookmark that repeats the last version does not count.
     pub moved: bool,
-    /// Objects changed, which no server makes up. Bookmarks it may send as often as it likes.
+    /// The number of changed objects. Bookmarks don't count: a server may send those as often as it likes.
     pub events: u64,
 }
 
@@ -92,11 +92,11 @@ pub struct Machine {
     state: State,
     /// Everything up to here is in the store. `None` before the first state is complete.
     last: Option<ResourceVersion>,
-    /// Streaming lists work here, as far as is known.
+    /// Whether streaming lists work with this server, as far as is known.
     streaming: bool,
-    /// Failures in a row.
+    /// The number of failures in a row.
     failures: u32,
-    /// Why the whole state is, or was last, asked for.
+    /// Why the complete state is being requested, or was requested last.
     reason: Reason,
 }
 
@@ -106,7 +106,7 @@ enum State {
         since: Option<ResourceVersion>,
     },
     Listing(ListParams),
-    /// `moved` once anything came after the state was complete.
+    /// `moved` is set by the first change or bookmark after the state was complete.
     Watching {
         since: ResourceVersion,
         moved: bool,
@@ -114,7 +114,7 @@ enum State {
 }
 
 impl Machine {
-    /// A reflector that knows nothing yet.
+    /// The machine of a reflector that knows nothing yet.
     pub fn new() -> Self {
         Self {
             state: State::Streaming { since: None },
@@ -134,7 +134,7 @@ impl Machine {
         }
     }
 
-    /// Why the whole state is asked for, or was last.
+    /// Why the complete state is being requested, or was requested last.
     pub fn reason(&self) -> Reason {
         self.reason
     }
@@ -144,7 +144,7 @@ impl Machine {
         self.last.as_ref()
     }
 
-    /// A page of the list is in. Its version, if it was the last one: the state is complete.
+    /// A page of the list has been read. Returns the list's version if this was the last page: the state is complete.
     ///
     /// # Errors
     ///
@@ -162,12 +162,12 @@ impl Machine {
         Ok(None)
     }
 
-    /// The state is complete as of this version, and what happens after it comes next.
+    /// The state is complete as of this version; the changes after it come next.
     ///
     /// # Errors
     ///
-    /// It is older than what was asked for, so it is of another history, and what it has in common with the store
-    /// can't be told from the versions. It must be asked for anew, without one.
+    /// The version is older than the one that was requested, so the server was restored, and versions can no longer be
+    /// compared with the store's. The state has to be requested again, without a version.
     pub fn complete(&mut self, version: ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
         let not_older_than = match &self.state {
@@ -184,12 +184,13 @@ impl Machine {
         Ok(())
     }
 
-    /// An event or a bookmark says that the watch has come to this version.
+    /// An event or a bookmark has moved the watch to this version.
     ///
     /// # Errors
     ///
-    /// It goes backwards: the server's data were restored from a backup, and what is in the store may never have
-    /// happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state must be learned anew.
+    /// The version goes backwards: the server's data were restored from a backup, and what is in the store may never
+    /// have happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state has to be
+    /// read again.
     pub fn advance(&mut self, version: &ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
         let State::Watching { since, moved } = &mut self.state else { return Ok(()) };
@@ -203,7 +204,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The question was answered with a failure.
+    /// The request failed.
     pub fn failed(&mut self, failure: Failure) -> Pause {
         match failure {
             Failure::Unavailable => Pause::Backoff(None),
@@ -225,21 +226,21 @@ impl Machine {
     pub fn error_event(&mut self, status: &Status) -> Pause {
         let retry_after = status.details.as_ref().and_then(|details| details.retry_after_seconds);
         match (Failure::answered(status, retry_after.map(Duration::from_secs)), &self.state) {
-            // A server that can't stream lists accepts the request, and then says so with a 500.
+            // A server that can't stream lists accepts the request, and then reports a 500 in the stream.
             (Failure::Trouble, State::Streaming { .. }) => self.refused(),
             (failure, _) => self.failed(failure),
         }
     }
 
     /// The stream ended without a Status.
-    pub fn ended(&mut self, ending: Ending, lived: Lived) -> Pause {
+    pub fn ended(&mut self, ending: Ending, stats: StreamStats) -> Pause {
         match (&self.state, ending) {
-            // Silent, or ended in order when its time was over: the bookmark does not come.
+            // Silent, or properly ended at its timeout: the bookmark will not come.
             (State::Streaming { .. }, Ending::Stalled | Ending::Clean) => {
                 self.list(Reason::Stalled);
-                if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
+                if stats.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
             }
-            // A list can pass over what it can't read, a stream can't.
+            // A list can skip an item that it can't read, a stream can't.
             (State::Streaming { .. }, Ending::Unreadable) => {
                 self.list(Reason::Unreadable);
                 Pause::Backoff(None)
@@ -253,22 +254,23 @@ impl Machine {
                 Pause::Backoff(None)
             }
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
-                // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
-                if !lived.moved {
+                // Nothing new at all: perhaps this server will never reach the version. After a few times, list again.
+                if !stats.moved {
                     self.trouble();
                 }
-                let lively = lived.moved && lived.events > 0;
-                if lived.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
+                let lively = stats.moved && stats.events > 0;
+                if stats.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
             }
         }
     }
 
-    /// The version is too old. Where it was the last known one the newest state will do; where that is what was
-    /// asked for, the server contradicts itself and is given time.
+    /// The version is too old. If a version was requested, request the newest state instead; if the newest state was
+    /// requested already, the server contradicts itself and gets some time.
     fn gone(&mut self) -> Pause {
         match &mut self.state {
             State::Watching { since: _, moved } => {
-                // What was learned for this very reason, a moment ago, is too old already? Then again, but not in a hot loop.
+                // The state was listed for this very reason a moment ago, and is too old already: list again, but not
+                // in a hot loop.
                 let again = !*moved && self.reason == Reason::Expired;
                 self.relist(self.last.clone(), Reason::Expired);
                 if again { Pause::Backoff(None) } else { Pause::None }
@@ -278,7 +280,7 @@ impl Machine {
                 *since = None;
                 pause
             }
-            // A list so long that its first version expires while it is read: all at once, then, and no pages.
+            // The list is so long that its version expires before the last page: request it without pages.
             State::Listing(params) if params.continue_token.is_some() => {
                 *params =
                     ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
@@ -292,7 +294,7 @@ impl Machine {
         }
     }
 
-    /// The server does not do this at all: another way must do.
+    /// The server does not support this request: use another one.
     fn refused(&mut self) -> Pause {
         match self.state {
             State::Streaming { .. } => {
@@ -307,7 +309,7 @@ impl Machine {
         }
     }
 
-    /// It did not work, for no reason that says what would.
+    /// It failed, and the failure does not say what would work instead.
     fn trouble(&mut self) {
         self.failures += 1;
         if self.failures < PATIENCE {
@@ -321,7 +323,7 @@ impl Machine {
         }
     }
 
-    /// The whole state again, not older than `since`.
+    /// Requests the complete state again, not older than `since`.
     fn relist(&mut self, since: Option<ResourceVersion>, reason: Reason) {
         self.failures = 0;
         self.reason = reason;
@@ -332,12 +334,12 @@ impl Machine {
         }
     }
 
-    /// The whole state in pages instead of the stream: not older than the stream was to be; from any version if it is the first,
-    /// from the cheap end of the server's cache.
+    /// Requests the complete state in pages instead of a stream, with the same lower bound as the stream. The first
+    /// state may be of any version, which the server answers from its cache.
     fn list(&mut self, reason: Reason) {
         self.reason = reason;
         let resource_version = match (&self.state, &self.last) {
-            // Perhaps the newest was wanted because versions went backwards, and then `last` is of no use.
+            // If the stream had no lower bound, versions may have gone backwards, and then `last` means nothing.
             (State::Streaming { since }, Some(_)) => since.clone(),
             (_, last) => Some(last.clone().unwrap_or_else(ResourceVersion::any)),
         };
@@ -351,7 +353,7 @@ impl Default for Machine {
     }
 }
 
-/// A `resourceVersion` was smaller than one before it.
+/// A `resourceVersion` was smaller than an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the resourceVersion went backwards: the API server's data were restored from a backup")]
 pub struct WentBackwards;
@@ -361,8 +363,8 @@ mod tests {
     use super::*;
 
     const SOON: Pause = Pause::Backoff(None);
-    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true, events: 9 };
-    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false, events: 0 };
+    const LONG_AND_BUSY: StreamStats = StreamStats { lasted: Duration::from_secs(300), moved: true, events: 9 };
+    const SILENT: StreamStats = StreamStats { lasted: Duration::from_secs(90), moved: false, events: 0 };
 
     fn watching(version: &str) -> Machine {
         let mut machine = Machine::new();
@@ -485,7 +487,7 @@ mod tests {
     #[test]
     fn an_end_within_a_second_without_an_event_backs_off() {
         let mut machine = watching("40");
-        let at_once = Lived { lasted: Duration::from_millis(10), moved: false, events: 0 };
+        let at_once = StreamStats { lasted: Duration::from_millis(10), moved: false, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
         assert_eq!(machine.ask(), watch("40"));
     }
@@ -544,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_people_can_mend_is_asked_for_again_slowly_and_in_the_same_way() {
+    fn what_only_people_can_fix_is_asked_for_again_slowly_and_in_the_same_way() {
         for mut machine in [Machine::new(), listing(), watching("40")] {
             let ask = machine.ask();
             for _ in 0..9 {
@@ -587,10 +589,10 @@ mod tests {
     fn a_short_watch_of_nothing_but_bookmarks_backs_off_though_the_version_moved() {
         let mut machine = watching("40");
         machine.advance(&"41".into()).unwrap();
-        let bookmarks = Lived { lasted: Duration::from_millis(10), moved: true, events: 0 };
+        let bookmarks = StreamStats { lasted: Duration::from_millis(10), moved: true, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, bookmarks), SOON);
-        assert_eq!(machine.ended(Ending::Clean, Lived { events: 1, ..bookmarks }), Pause::None);
-        assert_eq!(machine.ended(Ending::Clean, Lived { lasted: SHORT, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { events: 1, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { lasted: SHORT, ..bookmarks }), Pause::None);
         assert_eq!(machine.ask(), watch("41"));
     }
 
@@ -601,7 +603,7 @@ mod tests {
         assert_eq!(machine.ended(Ending::Clean, LONG_AND_BUSY), Pause::None);
         assert_eq!(machine.ask(), list(500, Some("0"), None));
         let mut machine = Machine::new();
-        assert_eq!(machine.ended(Ending::Clean, Lived::default()), SOON, "but not in a hot loop");
+        assert_eq!(machine.ended(Ending::Clean, StreamStats::default()), SOON, "but not in a hot loop");
     }
 
     #[test]

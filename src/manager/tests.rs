@@ -34,7 +34,7 @@ fn settings() -> Settings {
 
 fn work() -> Work {
     let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue(NAME));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
     let identity = Identity::new("host", &mut seeds);
     Work::begin(informers(&settings()), queue, Options::default(), &silent(), &metrics, &identity, &mut seeds)
 }

@@ -29,6 +29,10 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const SMOOTH_OPERATOR: &str = "smooth-operator";
 /// The value of [`NAME`].
 pub const MCPSERVER: &str = "mcpserver";
+/// The name of the port, of the container's and of the Service's.
+pub const PORT: &str = "mcp";
+/// The name of the container.
+pub const CONTAINER: &str = "mcp-server";
 
 /// What is kept of an object that is, or could be, a server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +52,21 @@ pub struct Child {
 pub struct Deployment {
     /// Whose it is, and whether it is as we want it.
     pub child: Child,
-    /// The Secret's digest in its pod template.
-    pub secret_hash: Option<String>,
+    /// How many pods its spec asks for.
+    pub replicas: i32,
+    /// The Secret that its pod template injects.
+    pub secret: Option<InjectedSecret>,
     /// How its pods are.
     pub status: DeploymentStatus,
+}
+
+/// The Secret whose keys are environment variables of the pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InjectedSecret {
+    /// Its name.
+    pub name: String,
+    /// The digest of the data that the pods were started with.
+    pub hash: Option<String>,
 }
 
 /// What the Deployment's controller says of its pods.
@@ -93,6 +108,8 @@ pub struct DeploymentCondition {
 pub struct Service {
     /// Whose it is, and whether it is as we want it.
     pub child: Child,
+    /// The port under which clients reach the server.
+    pub port: Option<i32>,
 }
 
 /// What is kept of a Secret: not a byte of it.
@@ -112,12 +129,13 @@ impl Object for Deployment {
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         let Wire { metadata, spec, status } = serde_json::from_str::<Wire<DeploymentStatus>>(json)?;
         let spec: Value = serde_json::from_str(spec.get())?;
-        let template = &spec["template"]["metadata"]["annotations"];
-        let secret_hash = template[SECRET_HASH].as_str().map(str::to_owned);
+        // The API server fills in the default; what is not there is an object of a test.
+        let replicas = spec["replicas"].as_i64().and_then(|replicas| replicas.try_into().ok()).unwrap_or(1);
+        let secret = injected_secret(&spec["template"]);
         let mut status = status.unwrap_or_default();
         // It grew by doubling, and stays.
         status.conditions.shrink_to_fit();
-        Ok(Self { child: Child::decode(metadata, spec)?, secret_hash, status })
+        Ok(Self { child: Child::decode(metadata, spec)?, replicas, secret, status })
     }
 
     fn meta(&self) -> &Meta {
@@ -130,7 +148,9 @@ impl Object for Service {
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<de::IgnoredAny>>(json)?;
-        Ok(Self { child: Child::decode(metadata, serde_json::from_str(spec.get())?)? })
+        let spec: Value = serde_json::from_str(spec.get())?;
+        let port = named(&spec["ports"], PORT).and_then(|port| port["port"].as_i64()?.try_into().ok());
+        Ok(Self { child: Child::decode(metadata, spec)?, port })
     }
 
     fn meta(&self) -> &Meta {
@@ -150,6 +170,18 @@ impl Object for Secret {
     fn meta(&self) -> &Meta {
         &self.meta
     }
+}
+
+fn injected_secret(template: &Value) -> Option<InjectedSecret> {
+    let sources = named(&template["spec"]["containers"], CONTAINER)?["envFrom"].as_array()?;
+    let name = sources.iter().find_map(|source| source["secretRef"]["name"].as_str())?.to_owned();
+    let hash = template["metadata"]["annotations"][SECRET_HASH].as_str().map(str::to_owned);
+    Some(InjectedSecret { name, hash })
+}
+
+/// The item of a list that has this name.
+fn named<'value>(list: &'value Value, name: &str) -> Option<&'value Value> {
+    list.as_array()?.iter().find(|item| item["name"] == name)
 }
 
 /// A child as it comes over the wire.
@@ -192,7 +224,7 @@ impl Child {
             ("ownerReferences", owner_references),
         ]);
         let live = Value::from_iter([("metadata", metadata), ("spec", spec)]);
-        let ours = Digest::of(&ours(&managed_fields, &live)?);
+        let ours = ours(&managed_fields, &live)?;
         Ok(Self { meta, labelled, applied, ours })
     }
 }

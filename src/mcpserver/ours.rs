@@ -47,11 +47,9 @@ pub struct Digest([u8; 16]);
 impl Digest {
     /// The fingerprint of `value`.
     pub fn of(value: &Value) -> Self {
-        let mut text = Vec::with_capacity(1024);
-        canonical(value, &mut text);
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&Sha256::digest(text)[..16]);
-        Self(digest)
+        let mut canonical = Canonical::default();
+        canonical.value(value);
+        canonical.digest()
     }
 }
 
@@ -74,42 +72,87 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// A form of the JSON in which equal values are equal and no others, with the keys sorted, whatever order the map type
-/// keeps. Text is preceded by its length, which spares the escapes: every event of a child passes here.
-fn canonical(value: &Value, text: &mut Vec<u8>) {
-    let string = |string: &str, text: &mut Vec<u8>| {
-        text.extend_from_slice(&(string.len() as u64).to_be_bytes());
-        text.extend_from_slice(string.as_bytes());
-    };
-    match value {
-        Value::Object(map) => {
-            let mut members: Vec<(&String, &Value)> = map.iter().collect();
-            members.sort_unstable_by_key(|(key, _)| *key);
-            text.push(b'{');
-            for (key, value) in members {
-                string(key, text);
-                canonical(value, text);
+/// A form of some JSON in which equal values are equal and no others: what a digest is made of.
+///
+/// Text is preceded by its length, which spares the escapes. Maps come in the order of their keys, since
+/// `serde_json` keeps them sorted unless a crate turns on its feature `preserve_order`; a test would notice.
+#[derive(Default)]
+struct Canonical(Vec<u8>);
+
+impl Canonical {
+    fn digest(self) -> Digest {
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&Sha256::digest(self.0)[..16]);
+        Digest(digest)
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                self.0.push(b'{');
+                for (key, value) in map {
+                    self.text(key);
+                    self.value(value);
+                }
+                self.0.push(b'}');
             }
-            text.push(b'}');
-        }
-        Value::Array(items) => {
-            text.push(b'[');
-            for item in items {
-                canonical(item, text);
+            Value::Array(items) => {
+                self.0.push(b'[');
+                items.iter().for_each(|item| self.value(item));
+                self.0.push(b']');
             }
-            text.push(b']');
+            Value::String(content) => {
+                self.0.push(b'"');
+                self.text(content);
+            }
+            Value::Null => self.0.push(b'n'),
+            Value::Bool(true) => self.0.push(b't'),
+            Value::Bool(false) => self.0.push(b'f'),
+            Value::Number(number) => {
+                self.0.push(b'0');
+                self.text(&number.to_string());
+            }
         }
-        Value::String(content) => {
-            text.push(b'"');
-            string(content, text);
+    }
+
+    /// The part of a value that `fields` select, as if it had been cut out first: every event of a child passes here, and
+    /// this way it costs no copy. `fields` are of the form
+    /// [FieldsV1](https://kubernetes.io/docs/reference/using-api/server-side-apply/#ssa-field-ownership): `f:` a field,
+    /// `k:` the item of a list with these keys, `v:` an item of a set, `.` the thing itself; `{}` all of it.
+    fn part(&mut self, fields: &Map<String, Value>, live: &Value) {
+        if fields.is_empty() {
+            return self.value(live);
         }
-        Value::Null => text.push(b'n'),
-        Value::Bool(true) => text.push(b't'),
-        Value::Bool(false) => text.push(b'f'),
-        Value::Number(number) => {
-            text.push(b'0');
-            string(&number.to_string(), text);
+        match live {
+            Value::Object(members) => {
+                self.0.push(b'{');
+                // All selectors of fields begin alike, so they are in the order of the fields.
+                for (selector, inner) in fields {
+                    let Some(name) = selector.strip_prefix("f:") else { continue };
+                    if let (Some(inner), Some(member)) = (inner.as_object(), members.get(name)) {
+                        self.text(name);
+                        self.part(inner, member);
+                    }
+                }
+                self.0.push(b'}');
+            }
+            Value::Array(items) => {
+                self.0.push(b'[');
+                for item in items {
+                    if let Some(inner) = fields.iter().find_map(|(selector, inner)| selects(selector, inner, item)) {
+                        self.part(inner, item);
+                    }
+                }
+                self.0.push(b']');
+            }
+            // It was a map or a list when we applied it, and is neither now: nothing of it is ours any more.
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self.0.push(b'-'),
         }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -127,46 +170,21 @@ pub struct ManagedFields<'json> {
     fields: Option<&'json RawValue>,
 }
 
-/// The part of `live` that this operator has applied and that nobody has changed since.
+/// The fingerprint of the part of `live` that this operator has applied and that nobody has changed since.
 ///
 /// # Errors
 ///
 /// `managedFields` is not what Kubernetes documents.
-pub fn ours(managed: &[ManagedFields<'_>], live: &Value) -> Result<Value, serde_json::Error> {
+pub fn ours(managed: &[ManagedFields<'_>], live: &Value) -> Result<Digest, serde_json::Error> {
     let applied = |entry: &&ManagedFields| {
         entry.manager == FIELD_MANAGER && entry.operation == "Apply" && entry.subresource.is_empty()
     };
-    let Some(fields) = managed.iter().find(applied).and_then(|entry| entry.fields) else {
-        return Ok(Value::Object(Map::new()));
-    };
-    Ok(project(&serde_json::from_str(fields.get())?, live).unwrap_or_default())
-}
-
-/// Cuts the fields out of a value. The form is
-/// [FieldsV1](https://kubernetes.io/docs/reference/using-api/server-side-apply/#ssa-field-ownership): `f:` a field,
-/// `k:` the item of a list with these keys, `v:` an item of a set, `.` the thing itself; `{}` all of it.
-fn project(fields: &Map<String, Value>, live: &Value) -> Option<Value> {
-    if fields.is_empty() {
-        return Some(live.clone());
+    let mut canonical = Canonical::default();
+    match managed.iter().find(applied).and_then(|entry| entry.fields) {
+        Some(fields) => canonical.part(&serde_json::from_str(fields.get())?, live),
+        None => canonical.value(&Value::Object(Map::new())),
     }
-    match live {
-        Value::Object(members) => {
-            let mut part = Map::new();
-            for (selector, inner) in fields {
-                let Some(name) = selector.strip_prefix("f:") else { continue };
-                let (Some(inner), Some(member)) = (inner.as_object(), members.get(name)) else { continue };
-                if let Some(member) = project(inner, member) {
-                    part.insert(name.to_owned(), member);
-                }
-            }
-            Some(Value::Object(part))
-        }
-        Value::Array(items) => {
-            let chosen = |item: &Value| fields.iter().find_map(|(selector, inner)| selects(selector, inner, item));
-            Some(items.iter().filter_map(|item| project(chosen(item)?, item)).collect())
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
+    Ok(canonical.digest())
 }
 
 /// The fields that `selector` gives for `item`, if it is the one that is meant.
@@ -188,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    fn ours_of(object: &Value) -> Value {
+    fn ours_of(object: &Value) -> Digest {
         let managed = object["metadata"]["managedFields"].to_string();
         let managed: Vec<ManagedFields> = serde_json::from_str(&managed).unwrap();
         ours(&managed, object).unwrap()
@@ -210,7 +228,8 @@ mod tests {
             &json!({"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:replicas": {}, "f:gone": {}}}),
             json!({"metadata": {"labels": {"a": "1", "b": "2"}, "name": "x"}, "spec": {"replicas": 2, "strategy": {}}}),
         );
-        assert_eq!(ours_of(&object), json!({"metadata": {"labels": {"a": "1"}}, "spec": {"replicas": 2}}));
+        let part = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"replicas": 2}});
+        assert_eq!(ours_of(&object), Digest::of(&part));
     }
 
     #[test]
@@ -227,19 +246,26 @@ mod tests {
                 "whole": [1, {"x": [2]}],
             }}),
         );
-        assert_eq!(
-            ours_of(&object),
-            json!({"spec": {
-                "containers": [{"name": "mcp", "image": "m"}],
-                "finalizers": ["b"],
-                "whole": [1, {"x": [2]}],
-            }})
-        );
+        let part = json!({"spec": {
+            "containers": [{"name": "mcp", "image": "m"}],
+            "finalizers": ["b"],
+            "whole": [1, {"x": [2]}],
+        }});
+        assert_eq!(ours_of(&object), Digest::of(&part));
     }
 
     #[test]
     fn without_managed_fields_nothing_is_ours() {
-        assert_eq!(ours(&[], &json!({"spec": {"replicas": 2}})).unwrap(), json!({}));
+        assert_eq!(ours(&[], &json!({"spec": {"replicas": 2}})).unwrap(), Digest::of(&json!({})));
+    }
+
+    #[test]
+    fn a_map_that_became_something_else_is_not_ours_any_more() {
+        let fields = json!({"f:spec": {"f:a": {"f:b": {}}}});
+        let as_applied = ours_of(&object(&fields, json!({"metadata": {}, "spec": {"a": {"b": 1}}})));
+        for now in [json!("text"), json!(null), json!({}), json!([])] {
+            assert_ne!(ours_of(&object(&fields, json!({"metadata": {}, "spec": {"a": now}}))), as_applied);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Worlds for the tests of the pure steps: small objects, as the API server would send them.
+//! Inputs for the tests of the pure steps: small objects, as the API server would send them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::build::Children;
 use super::children::{
-    Deployment, INSTANCE, MANAGED_BY, MCPSERVER, NAME, SECRET_HASH, SMOOTH_OPERATOR, SecretHash, Service,
+    CONTAINER, Deployment, INSTANCE, MANAGED_BY, MCPSERVER, NAME, PORT, SECRET_HASH, SMOOTH_OPERATOR, SecretHash,
+    Service,
 };
 use super::observe::{Observed, SecretState};
 use super::validate::{Verdict, Wanted, validate};
@@ -43,7 +44,7 @@ pub(super) fn observed(spec: &Value) -> Observed {
 pub(super) fn wanted(observed: &Observed) -> Wanted<'_> {
     match validate(observed) {
         Verdict::Wanted(wanted) => wanted,
-        Verdict::HandsOff(why) => panic!("hands off: {why:?}"),
+        other @ (Verdict::Suspended(_) | Verdict::HandsOff(_)) => panic!("{other:?}"),
     }
 }
 
@@ -60,23 +61,31 @@ pub(super) fn deployment(owners: &Value, status: &Value) -> Deployment {
             "namespace": "prod", "name": "web", "uid": "deployment-uid", "resourceVersion": "11", "generation": 1,
             "labels": labels, "ownerReferences": owners,
         },
-        "spec": {"template": {"metadata": {"annotations": {SECRET_HASH: "old"}}}},
+        "spec": {"replicas": 1, "template": {
+            "metadata": {"annotations": {SECRET_HASH: "old"}},
+            "spec": {"containers": [{"name": CONTAINER, "envFrom": [{"secretRef": {"name": "s"}}]}]},
+        }},
         "status": status,
     });
     Deployment::decode(&object.to_string()).unwrap()
 }
 
-/// The children just as they are wanted, as the store would have them right after they were applied.
-pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
-    let service = json!({
+/// A Service of the server's own name, with this port.
+pub(super) fn service(port: i32) -> Service {
+    let object = json!({
         "metadata": {
             "namespace": "prod", "name": "web", "uid": "service-uid", "resourceVersion": "12",
             "ownerReferences": owner("MCPServer", "web", UID),
         },
-        "spec": {},
+        "spec": {"ports": [{"name": PORT, "port": port}]},
     });
+    Service::decode(&object.to_string()).unwrap()
+}
+
+/// The children just as they are wanted, as the store would have them right after they were applied.
+pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
     let mut deployment = deployment(&owner("MCPServer", "web", UID), &json!({}));
-    let mut service = Service::decode(&service.to_string()).unwrap();
+    let mut service = service(8080);
     for (child, desired) in [(&mut deployment.child, &children.deployment), (&mut service.child, &children.service)] {
         child.ours = desired.ours;
         child.applied = Some(desired.hash.clone());

@@ -17,13 +17,14 @@ pub struct ClientMetrics {
 }
 
 impl ClientMetrics {
-    /// A request was answered with this HTTP status, its headers arriving after so long. `method` is the HTTP
-    /// method (`GET`), as for client-go.
+    /// A request was answered with this HTTP status; its headers arrived after `duration`. `method` is the HTTP
+    /// method (`GET`), as in client-go.
     pub fn answered(&self, method: &str, status: u16, duration: Duration) {
         self.request(method, status.to_string(), duration);
     }
 
-    /// A request got no answer: refused, timed out, cut off. client-go's code for that is `<error>`.
+    /// A request got no answer: connection refused, timeout, connection lost. client-go uses the code `<error>` for
+    /// that.
     pub fn failed(&self, method: &str, duration: Duration) {
         self.request(method, "<error>".to_owned(), duration);
     }

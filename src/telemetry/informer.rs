@@ -1,4 +1,4 @@
-//! `smooth_operator_informer_*`: is the cache alive, and does it still understand what it reads?
+//! `smooth_operator_informer_*`: is the cache current, and can it decode what it reads?
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,30 +26,31 @@ pub struct InformerMetrics {
 }
 
 impl InformerMetrics {
-    /// The store holds so many objects.
+    /// Sets the number of objects in the store.
     pub fn objects(&self, count: usize) {
         self.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// The watch delivered a line of this type: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    /// Counts a change of the store (`ADDED`, `MODIFIED`, `DELETED`), or a `BOOKMARK` or `ERROR` in the watch.
     ///
-    /// `&'static str`, here and below, so that what the server says can't become a label.
+    /// The type is `&'static str`, here and below, so that text from the server can't become a label.
     pub fn event(&self, kind: &'static str) {
         self.events.get_or_create(&EventLabels { resource: self.resource.clone(), r#type: kind }).inc();
         self.heard.note(&self.resource);
     }
 
-    /// The whole state is asked for, for this reason. Whether it will be answered nobody knows yet, so the server was not heard of.
+    /// Counts a request for the complete state, with its reason. The server has not answered yet, so this does not
+    /// reset the age of the last message.
     pub fn relist(&self, reason: &'static str) {
         self.relists.get_or_create(&RelistLabels { resource: self.resource.clone(), reason }).inc();
     }
 
-    /// The server was heard of, otherwise than by an event.
+    /// The server has sent something other than an event.
     pub fn heard(&self) {
         self.heard.note(&self.resource);
     }
 
-    /// An object came that could not be decoded.
+    /// Counts an object that could not be decoded.
     pub fn undecodable(&self) {
         self.undecodable.inc();
     }
@@ -92,10 +93,14 @@ impl Families {
         };
         let Self { objects, events, relists, undecodable, heard } = &families;
         registry.register("smooth_operator_informer_objects", "Objects in the store", objects.clone());
-        registry.register("smooth_operator_informer_events", "Lines read from the watch, by type", events.clone());
+        registry.register(
+            "smooth_operator_informer_events",
+            "Changes taken into the cache (ADDED, MODIFIED, DELETED), and bookmarks and errors of the watch, by type",
+            events.clone(),
+        );
         registry.register(
             "smooth_operator_informer_relists",
-            "How often the whole state was fetched, by reason",
+            "How often the complete state was requested, by reason",
             relists.clone(),
         );
         registry.register(
@@ -124,8 +129,8 @@ impl Families {
     }
 }
 
-/// When each informer last heard from the server. One that never did has been waiting since it was made:
-/// its age grows from the start, so that an alert needs no case of its own for it.
+/// When each informer last received something from the server. For one that has never received anything, the age counts
+/// from its creation, so that an alert needs no special case for it.
 #[derive(Debug, Default)]
 struct Heard(Mutex<BTreeMap<String, Instant>>);
 
@@ -146,7 +151,7 @@ impl Collector for Heard {
         gauge::encode(
             &mut encoder,
             "smooth_operator_informer_last_event_age_seconds",
-            "How long ago the server was last heard of, bookmarks included.",
+            "How long ago the server last sent something, bookmarks included.",
             ages,
         )
     }

@@ -78,7 +78,7 @@ fn the_families_have_the_names_and_types_that_dashboards_know() {
     let (_queue, _controller, _leader) = (metrics.queue("q"), metrics.controller("c"), metrics.leader("l"));
     metrics.client("h").answered("GET", 200, Duration::ZERO);
     metrics.informer("r").relist("start");
-    let report = ServerReport { phase: "p", conditions: vec![("t", "True")], replicas: vec![("s", 1)] };
+    let report = ServerReport { phase: "p", conditions: Box::new([("t", "True")]), replicas: Box::new([("s", 1)]) };
     metrics.servers().report("ns", "n", report);
     let expected = [
         "controller_runtime_active_workers gauge",
@@ -186,8 +186,8 @@ fn the_series_of_a_deleted_server_go_away_and_no_others() {
     let servers = metrics.servers();
     let report = ServerReport {
         phase: "Running",
-        conditions: vec![("Ready", "True")],
-        replicas: vec![("desired", 2), ("available", 1)],
+        conditions: Box::new([("Ready", "True")]),
+        replicas: Box::new([("desired", 2), ("available", 1)]),
     };
     servers.report("default", "a", report.clone());
     servers.report("default", "b", report);
@@ -210,8 +210,8 @@ fn a_server_is_in_one_phase_and_each_condition_has_one_status() {
     let metrics = Metrics::new();
     let report = |phase: &'static str, ready: &'static str| ServerReport {
         phase,
-        conditions: vec![("Ready", ready)],
-        replicas: Vec::new(),
+        conditions: Box::new([("Ready", ready)]),
+        replicas: Box::default(),
     };
     metrics.servers().report("ns", "a", report("Pending", "False"));
     metrics.servers().report("ns", "a", report("Running", "True"));

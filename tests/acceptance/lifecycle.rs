@@ -245,6 +245,70 @@ async fn a_server_made_again_at_once_gets_children_of_its_own() {
     assert_eq!(generation(&after), 1);
 }
 
+/// While a server is suspended its pods serve on, whatever happens to its spec and its children.
+#[tokio::test]
+async fn a_suspended_server_is_left_alone_and_followed_when_it_is_resumed() {
+    let world = World::start().await;
+    let _operator = world.operator(|_| {}).await;
+    world.create_server("never", json!({"suspend": true})).await;
+    let never = world.until("it says so", SERVERS, "never", |server| server["status"]["phase"] == "Suspended").await;
+    assert_eq!((says(&never, "Ready").as_str(), &never["status"]["url"]), ("False DeploymentMissing", &json!(null)));
+
+    world.create_server("x", json!({})).await;
+    world.until_ready("x").await;
+    let change = json!({"spec": {"suspend": true, "replicas": 3, "port": 9090}});
+    world.merge(SERVERS, "x", &change).await;
+    world.merge(DEPLOYMENTS, "x", &json!({"spec": {"replicas": 2}})).await;
+    let suspended = |server: &Value| server["status"]["phase"] == "Suspended" && server["status"]["readyReplicas"] == 2;
+    let server = world.until("it is told how it is", SERVERS, "x", suspended).await;
+    assert_eq!(says(&server, "Available"), "True MinimumReplicasAvailable");
+    assert_eq!(says(&server, "Ready"), "Unknown Unknown", "nobody has followed this spec");
+    assert_eq!(server["status"]["url"], format!("http://x.{}.svc:8080/mcp", world.namespace));
+    world.stays_quiet().await;
+    assert_eq!(world.get(DEPLOYMENTS, "x").await["spec"]["replicas"], 2, "a stranger's change stays");
+    assert!(world.find(DEPLOYMENTS, "never").await.is_none() && world.find(SERVICES, "never").await.is_none());
+
+    for name in ["x", "never"] {
+        world.merge(SERVERS, name, &json!({"spec": {"suspend": false}})).await;
+    }
+    world.until_ready("never").await;
+    let followed = |server: &Value| says(server, "Ready") == "True Available" && server["status"]["readyReplicas"] == 3;
+    let server = world.until("it is followed", SERVERS, "x", followed).await;
+    assert_eq!(server["status"]["url"], format!("http://x.{}.svc:9090/mcp", world.namespace));
+}
+
+/// Case 28: a mistake is refused where it is made, with the field and the rule.
+#[tokio::test]
+async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
+    let world = World::start().await;
+    let long = "x".repeat(1025);
+    for (spec, field, rule) in [
+        (json!({}), "spec.image", "Required value"),
+        (json!({"image": ""}), "spec.image", "at least 1 chars"),
+        (json!({"image": long}), "spec.image", "may not be more than 1024"),
+        (json!({"image": 7}), "spec.image", "must be of type string"),
+        (json!({"image": "x", "replicas": -1}), "spec.replicas", "greater than or equal to 0"),
+        (json!({"image": "x", "replicas": "two"}), "spec.replicas", "must be of type integer"),
+        (json!({"image": "x", "port": 0}), "spec.port", "greater than or equal to 1"),
+        (json!({"image": "x", "port": 70_000}), "spec.port", "less than or equal to 65535"),
+        (json!({"image": "x", "secretName": "My_Secret"}), "spec.secretName", "should match"),
+        (json!({"image": "x", "service": {"type": "ExternalName"}}), "spec.service.type", "supported values"),
+        (json!({"image": "x", "service": {"port": 65_536}}), "spec.service.port", "less than or equal to 65535"),
+        (
+            json!({"image": "x", "service": {"sessionAffinity": "Sticky"}}),
+            "spec.service.sessionAffinity",
+            "supported values",
+        ),
+        (json!({"image": "x", "suspend": "yes"}), "spec.suspend", "must be of type boolean"),
+    ] {
+        let object =
+            json!({"apiVersion": "mcp.mcp.dev/v1alpha1", "kind": "MCPServer", "metadata": {"name": "x"}, "spec": spec});
+        let refused = world.client.create(&SERVERS.collection(&world.namespace), &object).await.unwrap_err();
+        assert_eq!(refused.code, 422, "{spec}: {refused}");
+        assert!(refused.body.contains(field) && refused.body.contains(rule), "{spec}: {refused}");
+    }
+}
+
 /// The name of a server is held by its CRD; a Service that stands in its way is another matter, see `ownership`.
 #[tokio::test]
 async fn a_name_that_no_service_can_have_is_refused() {

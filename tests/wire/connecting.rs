@@ -1,4 +1,4 @@
-//! From a kubeconfig to a connection: each way in which that fails is one line that names the file and the mend.
+//! From a kubeconfig to a connection: each way in which that fails is one line that names the file and the remedy.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ async fn a_file_that_is_not_there_is_named() {
     let message = connect(&target(&PathBuf::from("/nowhere/config"))).await.unwrap_err().to_string();
     assert_eq!(
         message,
-        "the kubeconfig /nowhere/config: No such file or directory (os error 2); mend the file, or name another with --kubeconfig or --context"
+        "the kubeconfig /nowhere/config: No such file or directory (os error 2); fix the file, or choose another with --kubeconfig or --context"
     );
 }
 
@@ -48,7 +48,7 @@ async fn a_file_that_is_no_kubeconfig_says_where_it_stops_making_sense() {
     for text in ["clusters: [\n", "just words", "clusters:\n- name: c\n  cluster: 7\n"] {
         let message = complaint(text, None).await;
         assert!(message.starts_with("the kubeconfig FILE: failed to parse kubeconfig YAML: "), "{message}");
-        assert!(message.ends_with("; mend the file, or name another with --kubeconfig or --context"), "{message}");
+        assert!(message.ends_with("; fix the file, or choose another with --kubeconfig or --context"), "{message}");
     }
 }
 
@@ -58,12 +58,12 @@ async fn a_context_that_is_not_there_is_named() {
     let message = complaint(&text, Some("elsewhere")).await;
     assert_eq!(
         message,
-        "the kubeconfig FILE: failed to load current context: elsewhere; mend the file, or name another with --kubeconfig or --context"
+        "the kubeconfig FILE: failed to load current context: elsewhere; fix the file, or choose another with --kubeconfig or --context"
     );
     let message = complaint(r#"{"apiVersion":"v1","kind":"Config"}"#, None).await;
     assert_eq!(
         message,
-        "the kubeconfig FILE: failed to determine current context; mend the file, or name another with --kubeconfig or --context"
+        "the kubeconfig FILE: failed to determine current context; fix the file, or choose another with --kubeconfig or --context"
     );
 }
 

@@ -70,6 +70,9 @@ async fn an_earlier_event_does_not_end_the_wait_and_ten_seconds_do() {
         "the watch has trouble, not the key"
     );
     assert_eq!(memory.behind(&key("web"), &stores, now), None, "and that is forgotten");
+    // On the old state the same is written again. It changed nothing, so nothing is told of it.
+    assert!(!memory.wrote(&key("web"), Written::Deployment, "100".into(), now));
+    assert!(memory.wrote(&key("web"), Written::Deployment, "101".into(), now));
 }
 
 /// What is there and can't be read was taken for absent, and made again and again.

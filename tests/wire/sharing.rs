@@ -22,11 +22,11 @@ async fn several_namespaces_share_one_store_and_nothing_else_is_asked_for() {
     let (mut n, mut m) = (n.stream().await, m.stream().await);
     n.line(&added(&thing("a", 5))).await;
     n.line(&initial_end(10)).await;
-    world.tells(&["+n/a@5 initial"]).await;
+    world.tells(&["+n/a@5 low"]).await;
     assert!(!world.synced.now(), "one namespace is not known yet");
     m.line(&added(&with(thing("a", 7), "/metadata/namespace", "m".into()))).await;
     m.line(&initial_end(9)).await;
-    world.tells(&["+m/a@7 initial"]).await;
+    world.tells(&["+m/a@7 low"]).await;
     world.synced.wait().await;
 
     n.line(&error(410, &serde_json::json!({}))).await;
@@ -47,7 +47,7 @@ async fn one_namespace_that_may_not_be_read_does_not_hold_up_the_other() {
     let mut n = world.server.next_to(&of("n")).await.stream().await;
     n.line(&added(&thing("a", 5))).await;
     n.line(&initial_end(10)).await;
-    world.tells(&["+n/a@5 initial"]).await;
+    world.tells(&["+n/a@5 low"]).await;
     n.line(&modified(&thing("a", 11))).await;
     world.tells(&["~n/a@11"]).await;
     assert!(!world.synced.now());

@@ -211,7 +211,7 @@ async fn nothing_of_a_line_that_can_not_be_read_is_logged() {
         is_not_logged("{\"type\":\"c2VjcmV0\",\"object\":{}}"),
         is_not_logged("{\"type\":\"ADDED\",\"object\":\"c2VjcmV0\"}")
     );
-    let said = lines_with("an event can't be read: it is not what an event is");
+    let said = lines_with("an event can't be read: it is not an event");
     assert_eq!((said.len(), lines_with("c2VjcmV0").len()), (3, 0), "{said:?}");
 }
 

@@ -47,7 +47,7 @@ impl World<Thing> {
         stream.line(&added(&thing("a", 5))).await;
         stream.line(&added(&thing("b", 6))).await;
         stream.line(&initial_end(10)).await;
-        self.tells(&["+n/a@5 initial", "+n/b@6 initial"]).await;
+        self.tells(&["+n/a@5 low", "+n/b@6 low"]).await;
         timeout(LONG, self.synced.wait()).await.expect("synced");
         stream
     }
@@ -100,6 +100,12 @@ impl<K: Object> World<K> {
         self.metrics.render().unwrap().lines().any(|rendered| rendered == line)
     }
 
+    /// How many objects in the store can't be decoded.
+    pub(crate) fn invalid(&self) -> usize {
+        let invalid = |key| matches!(self.store.get(key), Some(Entry::Invalid(_)));
+        self.store.keys().iter().filter(|key| invalid(key)).count()
+    }
+
     /// Stops it and waits until nothing of it runs any more.
     pub(crate) async fn stops(mut self) {
         self.stop.cancel();
@@ -115,11 +121,11 @@ impl<K: Object> World<K> {
 
 /// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it.
 fn in_short<K: Object>(change: &Change<K>) -> String {
-    let initial = if change.initial { " initial" } else { "" };
+    let low = if change.low_priority { " low" } else { "" };
     match (&change.old, &change.new) {
-        (None, Some(new)) => format!("+{}{initial}", name(new)),
-        (Some(_), Some(new)) => format!("~{}{initial}", name(new)),
-        (Some(old), None) => format!("-{}{initial}", name(old)),
+        (None, Some(new)) => format!("+{}{low}", name(new)),
+        (Some(_), Some(new)) => format!("~{}{low}", name(new)),
+        (Some(old), None) => format!("-{}{low}", name(old)),
         (None, None) => "a change of nothing".to_owned(),
     }
 }

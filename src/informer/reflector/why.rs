@@ -1,25 +1,25 @@
-//! Why something went wrong, and why everything is asked for again.
+//! The reasons for failures and for relists.
 
 use std::time::Duration;
 
 use crate::client::Error;
 use crate::watch::Status;
 
-/// No server is left alone for longer, whatever it says.
+/// The longest pause, whatever `Retry-After` says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// Why the API server did not give what was asked for, as far as that decides what to ask next.
+/// Why a request failed, as far as it matters for what to ask next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// There is no such resource (404), or not for us (401, 403). Only people can mend that.
+    /// There is no such resource (404), or access is denied (401, 403). Only people can fix that.
     Unavailable,
-    /// The version is older than the server's memory (410).
+    /// The server does not remember this version any more (410).
     Gone,
     /// The version lies in the server's future: it lags, or it was restored from a backup.
     TooLarge,
-    /// Too many requests (429).
+    /// Too many requests (429), with the server's `Retry-After`.
     Busy(Option<Duration>),
-    /// The server does not do what was asked (other 4xx), or says so in the stream.
+    /// The server does not support the request (other 4xx).
     Refused,
     /// The server has trouble (5xx), or there is no connection.
     Trouble,
@@ -49,27 +49,27 @@ impl Failure {
     }
 }
 
-/// Why the whole state is asked for.
+/// Why the complete state is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// It is not known yet.
     Initial,
-    /// The server forgot where we were.
+    /// The server no longer remembers the last version.
     Expired,
     /// Versions went backwards, or lie in the server's future.
     WentBackwards,
-    /// Something could not be read.
+    /// An event could not be read.
     Unreadable,
-    /// A stream was silent for too long, or ended without ever being complete.
+    /// A streaming list was silent for too long, or ended before it was complete.
     Stalled,
-    /// The server does not stream lists.
+    /// The server does not support streaming lists.
     Refused,
-    /// Too many failures in a row.
+    /// There were too many failures in a row.
     Trouble,
 }
 
 impl Reason {
-    /// The word in metrics and logs.
+    /// The label in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",

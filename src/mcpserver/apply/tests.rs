@@ -118,6 +118,13 @@ async fn only_a_no_to_the_wish_itself_is_a_refusal_and_all_else_is_tried_again_s
         (422, "Deployment.apps \"web\" is invalid", true),
         (400, "admission webhook \"validate.kyverno.svc\" denied the request: no", true),
         (403, "admission webhook \"validation.gatekeeper.sh\" denied the request: no", true),
+        (422, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", true),
+        (
+            403,
+            "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            true,
+        ),
+        (409, "admission webhook \"validation.gatekeeper.sh\" denied the request: busy", true),
         (403, "deployments.apps \"web\" is forbidden: exceeded quota: q, requested: count/deployments.apps=1", false),
         (403, "deployments.apps \"web\" is forbidden: User \"x\" cannot patch resource", false),
         (409, "Operation cannot be fulfilled", false),
@@ -125,6 +132,45 @@ async fn only_a_no_to_the_wish_itself_is_a_refusal_and_all_else_is_tried_again_s
     ] {
         let status = Status { code, message: message.to_owned(), ..Status::default() };
         assert_eq!(is_refusal(&status), refusal, "{code} {message}");
+    }
+}
+
+/// Found by reading: a Deployment that was replaced between two looks was taken for an invalid spec.
+#[test]
+fn a_uid_of_an_earlier_object_is_no_fault_of_the_wish() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/kubernetes-1.36/deployments/apply-uid-mismatch.json");
+    let recorded: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let status: Status = serde_json::from_value(recorded["response"]["body"].clone()).unwrap();
+    assert_eq!(status.code, 422);
+    assert!(!is_refusal(&status), "{status:?}");
+}
+
+#[test]
+fn every_write_names_the_object_that_was_seen() {
+    let (world, uid) = (observed(&json!({"image": "x"})), Uid::from("seen"));
+    let key = &world.server.meta.key;
+    let write = Write { why: Why::Updated, precondition: Precondition::Is(uid.clone()) };
+    let object = &children(&world).service.object;
+    for request in [request::<Service>(key, &write, object), replace_ports::<Service>(key, &uid, object)] {
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(body["metadata"]["uid"], "seen");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_may_last_is_news_and_one_that_passes_is_not() {
+    for (code, news) in [(403, true), (500, true), (404, true), (409, false), (429, false), (503, false)] {
+        let answer: fn(&str) -> (u16, Value) = match code {
+            403 => |_| (403, json!({"kind": "Status", "code": 403, "message": "exceeded quota"})),
+            404 => |_| (404, json!({"kind": "Status", "code": 404, "message": "no such namespace"})),
+            409 => |_| (409, json!({"kind": "Status", "code": 409})),
+            429 => |_| (429, json!({"kind": "Status", "code": 429})),
+            500 => |_| (500, json!({"kind": "Status", "code": 500})),
+            _ => |_| (503, json!({"kind": "Status", "code": 503})),
+        };
+        let world = observed(&json!({"image": "x"}));
+        let (applied, written) = applied(&answered(answer).0, &Memory::default(), &world).await;
+        assert_eq!((applied.failed.is_some(), written.is_err()), (news, true), "{code}");
     }
 }
 
@@ -138,6 +184,6 @@ async fn a_write_that_was_done_is_told_though_the_next_one_failed() {
         _ => (500, json!({"kind": "Status", "code": 500})),
     });
     let (applied, written) = applied(&client, &Memory::default(), &observed(&json!({"image": "x"}))).await;
-    assert_eq!(applied.done, [Done { kind: "Deployment", why: Why::Created }]);
+    assert_eq!(applied.done, [Done { kind: ChildKind::Deployment, why: Why::Created }]);
     assert_eq!(written.unwrap_err().code(), 500);
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::memory::Refused;
-use super::super::testing::{UID, deployment, observed, owner, server};
+use super::super::testing::{UID, deployment, observed, owner, server, service};
 use super::*;
 
 const NOW: &str = "2026-11-22T20:00:00Z";
@@ -26,7 +26,14 @@ fn says(pods: i32, available: i32) -> Value {
 }
 
 fn applied(status: Option<&Value>) -> Applied {
-    Applied { deployment: status.map(|status| Arc::new(deployed(status))), refused: None, done: Vec::new() }
+    scaled(1, status)
+}
+
+/// A Deployment that asks for so many pods, if there is one, and a Service.
+fn scaled(replicas: i32, status: Option<&Value>) -> Applied {
+    let deployment = status.map(|status| Arc::new(Deployment { replicas, ..deployed(status) }));
+    let service = Some(Arc::new(service(8080)));
+    Applied { deployment, service, refused: None, failed: None, done: Vec::new() }
 }
 
 fn report_at(now: &str, observed: &Observed, applied: &Applied) -> MCPServerStatus {
@@ -50,7 +57,7 @@ fn pair(status: &str, reason: &str) -> (String, String) {
 
 #[test]
 fn all_pods_serving_is_running_and_ready_with_a_url() {
-    let status = report_at(NOW, &world(2, None), &applied(Some(&says(2, 2))));
+    let status = report_at(NOW, &world(2, None), &scaled(2, Some(&says(2, 2))));
     assert_eq!(status.phase, Some(Phase::Running));
     assert_eq!(said(&status, READY), pair("True", "Available"));
     assert_eq!(said(&status, PROGRESSING), pair("True", "Complete"));
@@ -63,34 +70,34 @@ fn all_pods_serving_is_running_and_ready_with_a_url() {
 fn a_status_that_lags_makes_nobody_ready() {
     let mut past = says(2, 2);
     past["observedGeneration"] = json!(0);
-    let status = report_at(NOW, &world(2, None), &applied(Some(&past)));
+    let status = report_at(NOW, &world(2, None), &scaled(2, Some(&past)));
     assert_eq!(status.phase, Some(Phase::Progressing));
     assert_eq!(said(&status, READY).0, "False");
     assert_eq!(said(&status, AVAILABLE), pair("False", "MinimumReplicasUnavailable"));
-    let before = report_at(NOW, &world(2, None), &applied(Some(&says(2, 2))));
-    let status = report_at(NOW, &world(2, Some(&before)), &applied(Some(&past)));
+    let before = report_at(NOW, &world(2, None), &scaled(2, Some(&says(2, 2))));
+    let status = report_at(NOW, &world(2, Some(&before)), &scaled(2, Some(&past)));
     assert_eq!(said(&status, AVAILABLE).0, "True", "the old pods were serving a moment ago");
     assert_eq!(said(&status, READY), pair("Unknown", "Unknown"));
 }
 
 #[test]
 fn one_of_two_pods_keeps_it_available_and_the_phase_says_the_rest() {
-    let coming = report_at(NOW, &world(2, None), &applied(Some(&says(2, 1))));
+    let coming = report_at(NOW, &world(2, None), &scaled(2, Some(&says(2, 1))));
     assert_eq!((said(&coming, AVAILABLE).0.as_str(), coming.phase), ("True", Some(Phase::Progressing)));
-    let complete = report_at(NOW, &world(2, None), &applied(Some(&says(2, 2))));
-    let lost = report_at(NOW, &world(2, Some(&complete)), &applied(Some(&says(2, 1))));
+    let complete = report_at(NOW, &world(2, None), &scaled(2, Some(&says(2, 2))));
+    let lost = report_at(NOW, &world(2, Some(&complete)), &scaled(2, Some(&says(2, 1))));
     assert_eq!((said(&lost, AVAILABLE).0.as_str(), lost.phase), ("True", Some(Phase::Degraded)));
     assert_eq!(said(&lost, READY).0, "True");
 }
 
 #[test]
 fn scaled_to_zero_is_no_failure() {
-    let status = report_at(NOW, &world(0, None), &applied(Some(&says(0, 0))));
+    let status = report_at(NOW, &world(0, None), &scaled(0, Some(&says(0, 0))));
     assert_eq!(status.phase, Some(Phase::ScaledToZero));
     assert_eq!(said(&status, AVAILABLE), pair("True", "ScaledToZero"));
     assert_eq!(said(&status, READY).0, "True");
     assert_eq!(status.url, None);
-    assert_eq!(report_at(NOW, &world(0, None), &applied(Some(&says(1, 1)))).phase, Some(Phase::Progressing));
+    assert_eq!(report_at(NOW, &world(0, None), &scaled(0, Some(&says(1, 1)))).phase, Some(Phase::Progressing));
 }
 
 #[test]
@@ -151,10 +158,88 @@ fn a_refusal_is_quoted() {
 
 #[test]
 fn a_suspended_server_says_so_and_how_it_is() {
-    let mut world = world(1, None);
-    world.deployment = Some(Arc::new(deployed(&says(1, 1))));
-    let status = report(&world, &Outcome::HandsOff(&HandsOff::Suspended), NOW.parse().unwrap());
+    let world = standing(world(1, None));
+    let say = |followed| report(&world, &Outcome::Suspended { followed }, NOW.parse().unwrap());
+    let status = say(true);
     assert_eq!((status.phase, said(&status, READY).0.as_str()), (Some(Phase::Suspended), "True"));
+    // Found with a port changed during the suspension: url and Ready spoke of what nobody had done.
+    let status = say(false);
+    assert_eq!(
+        (said(&status, READY), said(&status, PROGRESSING).1.as_str()),
+        (pair("Unknown", "Unknown"), "RollingOut")
+    );
+    assert_eq!(said(&status, AVAILABLE).0, "True", "the pods serve");
+    assert_eq!(
+        status.url.as_deref(),
+        Some("http://web.prod.svc:9000/mcp"),
+        "as the Service is, not as the spec wants it"
+    );
+}
+
+/// With a pod that serves, and a Service of another port than the spec's.
+fn standing(world: Observed) -> Observed {
+    let (deployment, service) = (Some(Arc::new(deployed(&says(1, 1)))), Some(Arc::new(service(9000))));
+    Observed { deployment, service, ..world }
+}
+
+/// Found with a spec that no schema had checked: "no pods are wanted" was said of a server with pods that served.
+#[test]
+fn pods_that_serve_are_told_of_though_the_spec_can_not_be_read() {
+    let mut world = standing(world(1, None));
+    world.server = Arc::new(server(&json!({"image": 7}), None));
+    let why = HandsOff::Undecodable("no".to_owned());
+    let status = report(&world, &Outcome::HandsOff(&why), NOW.parse().unwrap());
+    assert_eq!((said(&status, READY), status.phase), (pair("False", "UndecodableObject"), Some(Phase::Failed)));
+    assert_eq!(said(&status, AVAILABLE), pair("True", "MinimumReplicasAvailable"));
+    assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the current spec has not been applied");
+}
+
+/// Found with a quota: the Deployment was deleted, could not be made again, and the status said Running for ever.
+#[test]
+fn a_write_that_fails_is_quoted_and_nothing_is_ready_meanwhile() {
+    let failed = |applied| Applied { failed: Some("exceeded quota: q".to_owned()), ..applied };
+    let missing = report_at(NOW, &world(1, None), &failed(applied(None)));
+    assert_eq!(said(&missing, READY), pair("False", "DeploymentMissing"));
+    assert!(missing.condition(READY).unwrap().message.contains("exceeded quota: q"), "{missing:?}");
+    let outdated = report_at(NOW, &world(1, None), &failed(applied(Some(&says(1, 1)))));
+    assert_eq!(said(&outdated, AVAILABLE).0, "True", "the pods serve what they served before");
+    assert_eq!(said(&outdated, READY), pair("Unknown", "Unknown"));
+    assert!(outdated.condition(READY).unwrap().message.contains("exceeded quota: q"), "{outdated:?}");
+}
+
+#[test]
+fn without_its_service_a_server_has_no_url_and_is_not_ready() {
+    let status = report_at(NOW, &world(1, None), &Applied { service: None, ..applied(Some(&says(1, 1))) });
+    assert_eq!((status.url.clone(), said(&status, READY).0.as_str()), (None, "Unknown"));
+}
+
+/// Found with `replicas: 0` and then 1: "enough pods served before the last change" was said of no pods at all.
+#[test]
+fn a_server_that_was_scaled_to_zero_served_nobody_before() {
+    let zero = report_at(NOW, &world(0, None), &scaled(0, Some(&says(0, 0))));
+    let mut past = says(0, 0);
+    past["observedGeneration"] = json!(0);
+    let status = report_at(NOW, &world(1, Some(&zero)), &scaled(1, Some(&past)));
+    assert_eq!((said(&status, AVAILABLE).0.as_str(), status.url), ("False", None));
+}
+
+#[test]
+fn trouble_with_a_rollout_is_quoted_and_stuck_only_past_the_deadline() {
+    let mut trouble = says(1, 0);
+    trouble["conditions"][1] =
+        json!({"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError", "message": "no"});
+    let status = report_at(NOW, &world(1, None), &applied(Some(&trouble)));
+    assert_eq!(said(&status, PROGRESSING), pair("True", "RollingOut"));
+    assert_eq!(status.condition(PROGRESSING).unwrap().message, "no");
+}
+
+#[test]
+fn a_secret_that_can_not_be_read_leaves_readiness_unknown() {
+    let mut world = world(1, None);
+    world.secret = SecretState::Unreadable("tokens".to_owned(), "why".to_owned());
+    let status = report_at(NOW, &world, &applied(Some(&says(1, 1))));
+    assert_eq!(said(&status, SECRET_RESOLVED), pair("Unknown", "SecretUnreadable"));
+    assert_eq!(said(&status, READY), pair("Unknown", "Unknown"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::*;
 fn hands_off(observed: &Observed) -> HandsOff {
     match validate(observed) {
         Verdict::HandsOff(why) => why,
-        Verdict::Wanted(wanted) => panic!("wanted: {wanted:?}"),
+        other @ (Verdict::Wanted(_) | Verdict::Suspended(_)) => panic!("{other:?}"),
     }
 }
 
@@ -21,7 +21,10 @@ fn a_server_that_is_being_deleted_gets_no_children_any_more() {
 
 #[test]
 fn a_suspended_server_is_left_alone() {
-    assert_eq!(hands_off(&observed(&json!({"image": "x", "suspend": true}))), HandsOff::Suspended);
+    let mut world = observed(&json!({"image": "x", "suspend": true}));
+    assert!(matches!(validate(&world), Verdict::Suspended(Some(_))));
+    world.unreadable = Some("Deployment web can't be read: no".to_owned());
+    assert!(matches!(validate(&world), Verdict::Suspended(None)), "nobody can say what would be done");
 }
 
 #[test]
@@ -88,17 +91,21 @@ fn a_deployment_that_exists_keeps_its_hash_while_the_secret_is_away() {
     world.secret = SecretState::Missing("s".to_owned());
     let away = wanted(&world);
     assert!(matches!(away.deployment, Slot::Taken(_)));
-    assert_eq!(away.secret_hash.as_deref(), Some("old"));
+    let old = InjectedSecret { name: "s".to_owned(), hash: Some("old".to_owned()) };
+    assert_eq!(away.secret, Some(old.clone()));
+    world.server = Arc::new(server(&json!({"image": "x", "secretName": "another"}), None));
+    world.secret = SecretState::Missing("another".to_owned());
+    assert_eq!(wanted(&world).secret, Some(old), "pods of a Secret that is not there could not start");
 }
 
 #[test]
 fn the_secrets_hash_is_wanted_once_it_is_there() {
     let mut world = observed(&json!({"image": "x", "secretName": "s"}));
     world.secret = secret("eA==");
-    let one = wanted(&world).secret_hash.clone();
+    let one = wanted(&world).secret.clone();
     world.secret = secret("eQ==");
-    assert!(one.is_some() && one != wanted(&world).secret_hash);
+    assert!(one.is_some() && one != wanted(&world).secret);
     world.server = Arc::new(server(&json!({"image": "x"}), None));
     world.secret = SecretState::NotRequired;
-    assert_eq!(wanted(&world).secret_hash, None);
+    assert_eq!(wanted(&world).secret, None);
 }

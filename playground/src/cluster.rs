@@ -25,6 +25,7 @@ mod watch;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -59,6 +60,8 @@ struct Inner {
     registry: RwLock<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
+    /// See [`Cluster::stream_lists`].
+    streams_lists: AtomicBool,
     /// Counts the calls of [`Cluster::cut_watches`].
     cuts: signal::Sender<u64>,
     requests: Mutex<requests::Log>,
@@ -85,6 +88,7 @@ impl Cluster {
             store: Mutex::default(),
             registry: RwLock::default(),
             news: Mutex::default(),
+            streams_lists: AtomicBool::new(true),
             cuts: signal::Sender::new(0),
             requests: Mutex::default(),
             auth: auth::Tokens::new(auth),
@@ -192,6 +196,16 @@ impl Cluster {
     /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.
     pub fn cut_watches(&self) {
         self.inner.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Whether a watch may begin with the whole state (`sendInitialEvents`). An API server whose etcd is too old can't do
+    /// it: it says so in the stream, and its clients list.
+    pub fn stream_lists(&self, can: bool) {
+        self.inner.streams_lists.store(can, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams_lists(&self) -> bool {
+        self.inner.streams_lists.load(Ordering::Relaxed)
     }
 
     /// Forgets all history: watches and continue tokens from before now get 410.

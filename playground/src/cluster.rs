@@ -20,10 +20,12 @@ mod delete;
 mod metadata;
 mod namespaces;
 mod requests;
+mod roles;
 mod watch;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -40,6 +42,7 @@ pub use watch::{WatchCursor, WatchEvent};
 pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
+use crate::auth;
 use crate::builtin::ClusterIps;
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
@@ -57,9 +60,12 @@ struct Inner {
     registry: RwLock<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
+    /// See [`Cluster::stream_lists`].
+    streams_lists: AtomicBool,
     /// Counts the calls of [`Cluster::cut_watches`].
     cuts: signal::Sender<u64>,
     requests: Mutex<requests::Log>,
+    auth: auth::Tokens,
     random: Mutex<StdRng>,
     ips: Mutex<ClusterIps>,
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
@@ -71,14 +77,21 @@ struct Inner {
 }
 
 impl Cluster {
-    /// An empty cluster: the standard namespaces and the built-in resources. Equal seeds make equal uids and names.
+    /// An empty cluster: the standard namespaces and roles, and the built-in resources. Equal seeds make equal uids and names.
     pub fn new(seed: u64, bookmark_interval: Duration) -> Self {
+        Self::with_auth(seed, bookmark_interval, auth::Options::default())
+    }
+
+    /// The same, telling people apart.
+    pub fn with_auth(seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
         let inner = Inner {
             store: Mutex::default(),
             registry: RwLock::default(),
             news: Mutex::default(),
+            streams_lists: AtomicBool::new(true),
             cuts: signal::Sender::new(0),
             requests: Mutex::default(),
+            auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
@@ -88,6 +101,7 @@ impl Cluster {
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.create_standard_namespaces();
+        cluster.create_standard_roles();
         cluster
     }
 
@@ -184,6 +198,16 @@ impl Cluster {
         self.inner.cuts.send_modify(|cuts| *cuts += 1);
     }
 
+    /// Whether a watch may begin with the whole state (`sendInitialEvents`). An API server whose etcd is too old can't do
+    /// it: it says so in the stream, and its clients list.
+    pub fn stream_lists(&self, can: bool) {
+        self.inner.streams_lists.store(can, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams_lists(&self) -> bool {
+        self.inner.streams_lists.load(Ordering::Relaxed)
+    }
+
     /// Forgets all history: watches and continue tokens from before now get 410.
     pub fn compact(&self) {
         self.store().compact();
@@ -242,6 +266,10 @@ impl Cluster {
         self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn auth(&self) -> &auth::Tokens {
+        &self.inner.auth
+    }
+
     pub(crate) fn bookmark_interval(&self) -> Duration {
         self.inner.bookmark_interval
     }
@@ -296,7 +324,13 @@ impl Cluster {
         make(&mut self.inner.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn new_uid(&self) -> String {
+    /// A bearer token. As random as the seed is secret, which is not at all where the seed is a number in a test.
+    pub(crate) fn new_token(&self) -> String {
+        let (high, low): (u128, u128) = self.random(|random| (random.random(), random.random()));
+        format!("{high:032x}{low:032x}")
+    }
+
+    pub(crate) fn new_uid(&self) -> String {
         let bits: u128 = self.random(Rng::random);
         let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
         let hex = format!("{bits:032x}");

@@ -3,6 +3,7 @@
 //! [`Cluster::call`] is all there is. The socket server feeds it, and so can a test, without any socket.
 //!
 //! ```text
+//!  headers ---> access     who asks, and may they?
 //!  path ------> route      which resource, namespace, name, subresource; or discovery, health ...
 //!  Accept ----> negotiate  JSON, metadata only, or a table
 //!  query -----> query      options, checked as the API server checks them
@@ -13,6 +14,7 @@
 //! What the playground has not got is answered with a `Status` that names it, or with the "404 page not found" that a
 //! real server gives for paths it does not know: never with something that merely looks right.
 
+mod access;
 mod columns;
 mod discovery;
 mod json_path;
@@ -27,14 +29,19 @@ mod review;
 mod route;
 mod scale;
 mod table;
+mod token;
 mod watch;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 
+use crate::auth::User;
 use crate::cluster::{Cluster, RequestRecord};
 use crate::resources::Trait;
 use crate::status::Status;
+pub use access::Peer;
 use query::Query;
 pub use response::Body;
 use route::{Place, Route};
@@ -55,6 +62,8 @@ struct Call<'a> {
     host: &'a str,
     query: Query,
     body: &'a Bytes,
+    /// Who asks.
+    user: Arc<User>,
 }
 
 /// The answer to a body that is longer than [`MAX_BODY`].
@@ -72,6 +81,8 @@ impl Cluster {
             parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
         let raw_query = parts.uri.query().unwrap_or_default();
+        let query = Query::parse(raw_query);
+        let (user, admitted) = access::admit(self, &parts, &query);
         let call = Call {
             cluster: self,
             method: &parts.method,
@@ -79,11 +90,16 @@ impl Cluster {
             content_type: header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim(),
             user_agent: header(header::USER_AGENT),
             host: header(header::HOST),
-            query: Query::parse(raw_query),
+            query,
             body: &body,
+            user: Arc::new(user),
         };
         let route = route::route(&self.registry(), parts.uri.path());
-        let answer = if body.len() > MAX_BODY { Err(Status::too_large(MAX_BODY)) } else { call.answer(&route).await };
+        let answer = match admitted {
+            Err(refused) => Err(refused),
+            Ok(()) if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
+            Ok(()) => call.answer(&route).await,
+        };
         let response = answer.unwrap_or_else(|status| response::status(&status));
         if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
             self.request_log().push(record);
@@ -104,7 +120,7 @@ impl Call<'_> {
             Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
             Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
-            Route::Review => review::review(self),
+            Route::Review { review, namespace } => review::answer(self, *review, namespace),
             Route::Requests => self.answer_requests(),
             Route::Unknown => Ok(response::page_not_found()),
         }
@@ -148,6 +164,7 @@ impl Call<'_> {
                 mutate::delete_collection(self, place)
             }
             (Some("scale"), true, _) => scale::scale(self, place),
+            (Some("token"), true, &Method::POST) => token::request(self, place),
             _ => Err(Status::method_not_allowed()),
         }
     }
@@ -183,6 +200,7 @@ impl Call<'_> {
             _ => "get",
         };
         Some(RequestRecord {
+            user: self.user.name.clone(),
             user_agent: self.user_agent.to_owned(),
             verb: verb.to_owned(),
             resource,

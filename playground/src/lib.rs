@@ -60,6 +60,7 @@
 //! # }
 //! ```
 
+pub mod auth;
 pub mod builtin;
 pub mod cluster;
 pub mod controllers;

@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{self, Authorization, StaticToken, User};
 use crate::cluster::Cluster;
 use crate::controllers;
 use crate::http::{Body, MAX_BODY};
@@ -33,8 +34,14 @@ pub struct Options {
     pub ready_delay: Duration,
     /// How often a watch that allows bookmarks gets one.
     pub bookmark_interval: Duration,
-    /// Where uids, name suffixes and all other chance come from.
+    /// Where uids, name suffixes, tokens and all other chance come from.
     pub seed: u64,
+    /// Who may do what. Unless asked for otherwise: everybody everything.
+    pub authorization: Authorization,
+    /// Tokens that are good from the start.
+    pub tokens: Vec<StaticToken>,
+    /// See [`auth::Options::enforce_owner_references`].
+    pub enforce_owner_references: bool,
 }
 
 impl Default for Options {
@@ -44,6 +51,9 @@ impl Default for Options {
             ready_delay: Duration::from_millis(300),
             bookmark_interval: Duration::from_secs(60),
             seed: 0,
+            authorization: Authorization::AlwaysAllow,
+            tokens: Vec::new(),
+            enforce_owner_references: false,
         }
     }
 }
@@ -57,20 +67,25 @@ pub struct Playground {
     address: SocketAddr,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    /// The administrator's, where one is needed.
+    token: Option<String>,
 }
 
 impl Playground {
     /// Binds the address and starts to serve.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Options { listen, ready_delay, bookmark_interval, seed } = options;
+        let Options { listen, ready_delay, bookmark_interval, seed, authorization, tokens, enforce_owner_references } =
+            options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let cluster = Cluster::new(seed, bookmark_interval);
+        let auth = auth::Options { authorization, tokens, enforce_owner_references };
+        let cluster = Cluster::with_auth(seed, bookmark_interval, auth);
+        let token = (authorization == Authorization::Rbac).then(|| admin_token(&cluster));
         let stop = cluster.stop_token();
         let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
         let mut tasks = controllers::start(&cluster, pace, &stop);
         tasks.push(tokio::spawn(accept(listener, cluster.clone(), stop.clone())));
-        Ok(Self { cluster, address, stop, tasks })
+        Ok(Self { cluster, address, stop, tasks, token })
     }
 
     /// The base URL.
@@ -78,12 +93,23 @@ impl Playground {
         format!("http://{}", self.address)
     }
 
-    /// A kubeconfig that leads here, as YAML.
+    /// A kubeconfig that leads here as the administrator, as YAML.
     pub fn kubeconfig(&self) -> String {
+        let user = self.token.as_ref().map_or_else(|| "{}".to_owned(), |token| format!("{{token: {token:?}}}"));
+        self.kubeconfig_of(&user)
+    }
+
+    /// A kubeconfig that leads here with this bearer token, as YAML.
+    pub fn kubeconfig_with_token(&self, token: &str) -> String {
+        self.kubeconfig_of(&format!("{{token: {token:?}}}"))
+    }
+
+    /// `user` is YAML of the flow style.
+    fn kubeconfig_of(&self, user: &str) -> String {
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\ncontexts:\n\
              - name: playground\n  context:\n    cluster: playground\n    user: playground\n    namespace: default\n\
-             current-context: playground\nusers:\n- name: playground\n  user: {{}}\n",
+             current-context: playground\nusers:\n- name: playground\n  user: {user}\n",
             self.url()
         )
     }
@@ -113,6 +139,12 @@ impl Drop for Playground {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+fn admin_token(cluster: &Cluster) -> String {
+    let token = cluster.new_token();
+    cluster.accept_token(StaticToken { token: token.clone(), user: User::admin() });
+    token
 }
 
 async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken) {

@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::auth::{About, Attributes, User};
 use crate::resources::Resource;
 use crate::schema::{self, Cause};
 
@@ -137,6 +138,38 @@ impl Status {
     pub fn forbidden(resource: &Resource, name: &str, why: &str, causes: Vec<Cause>) -> Self {
         let message = format!("{} \"{name}\" is forbidden: {why}", resource.group_resource());
         Self::about(403, "Forbidden", message, Details { causes, ..Details::of_resource(resource, name) })
+    }
+
+    /// 401: the credentials are not good.
+    pub fn unauthorized() -> Self {
+        Self::failure(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// 403: who asks may not do it. `reason` is the authorizer's, often empty.
+    pub fn not_authorized(user: &User, wanted: &Attributes, reason: &str) -> Self {
+        let details = match &wanted.about {
+            About::Path(_) => Details::default(),
+            About::Resource(about) => Details {
+                name: about.name.clone(),
+                group: about.group.clone(),
+                kind: about.resource.clone(),
+                ..Details::default()
+            },
+        };
+        let resource = match details.group.as_str() {
+            "" => details.kind.clone(),
+            group => format!("{}.{group}", details.kind),
+        };
+        let subject = match (resource.as_str(), details.name.as_str()) {
+            ("", _) => String::new(),
+            (resource, "") => format!("{resource} is "),
+            (resource, name) => format!("{resource} {name:?} is "),
+        };
+        let mut message = format!("{subject}forbidden: {}", wanted.refusal(user));
+        if !reason.is_empty() {
+            message += &format!(": {reason}");
+        }
+        Self::about(403, "Forbidden", message, details)
     }
 
     /// 405: the resource exists, the verb does not.

@@ -11,6 +11,7 @@ mod lifecycle;
 mod namespaces;
 mod ownership;
 mod refusals;
+mod rights;
 mod secrets;
 mod settled;
 mod shutdown;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::review::Review;
 use crate::resources::{Registry, Resource, Trait};
 
 /// What a path names.
@@ -25,8 +26,8 @@ pub(super) enum Route {
     OpenApiRoot,
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/{group}/{version}`
     OpenApi { group: String, version: String },
-    /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`
-    Review,
+    /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews` and its like; a local one is asked in a namespace.
+    Review { review: Review, namespace: String },
     /// `/playground/requests`
     Requests,
     /// Nothing.
@@ -58,7 +59,6 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
             let (group, version) = owned("", version);
             Route::GroupVersion { group, version }
         }
-        ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => Route::Review,
         ["apis", group, version] => {
             let (group, version) = owned(group, version);
             Route::GroupVersion { group, version }
@@ -74,9 +74,21 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
         }
         ["playground", "requests"] => Route::Requests,
         ["api", version, rest @ ..] => resource(registry, "", version, rest),
-        ["apis", group, version, rest @ ..] => resource(registry, group, version, rest),
+        ["apis", group, version, rest @ ..] => {
+            review(group, version, rest).unwrap_or_else(|| resource(registry, group, version, rest))
+        }
         _ => Route::Unknown,
     }
+}
+
+fn review(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
+    let (namespace, plural) = match rest {
+        ["namespaces", namespace, plural] => (*namespace, plural),
+        [plural] => ("", plural),
+        _ => return None,
+    };
+    let review = Review::at(group, version, plural, !namespace.is_empty())?;
+    Some(Route::Review { review, namespace: namespace.to_owned() })
 }
 
 fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> Route {
@@ -97,6 +109,7 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> R
         None => true,
         Some(&"status") => resource.has(Trait::Status),
         Some(&"scale") => resource.scale.is_some(),
+        Some(&"token") => resource.group.is_empty() && resource.kind == "ServiceAccount",
         Some(_) => false,
     };
     if !has_subresource || (namespace.is_some() && !resource.namespaced) {

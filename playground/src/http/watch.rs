@@ -41,12 +41,19 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 /// What ends the initial events of a streaming list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+const NO_STREAMING: &str = "a watch stream was requested by the client but the required storage feature \
+    RequestWatchProgress is disabled";
+
 /// Opens a watch.
 pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let selector = selector(call, &place.resource)?;
     let start = call.query.watch_start()?;
     let streaming = call.query.send_initial_events;
+    if streaming.is_some() && !call.cluster.streams_lists() {
+        let event = json!({"type": "ERROR", "object": Status::failure(500, "InternalError", NO_STREAMING).to_value()});
+        return Ok(response::bytes(200, format!("{event}\n")));
+    }
     if let (Some(true), Some(revision)) = (streaming, start) {
         wait_for(call.cluster, revision).await?;
     }

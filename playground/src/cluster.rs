@@ -20,6 +20,7 @@ mod delete;
 mod metadata;
 mod namespaces;
 mod requests;
+mod restore;
 mod watch;
 mod write;
 
@@ -41,6 +42,7 @@ pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
 use crate::builtin::ClusterIps;
+use crate::faults::{Break, Faults, Matcher};
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
 use crate::storage::{Key, Revision, Store};
@@ -57,8 +59,7 @@ struct Inner {
     registry: RwLock<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
-    /// Counts the calls of [`Cluster::cut_watches`].
-    cuts: signal::Sender<u64>,
+    faults: Faults,
     requests: Mutex<requests::Log>,
     random: Mutex<StdRng>,
     ips: Mutex<ClusterIps>,
@@ -77,7 +78,7 @@ impl Cluster {
             store: Mutex::default(),
             registry: RwLock::default(),
             news: Mutex::default(),
-            cuts: signal::Sender::new(0),
+            faults: Faults::new(seed),
             requests: Mutex::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             ips: Mutex::default(),
@@ -179,9 +180,14 @@ impl Cluster {
         Ok(WatchCursor::new(self.clone(), target.resource.table(), from))
     }
 
+    /// What goes wrong, and when, for those who come by [`exchange`](Self::exchange).
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
     /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.
     pub fn cut_watches(&self) {
-        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+        self.faults().strike_watches(&Matcher::default(), Break::Cut);
     }
 
     /// Forgets all history: watches and continue tokens from before now get 410.
@@ -244,10 +250,6 @@ impl Cluster {
 
     pub(crate) fn bookmark_interval(&self) -> Duration {
         self.inner.bookmark_interval
-    }
-
-    pub(crate) fn cuts(&self) -> signal::Receiver<u64> {
-        self.inner.cuts.subscribe()
     }
 
     /// A receiver that learns of every write to a table.

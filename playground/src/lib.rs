@@ -63,6 +63,7 @@
 pub mod builtin;
 pub mod cluster;
 pub mod controllers;
+pub mod faults;
 pub mod fields;
 pub mod http;
 pub mod patch;

@@ -51,7 +51,7 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn raw(cluster: &Cluster, method: &str, path: &str, media: &str, body: impl Into<Bytes>) -> Response<Body> {
     let request = Request::builder().method(method).uri(path).header("content-type", media);
-    cluster.call(request.body(body.into()).unwrap()).await
+    cluster.exchange(request.body(body.into()).unwrap()).await.unwrap()
 }
 
 /// Status code and JSON body.

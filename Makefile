@@ -6,6 +6,9 @@ IMG ?= smooth-operator:dev
 PLATFORMS ?= linux/amd64,linux/arm64
 # Passed on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
 ARGS ?=
+# What goes wrong in the playground: `make playground FAULTS="delay=50ms..500ms:0.3,cut-watches=5s,error-500:0.05"`.
+# `make playground ARGS=--help` tells what there is.
+FAULTS ?=
 
 CARGO ?= cargo
 KUBECTL ?= kubectl
@@ -44,7 +47,7 @@ help: ## Say what there is to make.
 .PHONY: playground
 playground: ## An API server and the operator in one process; stays up for kubectl, Ctrl-C ends it.
 	$(NEED_CARGO)
-	$(CARGO) run --locked --example playground -- $(ARGS)
+	$(CARGO) run --locked --example playground -- $(if $(FAULTS),--faults '$(FAULTS)') $(ARGS)
 
 .PHONY: bench
 bench: ## Measure 1,000 and 10,000 MCPServers; prints a table.

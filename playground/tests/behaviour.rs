@@ -407,3 +407,19 @@ async fn a_cursor_sees_every_change_in_order() {
     cluster.compact();
     assert!(cursor.next().await.is_err(), "its place is gone");
 }
+
+/// The layer needs no socket, and its delays are tokio's time.
+#[tokio::test(start_paused = true)]
+async fn faults_strike_without_a_socket_on_paused_time_too() {
+    use playground::faults::{Fault, Rule, Verb};
+    let cluster = cluster();
+    let (least, most) = (Duration::from_secs(30), Duration::from_secs(60));
+    cluster.faults().add(Rule::new(Fault::Delay { least, most }).verb(Verb::List));
+    let started = tokio::time::Instant::now();
+    let (code, _) = ask(&cluster, "GET", CONFIG_MAPS, Value::Null).await;
+    assert_eq!(code, 200);
+    assert!((least..=most).contains(&started.elapsed()), "{:?}", started.elapsed());
+    cluster.faults().replace([Rule::new(Fault::LoseAnswer)]);
+    let lost = Request::builder().uri(CONFIG_MAPS).body(Bytes::new()).unwrap();
+    assert_eq!(cluster.exchange(lost).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}

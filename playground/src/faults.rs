@@ -24,6 +24,7 @@
 //! of the wire below HTTP (packets, TLS), and order among requests that arrive at the same time.
 
 mod answer;
+mod asked;
 mod book;
 mod clockwork;
 mod fields;
@@ -37,13 +38,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use answer::{over_quota, policy_denied, wrong_answer};
+pub use asked::{Asked, Matcher, Verb};
 use book::Book;
 pub use book::{RuleId, Standing, Verdict};
 pub(crate) use clockwork::run;
 pub use clockwork::{Beat, Lever};
 pub(crate) use json::{break_named, matcher};
 pub use json::{rules, rules_to_json};
-pub use rule::{Age, Answer, Asked, Break, Fault, Matcher, Moment, Policy, Quota, Rule, Times, Verb};
+pub use rule::{Age, Answer, Break, Fault, Moment, Policy, Quota, Rule, Times};
 pub use script::{Plan, SYNTAX, ScriptError};
 pub(crate) use stream::Breakable;
 use watches::Watches;

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::Response;
 
-use super::rule::{Answer, Asked, Policy, Quota};
+use super::asked::Asked;
+use super::rule::{Answer, Policy, Quota};
 use crate::http::{Body, response};
 use crate::resources::Resource;
 use crate::schema::Cause;

@@ -6,7 +6,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Duration;
 
-use super::rule::{Asked, Fault, Rule, Times};
+use super::asked::Asked;
+use super::rule::{Fault, Rule, Times};
 
 /// Names a rule that was put in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

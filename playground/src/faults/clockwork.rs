@@ -3,7 +3,8 @@
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::rule::{Break, Matcher};
+use super::asked::Matcher;
+use super::rule::Break;
 use crate::cluster::Cluster;
 
 /// What happens to the server as a whole.

@@ -15,9 +15,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::asked::{Matcher, Verb};
 use super::book::Standing;
 use super::fields::{Fields, Wrong, duration_text};
-use super::rule::{Age, Answer, Break, Fault, Matcher, Moment, Policy, Quota, Rule, Times, Verb};
+use super::rule::{Age, Answer, Break, Fault, Moment, Policy, Quota, Rule, Times};
 use crate::status::Status;
 
 /// Reads rules, and the seed if there is one; a 400 that names the field where they are wrong.

@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use tokio::time::Duration;
 
+use super::asked::Matcher;
 use super::clockwork::{Beat, Lever};
 use super::fields::{duration, no_duration};
 use super::json::BREAKS;
-use super::rule::{Age, Answer, Fault, Matcher, Rule, Times};
+use super::rule::{Age, Answer, Fault, Rule, Times};
 
 /// The syntax, for `--help`.
 pub const SYNTAX: &str = "\

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::rule::{Asked, Break, Matcher};
+use super::asked::{Asked, Matcher};
+use super::rule::Break;
 
 /// The open watches.
 #[derive(Debug, Default)]

@@ -146,6 +146,8 @@ impl Watcher {
                     self.phase = Phase::Ended;
                     return None;
                 }
+                // From a version that is yet to come: an API server says nothing at all until it has come.
+                Wake::Bookmark if self.cursor.position() > self.view.cluster.revision() => {}
                 Wake::Bookmark => return Some(Ok(self.view.bookmark(self.cursor.position(), false))),
                 Wake::Change(Err(expired)) => return Some(Ok(self.expire(expired))),
                 Wake::Change(Ok(event)) => {

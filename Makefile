@@ -50,9 +50,9 @@ playground: ## An API server and the operator in one process; stays up for kubec
 	$(CARGO) run --locked --example playground -- $(if $(FAULTS),--faults '$(FAULTS)') $(ARGS)
 
 .PHONY: bench
-bench: ## Measure 1,000 and 10,000 MCPServers; prints a table.
+bench: build ## Measure the release with 1,000 and 10,000 MCPServers; prints a table.
 	$(NEED_CARGO)
-	$(CARGO) bench --locked --bench operator -- $(ARGS)
+	$(CARGO) bench --locked --profile benchmark --bench operator -- $(ARGS)
 
 ##@ Development
 

@@ -21,7 +21,7 @@ use smooth_operator::client::{Target, connect};
 use smooth_operator::controller;
 use smooth_operator::http::BindAddress;
 use smooth_operator::manager::{self, Settings};
-use smooth_operator::telemetry::{LogFormat, init_logs};
+use smooth_operator::telemetry::{LogFilter, LogFormat, init_logs};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ struct Args {
     metrics_bind_address: BindAddress,
     /// What the operator logs, between the lines of the story: error, warn, info, debug.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log_level: String,
+    log_level: LogFilter,
     /// What goes wrong between the operator and the API server, `delay=50ms..500ms:0.3,cut-watches=5s` say; see --help.
     #[arg(long, value_name = "FAULTS", help_heading = "Faults", long_help = faults_help())]
     faults: Option<Plan>,

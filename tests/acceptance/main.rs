@@ -15,4 +15,5 @@ mod refusals;
 mod secrets;
 mod settled;
 mod shutdown;
+mod trouble;
 mod watches;

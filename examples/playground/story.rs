@@ -31,8 +31,11 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
         tokio::spawn(async move {
             loop {
                 match cursor.next().await {
-                    Ok(event) if to.send((kind, event)).is_err() => return,
-                    Ok(_told) => {}
+                    Ok(event) => {
+                        if to.send((kind, event)).is_err() {
+                            return;
+                        }
+                    }
                     // History was forgotten: the story goes on from here.
                     Err(_expired) => match from.watch(resource, from.revision()) {
                         Ok(fresh) => cursor = fresh,

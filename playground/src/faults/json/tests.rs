@@ -3,7 +3,7 @@ use tokio::time::Duration;
 
 use super::{matcher, rules, rules_to_json};
 use crate::faults::book::Book;
-use crate::faults::{Age, Answer, Break, Fault, Moment, Policy, Quota, Rule, Verb};
+use crate::faults::{Age, Answer, Break, Fault, Matcher, Moment, Policy, Quota, Rule, Verb};
 
 fn all() -> Vec<Rule> {
     let delay = Fault::Delay { least: Duration::from_millis(50), most: Duration::from_millis(500) };
@@ -77,7 +77,7 @@ fn what_is_wrong_is_named_by_its_path_with_what_is_allowed() {
 
 #[test]
 fn a_matcher_alone_says_whose_watches() {
-    assert_eq!(matcher(&Value::Null), Ok(Default::default()));
+    assert_eq!(matcher(&Value::Null), Ok(Matcher::default()));
     assert_eq!(matcher(&json!({"resource": "pods"})).unwrap().resource.as_deref(), Some("pods"));
     assert!(matcher(&json!({"resources": "pods"})).unwrap_err().message.contains("resources: is unknown here"));
 }

@@ -5,7 +5,8 @@
 //!   Passing ---- half line, garbage ----> Armed -------- half a line, then the end ------> Ended
 //!      | |                                  +----------- garbage instead of it ----------> Passing
 //!      | +------ stall -----------------> Stalled (an order still gets through)
-//!      +-------- cut, end, error event --> Ended
+//!      +-------- end, error event ------> Ended
+//!      +-------- cut -> Breaking -> Broken -> Ended
 //! ```
 //!
 //! The server's chunks hold as many lines as were ready; they are taken apart only while something is planned that counts
@@ -45,6 +46,10 @@ enum Phase {
     /// The next line is hit.
     Armed(Hit),
     Stalled,
+    /// About to break, once the connection has had a turn to send what came before: hyper drops what it has not sent.
+    Breaking,
+    /// Breaks now.
+    Broken,
     Ended,
 }
 
@@ -76,8 +81,19 @@ impl Breakable {
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Chunk> {
         loop {
-            if self.phase == Phase::Ended {
-                return Poll::Ready(None);
+            match self.phase {
+                Phase::Ended => return Poll::Ready(None),
+                Phase::Breaking => {
+                    self.phase = Phase::Broken;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Phase::Broken => {
+                    self.phase = Phase::Ended;
+                    let cut = io::Error::new(io::ErrorKind::ConnectionReset, "the watch was cut");
+                    return Poll::Ready(Some(Err(cut)));
+                }
+                Phase::Passing | Phase::Armed(_) | Phase::Stalled => {}
             }
             if let Some(how) = self.due(context) {
                 if let Some(chunk) = self.begin(how) {
@@ -130,9 +146,7 @@ impl Breakable {
     /// Begins to go wrong; what is sent at once, if anything.
     fn begin(&mut self, how: Break) -> Option<Chunk> {
         let (phase, chunk) = match how {
-            Break::Cut => {
-                (Phase::Ended, Some(Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the watch was cut")))))
-            }
+            Break::Cut => (Phase::Breaking, None),
             Break::End => (Phase::Ended, Some(None)),
             Break::Stall => (Phase::Stalled, None),
             Break::HalfLine => (Phase::Armed(Hit::Half), None),
@@ -157,7 +171,7 @@ impl Breakable {
                 self.phase = Phase::Passing;
                 Bytes::from_static(GARBAGE)
             }
-            Phase::Passing | Phase::Stalled | Phase::Ended => line,
+            Phase::Passing | Phase::Stalled | Phase::Breaking | Phase::Broken | Phase::Ended => line,
         }
     }
 }

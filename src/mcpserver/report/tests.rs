@@ -139,7 +139,7 @@ fn a_conflict_says_nothing_of_the_strangers_pods() {
 }
 
 fn refused(message: &str) -> Applied {
-    let (hash, until) = ("of the wish".to_owned(), tokio::time::Instant::now());
+    let (hash, until) = ("of the desired state".to_owned(), tokio::time::Instant::now());
     Applied { refused: Some(Refused { hash, of: None, message: message.to_owned(), until }), ..applied(None) }
 }
 

@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Each step takes the result of the previous one, so their order can't be confused: an [`Applied`] comes
-//! only from `apply`, which takes a [`Wanted`](validate::Wanted), which comes only from `validate`.
+//! only from `apply`, which takes a [`Wanted`], which comes only from `validate`.
 //! Only `apply` and the end of the reconcile write; everything else can be tested without a cluster.
 //!
 //! If nothing differs, nothing is written. On a settled cluster a reconcile only reads from memory.

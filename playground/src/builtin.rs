@@ -28,6 +28,7 @@ mod namespace;
 mod pod;
 mod probe;
 mod quantity;
+mod rbac;
 mod secret;
 pub mod selector;
 mod service;
@@ -94,6 +95,7 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
         "events.events.k8s.io" | "events" => event::default(resource, new),
         "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),
+        _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::default(resource, new),
         _ => {}
     }
 }
@@ -108,6 +110,7 @@ fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Cause
         "leases.coordination.k8s.io" => lease::validate(new, causes),
         "events.events.k8s.io" => event::validate(new, old, causes),
         "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
+        _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::validate(resource, new, old, causes),
         _ => {}
     }
 }

@@ -20,10 +20,13 @@ mod delete;
 mod metadata;
 mod namespaces;
 mod requests;
+mod restore;
+mod roles;
 mod watch;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -40,7 +43,9 @@ pub use watch::{WatchCursor, WatchEvent};
 pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
+use crate::auth;
 use crate::builtin::ClusterIps;
+use crate::faults::{Break, Faults, Matcher};
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
 use crate::storage::{Key, Revision, Store};
@@ -57,9 +62,11 @@ struct Inner {
     registry: RwLock<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
-    /// Counts the calls of [`Cluster::cut_watches`].
-    cuts: signal::Sender<u64>,
+    /// See [`Cluster::stream_lists`].
+    streams_lists: AtomicBool,
+    faults: Faults,
     requests: Mutex<requests::Log>,
+    auth: auth::Tokens,
     random: Mutex<StdRng>,
     ips: Mutex<ClusterIps>,
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
@@ -71,14 +78,21 @@ struct Inner {
 }
 
 impl Cluster {
-    /// An empty cluster: the standard namespaces and the built-in resources. Equal seeds make equal uids and names.
+    /// An empty cluster: the standard namespaces and roles, and the built-in resources. Equal seeds make equal uids and names.
     pub fn new(seed: u64, bookmark_interval: Duration) -> Self {
+        Self::with_auth(seed, bookmark_interval, auth::Options::default())
+    }
+
+    /// The same, telling people apart.
+    pub fn with_auth(seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
         let inner = Inner {
             store: Mutex::default(),
             registry: RwLock::default(),
             news: Mutex::default(),
-            cuts: signal::Sender::new(0),
+            streams_lists: AtomicBool::new(true),
+            faults: Faults::new(seed),
             requests: Mutex::default(),
+            auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
@@ -88,6 +102,7 @@ impl Cluster {
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.create_standard_namespaces();
+        cluster.create_standard_roles();
         cluster
     }
 
@@ -179,9 +194,24 @@ impl Cluster {
         Ok(WatchCursor::new(self.clone(), target.resource.table(), from))
     }
 
+    /// What goes wrong, and when, for those who come by [`exchange`](Self::exchange).
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
     /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.
     pub fn cut_watches(&self) {
-        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+        self.faults().strike_watches(&Matcher::default(), Break::Cut);
+    }
+
+    /// Whether a watch may begin with the whole state (`sendInitialEvents`). An API server whose etcd is too old can't do
+    /// it: it says so in the stream, and its clients list.
+    pub fn stream_lists(&self, can: bool) {
+        self.inner.streams_lists.store(can, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams_lists(&self) -> bool {
+        self.inner.streams_lists.load(Ordering::Relaxed)
     }
 
     /// Forgets all history: watches and continue tokens from before now get 410.
@@ -242,12 +272,12 @@ impl Cluster {
         self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn bookmark_interval(&self) -> Duration {
-        self.inner.bookmark_interval
+    pub(crate) fn auth(&self) -> &auth::Tokens {
+        &self.inner.auth
     }
 
-    pub(crate) fn cuts(&self) -> signal::Receiver<u64> {
-        self.inner.cuts.subscribe()
+    pub(crate) fn bookmark_interval(&self) -> Duration {
+        self.inner.bookmark_interval
     }
 
     /// A receiver that learns of every write to a table.
@@ -296,7 +326,13 @@ impl Cluster {
         make(&mut self.inner.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn new_uid(&self) -> String {
+    /// A bearer token. As random as the seed is secret, which is not at all where the seed is a number in a test.
+    pub(crate) fn new_token(&self) -> String {
+        let (high, low): (u128, u128) = self.random(|random| (random.random(), random.random()));
+        format!("{high:032x}{low:032x}")
+    }
+
+    pub(crate) fn new_uid(&self) -> String {
         let bits: u128 = self.random(Rng::random);
         let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
         let hex = format!("{bits:032x}");

@@ -7,7 +7,7 @@
 //! ```text
 //!    kubectl, operators                     tests in the process
 //!          | HTTP                                   |
-//!       server -----> http (Cluster::call) <--------+
+//!       server --faults--> http (Cluster::call) <---+
 //!                       |                           |
 //!                    cluster  <---- controllers     |
 //!                    /  |   \_______________________|
@@ -19,7 +19,8 @@
 //!
 //! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
 //! decided and done), [`http`] (the door), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
-//! resources), [`builtin`] (Kubernetes' own kinds), and [`controllers`] (what makes things happen).
+//! resources), [`builtin`] (Kubernetes' own kinds), [`controllers`] (what makes things happen), and [`faults`] (what goes
+//! wrong).
 //!
 //! # What it is
 //!
@@ -29,7 +30,13 @@
 //! tables, metadata-only forms and discovery for kubectl; CustomResourceDefinitions with defaults, pruning, validation
 //! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection.
 //!
-//! And what no real cluster offers: [`Cluster::cut_watches`], [`Cluster::compact`], [`Cluster::requests`].
+//! And what no real cluster offers: [`Cluster::requests`], and bad days on demand ([`faults`]): requests that are delayed,
+//! lost, answered with errors, quotas and policies; watches that break in every way ([`Faults::strike_watches`]); history that
+//! is forgotten ([`Cluster::compact`]), stale lists, a restore from a backup ([`Cluster::restore`]), and a server that goes
+//! away ([`Playground::go_away`]). Over HTTP: `/playground/requests`, `/playground/faults`, `/playground/watches/cut`,
+//! `/playground/history/compact`.
+//!
+//! [`Faults::strike_watches`]: faults::Faults::strike_watches
 //!
 //! # What it is not
 //!
@@ -60,9 +67,11 @@
 //! # }
 //! ```
 
+pub mod auth;
 pub mod builtin;
 pub mod cluster;
 pub mod controllers;
+pub mod faults;
 pub mod fields;
 pub mod http;
 pub mod patch;

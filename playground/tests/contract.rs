@@ -10,6 +10,7 @@ mod replay;
 use std::collections::BTreeSet;
 
 use http_body_util::BodyExt;
+use playground::auth::{StaticToken, User};
 use playground::cluster::{DeleteOptions, WriteOptions};
 use replay::{Replay, fixtures, recorded, recorded_events};
 use serde_json::{Value, json};
@@ -17,12 +18,6 @@ use tokio::time::Duration;
 
 /// Recordings that are not replayed, and why.
 const NOT_REPRODUCED: &[(&str, &str)] = &[
-    ("auth/anonymous", "there is no authentication"),
-    ("auth/bad-token", "there is no authentication"),
-    ("auth/forbidden-list", "there is no authorization"),
-    ("auth/forbidden-patch", "there is no authorization"),
-    ("auth/subjectaccessreview", "there is no authorization"),
-    ("auth/tokenreview", "there is no authentication"),
     ("deployments/get-stuck-rollout", "the controllers' work, held against the rollout story"),
     ("discovery/openapi-v3-mcp", "compared in its schema alone: descriptions and responses are shortened"),
     ("discovery/openapi-v3-root", "hashes, and groups that are not served"),
@@ -32,7 +27,6 @@ const NOT_REPRODUCED: &[(&str, &str)] = &[
     ("mcpservers/list-empty", "a server that is starting"),
     ("rollout/deployments", "the controllers' work"),
     ("rollout/pods", "the controllers' work"),
-    ("watch/streaming-list-unsupported", "a server whose etcd is too old"),
     ("webhook/create-allowed-with-warning", "no webhooks are called"),
     ("webhook/create-denied", "no webhooks are called"),
     ("webhook/create-unreachable", "no webhooks are called"),
@@ -108,6 +102,14 @@ const DELETES: &[&str] = &[
     "mcpservers/delete-foreground",
     "mcpservers/delete-owner-background",
 ];
+/// What anybody gets; [`BY_NOBODY`] was asked with the token of a ServiceAccount that has no rights.
+const REFUSED: &[&str] = &["auth/anonymous"];
+const BY_NOBODY: &[&str] = &["auth/forbidden-list", "auth/forbidden-patch"];
+const REVIEWED: &[&str] = &["auth/subjectaccessreview", "auth/tokenreview"];
+/// The token itself was not recorded.
+const BAD_TOKEN: &[&str] = &["auth/bad-token"];
+/// By a server whose etcd is too old.
+const NO_STREAMING: &[&str] = &["watch/streaming-list-unsupported"];
 /// Their messages name revisions, so the test says what it expects itself.
 const EXPIRED: &[&str] = &["mcpservers/list-continue-expired", "mcpservers/list-exact-expired"];
 const NAME_RULE: &[&str] =
@@ -201,6 +203,11 @@ fn every_recording_is_replayed_or_says_why_not() {
         EVENT,
         DISCOVERY,
         WATCHES,
+        REFUSED,
+        BY_NOBODY,
+        REVIEWED,
+        BAD_TOKEN,
+        NO_STREAMING,
     ];
     let excused = NOT_REPRODUCED.iter().map(|(name, _)| *name);
     let told: BTreeSet<String> = stories.concat().into_iter().chain(excused).map(str::to_owned).collect();
@@ -244,6 +251,57 @@ async fn with_pages() -> Replay {
 #[tokio::test(start_paused = true)]
 async fn a_definition_comes_into_force() {
     with_definition().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_rights_is_refused_as_recorded() {
+    let mut replay = Replay::with_authorization();
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody"}});
+    replay.cluster.create("serviceaccounts", "default", account, "test").unwrap();
+    let token = replay.cluster.issue_token("default", "nobody", jiff::SignedDuration::from_hours(1)).unwrap();
+    tell(&mut replay, REFUSED).await;
+    for name in BY_NOBODY {
+        replay.step_with_token(name, &token).await;
+    }
+    for name in BAD_TOKEN {
+        replay.step_with_token(name, "wrong").await;
+    }
+    let admin = StaticToken { token: "admin".into(), user: User::admin() };
+    replay.cluster.accept_token(admin);
+    for name in REVIEWED {
+        let mut exchange = recorded(name);
+        let path = exchange["request"]["path"].as_str().unwrap().to_owned();
+        // What was left out of the recording.
+        if exchange["request"]["body"].is_null() {
+            let spec = json!({"token": token});
+            exchange["request"]["body"] =
+                json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec});
+            exchange["response"]["body"]["spec"] = spec;
+        }
+        let headers = json!({"authorization": "Bearer admin", "content-type": "application/json"});
+        let body = exchange["request"]["body"].to_string();
+        let mut answer = replay.send("POST", &path, headers.as_object().unwrap(), body).await;
+        assert_eq!(answer.status, 201, "{name}: {}", answer.body);
+        const CREDENTIAL: &str = "/status/user/extra/authentication.kubernetes.io~1credential-id/0";
+        if let (Some(ours), Some(theirs)) =
+            (answer.body.pointer_mut(CREDENTIAL), exchange["response"]["body"].pointer(CREDENTIAL))
+        {
+            assert_eq!(ours.as_str().unwrap().len(), theirs.as_str().unwrap().len());
+            *ours = theirs.clone();
+        }
+        let differences = replay.differences(&exchange["response"]["body"], &answer.body);
+        assert!(differences.is_empty(), "{name}: {differences:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_stream_lists_says_so_as_recorded() {
+    let replay = with_definition().await;
+    replay.cluster.stream_lists(false);
+    for name in NO_STREAMING {
+        let answer = replay.ask(&recorded(name)).await;
+        assert_eq!((answer.status, &answer.body), (200, &recorded_events(name)[0]));
+    }
 }
 
 #[tokio::test(start_paused = true)]

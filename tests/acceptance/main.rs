@@ -6,11 +6,13 @@
 
 mod drift;
 mod election;
+mod faults;
 mod harness;
 mod lifecycle;
 mod namespaces;
 mod ownership;
 mod refusals;
+mod rights;
 mod secrets;
 mod settled;
 mod shutdown;

@@ -1,7 +1,7 @@
 //! Reading the little protobuf that kubectl insists on.
 //!
-//! `kubectl create namespace|secret|configmap|serviceaccount|deployment` and `kubectl auth can-i` encode their bodies as
-//! protobuf and offer nothing else. These few messages are described here as tables (numbers from the `generated.proto`
+//! `kubectl create namespace|secret|configmap|serviceaccount|deployment|role|rolebinding|token` and `kubectl auth` encode
+//! their bodies as protobuf and offer nothing else. These few messages are described here as tables (numbers from the `generated.proto`
 //! of each group) and turned into JSON; everything else that comes as protobuf is refused by name.
 //!
 //! Nothing is lost silently: a field that a table does not know, and that is not empty, refuses the whole body. Answers
@@ -91,6 +91,30 @@ const REVIEW_SPEC: &[Field] = &[
     Field(2, "nonResourceAttributes", One(PATH_ATTRIBUTES)),
 ];
 const REVIEW: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(REVIEW_SPEC))];
+const RULES_REVIEW_SPEC: &[Field] = &[Field(1, "namespace", Text)];
+const RULES_REVIEW: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(RULES_REVIEW_SPEC))];
+const SUBJECT_REVIEW: &[Field] = &[Field(1, "metadata", One(METADATA))];
+const TOKEN_REQUEST_SPEC: &[Field] = &[Field(1, "audiences", Texts), Field(4, "expirationSeconds", Int)];
+const TOKEN_REQUEST: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(TOKEN_REQUEST_SPEC))];
+const RULE: &[Field] = &[
+    Field(1, "verbs", Texts),
+    Field(2, "apiGroups", Texts),
+    Field(3, "resources", Texts),
+    Field(4, "resourceNames", Texts),
+    Field(5, "nonResourceURLs", Texts),
+];
+const AGGREGATION: &[Field] = &[Field(1, "clusterRoleSelectors", Many(SELECTOR))];
+/// A Role, too: it merely has no aggregation.
+const ROLE: &[Field] = &[
+    Field(1, "metadata", One(METADATA)),
+    Field(2, "rules", Many(RULE)),
+    Field(3, "aggregationRule", One(AGGREGATION)),
+];
+const SUBJECT: &[Field] =
+    &[Field(1, "kind", Text), Field(2, "apiGroup", Text), Field(3, "name", Text), Field(4, "namespace", Text)];
+const ROLE_REF: &[Field] = &[Field(1, "apiGroup", Text), Field(2, "kind", Text), Field(3, "name", Text)];
+const BINDING: &[Field] =
+    &[Field(1, "metadata", One(METADATA)), Field(2, "subjects", Many(SUBJECT)), Field(3, "roleRef", One(ROLE_REF))];
 
 const TYPE: &[Field] = &[Field(1, "apiVersion", Text), Field(2, "kind", Text)];
 
@@ -102,6 +126,11 @@ fn table(api_version: &str, kind: &str) -> Option<&'static [Field]> {
         ("v1", "ServiceAccount") => Some(SERVICE_ACCOUNT),
         ("apps/v1", "Deployment") => Some(DEPLOYMENT),
         ("authorization.k8s.io/v1", "SelfSubjectAccessReview") => Some(REVIEW),
+        ("authorization.k8s.io/v1", "SelfSubjectRulesReview") => Some(RULES_REVIEW),
+        ("authentication.k8s.io/v1", "SelfSubjectReview") => Some(SUBJECT_REVIEW),
+        ("authentication.k8s.io/v1", "TokenRequest") => Some(TOKEN_REQUEST),
+        ("rbac.authorization.k8s.io/v1", "Role" | "ClusterRole") => Some(ROLE),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding" | "ClusterRoleBinding") => Some(BINDING),
         _ => None,
     }
 }

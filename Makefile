@@ -6,8 +6,8 @@ IMG ?= smooth-operator:dev
 PLATFORMS ?= linux/amd64,linux/arm64
 # Arguments to pass on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
 ARGS ?=
-# What goes wrong in the playground: `make playground FAULTS="delay=50ms..500ms:0.3,cut-watches=5s,error-500:0.05"`.
-# `make playground ARGS=--help` tells what there is.
+# Faults to inject in the playground: `make playground FAULTS="delay=50ms..500ms:0.3,cut-watches=5s,error-500:0.05"`.
+# `make playground ARGS=--help` lists them.
 FAULTS ?=
 
 CARGO ?= cargo

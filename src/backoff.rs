@@ -43,17 +43,17 @@
 //!
 //! # What to try
 //!
-//! Start an operator where no API server is, but give it one that goes away:
+//! Start an API server and an operator:
 //!
 //! ```sh
 //! cargo run -p playground -- --listen 127.0.0.1:7001 --kubeconfig /tmp/playground.kubeconfig &
-//! export KUBECONFIG=/tmp/playground.kubeconfig && make install
-//! cargo run -- run --metrics-bind-address=0 --health-bind-address=0 --log-level smooth_operator=debug
+//! export KUBECONFIG=/tmp/playground.kubeconfig; make install
+//! cargo run -- run --metrics-bind-address=0 --health-bind-address=0 --log-level info,smooth_operator::client=debug
 //! ```
 //!
-//! Kill the playground, and read the times of the lines `connection refused`: the four watches fail together, come back
-//! at four different times, and after a minute only every 30 to 60 seconds. Set `jitter` of [`Policy::REFLECTOR`] to
-//! zero and try again: now the four come back in step.
+//! Then kill the playground, and read the times of the lines `no answer from the API server`. The four watches fail
+//! together, come back at four different times, and after a minute each comes back only every 30 to 60 seconds. Set
+//! `jitter` of [`Policy::REFLECTOR`] to zero and try again: now the four come back in step, for ever.
 
 use std::time::Duration;
 

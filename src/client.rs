@@ -200,7 +200,9 @@ impl Client {
         }
         drop(counted);
         let elapsed = started.elapsed();
-        let answer = answer.map_err(|error| broken(&operation, error.into()))?;
+        let answer = answer
+            .map_err(|error| broken(&operation, error.into()))
+            .inspect_err(|error| tracing::debug!(%error, ?elapsed, "no answer from the API server"))?;
         let code = answer.status();
         tracing::debug!(%operation, code = code.as_u16(), ?elapsed, "asked the API server");
         if code.is_success() { Ok(answer.into_body()) } else { Err(refusal(operation, answer).await) }

@@ -71,7 +71,7 @@
 //!
 //! ```sh
 //! curl -X POST http://127.0.0.1:7443/playground/watches/cut & kubectl delete mcp fetch; wait
-//! curl -s localhost:8080/metrics | grep smooth_operator_informer_relists_total
+//! curl -s localhost:8080/metrics | grep informer_relists_total | grep -v ' 0$'
 //! ```
 //!
 //! The server's objects are gone all the same, and the relists still have no other reason than `initial`: each watch

@@ -109,7 +109,8 @@
 //! cargo run -- run --leader-elect --metrics-bind-address=0 --health-bind-address=0
 //! ```
 //!
-//! In a fourth terminal, `kubectl get lease smooth-operator -o yaml -w` shows the Lease. Then:
+//! In a fourth terminal, `kubectl get lease smooth-operator -o yaml -w` shows the Lease. After 15 seconds the first one
+//! leads. Then:
 //!
 //! - `kill` the leader: the other operator takes over within a retry period.
 //! - `kill -9` it: the other one takes over within the lease duration plus a retry period.

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How the operator's `User-Agent` begins.
+/// The beginning of the operator's `User-Agent`.
 const OPERATOR: &str = "smooth-operator/";
 
 /// A Kubernetes API server and Smooth Operator in one process: an in-memory cluster to play with.
@@ -53,7 +53,7 @@ struct Args {
     /// info,smooth_operator::client=debug.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log_level: LogFilter,
-    /// What goes wrong between the operator and the API server, `delay=50ms..500ms:0.3,cut-watches=5s` say; see --help.
+    /// Faults between the operator and the API server, such as `delay=50ms..500ms:0.3,cut-watches=5s`; see --help.
     #[arg(long, value_name = "FAULTS", help_heading = "Faults", long_help = faults_help())]
     faults: Option<Plan>,
     /// Exit when all samples are Ready; exit with 1 if they are not Ready within 30 seconds.
@@ -107,7 +107,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn faults_help() -> String {
-    format!("What goes wrong between the operator and the API server; kubectl is spared.\n\n{SYNTAX}")
+    format!("Faults between the operator and the API server; kubectl is not affected.\n\n{SYNTAX}")
 }
 
 /// Starts the API server and writes a kubeconfig for it.

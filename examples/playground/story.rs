@@ -36,7 +36,7 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
                             return;
                         }
                     }
-                    // History was forgotten: the story goes on from here.
+                    // The cluster has forgotten its history: continue from now.
                     Err(_expired) => match from.watch(resource, from.revision()) {
                         Ok(fresh) => cursor = fresh,
                         Err(_gone) => return,
@@ -48,7 +48,7 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
     Story(news)
 }
 
-/// Prints which faults have struck, for ever: of each kind a line a second at most, however often it strikes.
+/// Prints which faults have occurred, for ever: at most one line per second and kind.
 pub(crate) async fn tell_strikes(cluster: Cluster, began: Instant) {
     let mut told: BTreeMap<&str, u64> = BTreeMap::new();
     loop {

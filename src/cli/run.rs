@@ -124,11 +124,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     })?;
     let stop = stop_on_signal()?;
     let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
-    let connection = connect(&target).await?;
+    let connection = connect(&target).await.map_err(complete)?;
     let Some(version) = stop.run_until_cancelled(greet(&connection)).await.transpose()? else { return Ok(()) };
     tracing::info!(server = connection.server, version, "connected");
     let settings = settings(args, timing, &connection.namespace);
-    Ok(Box::pin(manager::run(&connection, settings, stop)).await?)
+    Box::pin(manager::run(&connection, settings, stop)).await.map_err(complete)
+}
+
+/// An error whose message contains its causes and ends with how to fix it. Without its sources, because `main` would
+/// append them once more, after the end.
+fn complete(error: impl std::error::Error) -> anyhow::Error {
+    anyhow::Error::msg(error.to_string())
 }
 
 /// A mistake in a combination of flags. It ends the program like every other usage error.

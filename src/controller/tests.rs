@@ -1,4 +1,4 @@
-//! What the workers do with keys and outcomes. All on paused time.
+//! How the workers process keys and outcomes. All tests use paused time.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::workqueue::{Priority, RateLimit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a key's reconcile does, each time it runs.
+/// What the reconcile of a key does each time it runs.
 #[derive(Clone, Copy)]
 enum Script {
     Succeed,
@@ -21,17 +21,17 @@ enum Script {
     Wait(Duration),
     Fail,
     FailPermanently,
-    /// Fails, and the server says when to come back.
+    /// Fails, and the server says when to try again.
     Busy(Duration),
     Panic,
-    /// Takes so long, then succeeds.
+    /// Takes this long, then succeeds.
     Take(Duration),
     Hang,
-    /// Fails so often, then succeeds.
+    /// Fails this many times, then succeeds.
     FailTimes(usize),
 }
 
-/// A reconciler that does as it is told, and writes down when each key ran.
+/// A reconciler that follows a script, and records when each key ran.
 #[derive(Default)]
 struct Scripted {
     scripts: Mutex<BTreeMap<&'static str, Script>>,
@@ -153,8 +153,8 @@ async fn requeue_after_runs_the_key_again_after_that_time_and_forgets_its_failur
     assert_eq!(bench.queue.num_requeues(&"a"), 0);
 }
 
-/// A server whose Deployment is taken and whose Service fails waits, after each failure, until the store has seen the
-/// Deployment. That was answered as a success: the failures were forgotten each time, and the backoff never grew.
+/// If the Deployment is accepted and the Service fails, the key waits after each failure until the store has seen the
+/// Deployment. That wait used to count as a success: it reset the failures each time, and the backoff never grew.
 #[tokio::test(start_paused = true)]
 async fn a_wait_runs_the_key_again_after_that_time_and_neither_forgets_its_failures_nor_counts_as_one() {
     let bench = Bench::start([("a", Script::Fail)]);
@@ -180,14 +180,14 @@ async fn an_error_is_retried_with_growing_delays() {
 async fn an_error_with_a_time_is_not_retried_before_that_time_and_with_growing_delays() {
     let bench = Bench::start([("a", Script::Busy(Duration::from_millis(70)))]);
     bench.queue.add("a");
-    // 5, 10, 20 and 40 ms would have been too early; then the key's own delay is the later one.
+    // 5, 10, 20 and 40 ms would be too early; after that, the key's own delay is the longer one.
     assert_eq!(bench.runs_within("a", SECOND).await, [0, 70, 140, 210, 280, 360, 520, 840]);
     assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 8);
     assert_eq!(bench.queue.num_requeues(&"a"), 8);
 }
 
-/// An overloaded server says "in a second" to each of them. They were all back in a second, every second: the bucket,
-/// which is there for this very moment, was never asked.
+/// An overloaded server says "in a second" to each key. All of them used to come back in a second, every second: the
+/// bucket, which exists for exactly this case, was not used.
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_not_met_by_all_keys_at_once_each_time_that_its_time_is_over() {
     let keys: Vec<&'static str> = (0..300).map(|n| &*format!("{n}").leak()).collect();
@@ -223,7 +223,7 @@ async fn a_panic_in_a_reconcile_is_caught_counted_and_the_key_retried_with_backo
     assert_eq!(bench.stop().await, Stopped::InOrder);
 }
 
-/// Not in the future that it returns: in the function that should return one.
+/// The panic is not in the returned future, but in the function that should return it.
 struct PanicsWhenCalled;
 
 impl Reconcile<&'static str> for PanicsWhenCalled {
@@ -341,7 +341,7 @@ async fn what_does_not_end_within_the_grace_period_is_aborted_and_joined() {
     };
     let run = async {
         let stopped = controller.run(stop.clone()).await;
-        // Looked at before anything else may run: joined means that it is all over by now.
+        // Checked before anything else can run: after the join, everything must be over.
         (stopped, Arc::strong_count(&reconciler))
     };
     let ((), (stopped, holders)) = tokio::join!(signal, run);

@@ -174,8 +174,7 @@ async fn what_is_too_long_is_cut_between_two_characters() {
     assert_eq!(cut("123456", 5), "12345");
 }
 
-/// Reasons and actions are words of this program; the API server would refuse one that grew too long, and the Event
-/// with it.
+/// Reasons and actions are constants of this program. If one became too long, the API server would refuse the Event.
 #[tokio::test(start_paused = true)]
 async fn a_reason_and_an_action_have_128_bytes_at_most() {
     let (made, mut events) = mpsc::unbounded_channel();
@@ -189,7 +188,7 @@ async fn a_reason_and_an_action_have_128_bytes_at_most() {
     assert_eq!(made.reporting_instance, Some("i".repeat(128)));
 }
 
-/// An API that hands on the Events that are made.
+/// An API that passes on the created Events.
 struct Maker(mpsc::UnboundedSender<KubeEvent>);
 
 impl EventApi for Maker {

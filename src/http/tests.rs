@@ -1,5 +1,5 @@
-//! Real sockets on the loopback interface, and so real time: tests wait for facts. The one that has to see that
-//! *nothing* comes waits a moment for it.
+//! The tests use real sockets on the loopback interface, and so real time: they wait for facts. Only the test which
+//! checks that *nothing* arrives has to wait for a moment.
 
 use std::str::FromStr as _;
 
@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::telemetry::Metrics;
 
-/// After so long, a fact that a test waits for won't come any more.
+/// The longest time that a test waits for a fact.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Limits that no test reaches, to put the one that it is about into.
+/// Limits that no test reaches. Each test changes the limit that it is about.
 const LOOSE: Limits =
     Limits { head_time: Duration::from_secs(3600), connection_time: Duration::from_secs(3600), ..LIMITS };
 
-/// A server that runs, with the limits that a test wants.
+/// A running server with the limits of a test.
 struct Running {
     address: SocketAddr,
     stop: CancellationToken,
@@ -37,7 +37,7 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends these bytes and returns all that comes back.
+    /// Sends these bytes and returns the complete answer.
     async fn exchange(&self, request: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -57,7 +57,7 @@ fn request(method: &str, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nhost: operator\r\n\r\n")
 }
 
-/// What still comes on `stream` until the server closes it; a reset counts as a close.
+/// Everything that arrives on `stream` until the server closes it; a reset counts as a close.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the server closes the connection");
@@ -129,7 +129,7 @@ async fn a_head_that_is_too_large_gets_431() {
     let server = Running::start(Health::new(), LIMITS).await;
     let mut stream = server.connect().await;
     let head = format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(LIMITS.head_bytes));
-    // The server may answer and close before it has read it all.
+    // The server may answer and close before it has read everything.
     _ = stream.write_all(head.as_bytes()).await;
     let response = rest(&mut stream).await;
     assert_eq!(status(&response), "HTTP/1.1 431 Request Header Fields Too Large");
@@ -148,7 +148,7 @@ async fn who_sends_no_request_in_time_is_disconnected() {
 
 #[tokio::test]
 async fn a_connection_ends_after_its_time_even_if_nobody_reads_the_answer() {
-    /// More than the socket's buffers hold.
+    /// More than fits into the socket's buffers.
     struct Endless;
     impl Site for Endless {
         fn answer(&self, _path: &str, _query: Option<&str>) -> Option<Answer> {
@@ -159,7 +159,7 @@ async fn a_connection_ends_after_its_time_even_if_nobody_reads_the_answer() {
     let server = Running::start(Endless, limits).await;
     let mut greedy = server.connect().await;
     greedy.write_all(request("GET", "/").as_bytes()).await.unwrap();
-    // The only slot is free again once the first connection is given up.
+    // The only slot is free again once the first connection has timed out.
     let mut next = server.connect().await;
     next.write_all(request("GET", "/").as_bytes()).await.unwrap();
     let mut status = [0; 12];
@@ -188,7 +188,7 @@ async fn beyond_the_slots_a_connection_waits_until_one_is_free() {
     assert!(rest(&mut third).await.ends_with("ok"));
 }
 
-/// A site whose answer waits for a test to let it go on.
+/// A site that waits for the test before it answers.
 struct Gate {
     asked: Arc<Notify>,
     open: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
@@ -198,7 +198,7 @@ impl Site for Gate {
     fn answer(&self, _path: &str, _query: Option<&str>) -> Option<Answer> {
         self.asked.notify_one();
         self.open.lock().unwrap().recv().unwrap();
-        // Too long for the socket's buffers: it takes more than this one poll to send it.
+        // Too long for the socket's buffers: sending it takes more than this one poll.
         Some(Answer::text(StatusCode::OK, "through".repeat(1024 * 1024)))
     }
 }

@@ -1,4 +1,4 @@
-//! The resync, in a time that passes by itself. What an informer does with a server is told in `tests/wire`.
+//! The resync, on paused time. The tests of an informer with a server are in `tests/wire`.
 
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, timeout};
@@ -23,7 +23,7 @@ impl Object for Thing {
     }
 }
 
-/// The pauses before each of the resyncs of a hundred periods.
+/// The pauses before the resyncs within a hundred periods.
 async fn pauses(seed: u64) -> Vec<Duration> {
     let store = Arc::new(Store::new(vec![]));
     let thing = Thing::decode(r#"{"namespace":"n","name":"a","uid":"u","resourceVersion":"1"}"#).unwrap();
@@ -40,7 +40,7 @@ async fn pauses(seed: u64) -> Vec<Duration> {
     pauses
 }
 
-/// Operators that were started together would otherwise look at everything together, for ever.
+/// Otherwise operators that were started together would resync together, for ever.
 #[tokio::test(start_paused = true)]
 async fn a_resync_comes_within_half_a_period_and_at_another_moment_each_time() {
     let (one, other) = (pauses(1).await, pauses(2).await);

@@ -89,9 +89,9 @@ impl<A: LeaseApi> Elector<A> {
     ///
     /// It never fails: if the API server can't be reached, or refuses, that is logged once and tried again.
     ///
-    /// Stopped after it has made the Lease and before it leads by it, it does not give it back. A released Lease is
-    /// taken at once, by somebody who would not know what the founder was waiting for: that whoever led by a deleted one
-    /// has lost. The next candidate waits in its place, a lease duration.
+    /// If it is stopped after it has created the Lease and before it leads, it does not release the Lease. A released
+    /// Lease is taken at once, by an instance that does not know what the founder was waiting for: that the leader of
+    /// an earlier, deleted Lease has lost. So the next candidate waits instead, for a lease duration.
     pub async fn acquire(mut self, stop: &CancellationToken) -> Option<Leader<A>> {
         while self.0.election.leads_since().is_none() {
             if stop.is_cancelled() {

@@ -1,4 +1,4 @@
-//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in
+//! Unexpected ends, and stops that come very early. What a cluster sees of start and stop is tested in
 //! `tests/acceptance`.
 
 use std::convert::Infallible;
@@ -34,7 +34,8 @@ fn settings() -> Settings {
     }
 }
 
-/// A cluster of one server that has no children yet. A write is answered with an error after so long, a watch never.
+/// A cluster with one server that has no children yet. A write gets an error after this time, a watch never gets an
+/// answer.
 fn answers_writes_after(time: Duration) -> (Client, Arc<Notify>) {
     let writing = Arc::new(Notify::new());
     let write = Arc::clone(&writing);
@@ -81,7 +82,7 @@ fn work_on(client: &Client) -> Work {
     Work::begin(informers, queue, Options::default(), client, &metrics, &identity, &mut seeds)
 }
 
-/// Says, when it is joined and not merely dropped, that it was.
+/// A task that records whether it was joined, and not merely dropped.
 fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
     let joined = Arc::<AtomicBool>::default();
     let (said, stop_reflectors) = (Arc::clone(&joined), work.stop_reflectors.clone());
@@ -152,7 +153,7 @@ async fn a_stop_before_the_caches_are_filled_ends_all_in_order() {
     assert!(joined.load(Ordering::Relaxed));
 }
 
-/// They were dropped: told to end, but nobody waited until they had.
+/// They used to be dropped: they were stopped, but nobody waited for their end.
 #[tokio::test(start_paused = true)]
 async fn a_follower_that_is_stopped_waits_for_the_end_of_its_reflectors() {
     let (mut work, stop) = (work(), CancellationToken::new());
@@ -184,8 +185,8 @@ async fn a_reflector_that_breaks_down_ends_the_operator_whether_it_leads_or_not(
     assert!(matches!(work.run(&CancellationToken::new()).await.ended, Err(Error::BrokenDown)));
 }
 
-/// A write that hangs for 25 s outlived the grace of 20 s and the release after it, and arrived when the next leader had
-/// written already.
+/// A write that hung for 25 s used to outlive the grace period of 20 s and the release of the Lease, and arrived when
+/// the next leader had written already.
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_given_back_only_where_no_write_was_cut_off() {
     for (seconds, breaks_down) in [(4, false), (25, false), (4, true), (25, true)] {

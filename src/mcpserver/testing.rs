@@ -27,7 +27,7 @@ pub(super) fn server(spec: &Value, status: Option<&MCPServerStatus>) -> MCPServe
     MCPServer::decode(&object.to_string()).unwrap()
 }
 
-/// What is observed of a server of this spec that has nothing yet.
+/// The observations about a server with this spec that has no children yet.
 pub(super) fn observed(spec: &Value) -> Observed {
     let server = Arc::new(server(spec, None));
     Observed {
@@ -40,7 +40,7 @@ pub(super) fn observed(spec: &Value) -> Observed {
     }
 }
 
-/// What `validate` makes of it, where it wants something.
+/// The `Wanted` that `validate` returns; panics if it returns anything else.
 pub(super) fn wanted(observed: &Observed) -> Wanted<'_> {
     match validate(observed) {
         Verdict::Wanted(wanted) => wanted,
@@ -82,7 +82,7 @@ pub(super) fn service(port: i32) -> Service {
     Service::decode(&object.to_string()).unwrap()
 }
 
-/// The children just as they are wanted, as the store would have them right after they were applied.
+/// The children in their desired state, as the store would have them right after they were applied.
 pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
     let mut deployment = deployment(&owner("MCPServer", "web", UID), &json!({}));
     let mut service = service(8080);
@@ -93,7 +93,7 @@ pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
     (deployment, service)
 }
 
-/// A Secret that is there, with one key of this value.
+/// An existing Secret with one key of this value.
 pub(super) fn secret(value: &str) -> SecretState {
     let hash: SecretHash = serde_json::from_value(json!({"TOKEN": value})).unwrap();
     SecretState::Resolved(hash)

@@ -1,4 +1,4 @@
-//! What a scrape shows.
+//! The content of a scrape.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, Weak};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// The samples of a scrape, one a line, comments left out.
+/// The samples of a scrape, one per line, without comments.
 fn samples(metrics: &Metrics) -> BTreeSet<String> {
     metrics.render().unwrap().lines().filter(|line| !line.starts_with('#')).map(ToOwned::to_owned).collect()
 }
@@ -141,10 +141,10 @@ fn two_operators_in_one_process_share_nothing() {
     assert!(has(&other, "workqueue_adds_total{name=\"q\"} 0"));
 }
 
-/// A queue that says what it is told to.
-struct Told(Mutex<QueueSnapshot>);
+/// A queue with a scripted state.
+struct Scripted(Mutex<QueueSnapshot>);
 
-impl QueueProbe for Told {
+impl QueueProbe for Scripted {
     fn snapshot(&self) -> QueueSnapshot {
         *self.0.lock().unwrap()
     }
@@ -153,8 +153,8 @@ impl QueueProbe for Told {
 #[test]
 fn a_queue_is_asked_at_each_scrape_and_counts_as_empty_once_it_is_gone() {
     let metrics = Metrics::new();
-    let queue = Arc::new(Told(Mutex::default()));
-    let weak: Weak<Told> = Arc::downgrade(&queue);
+    let queue = Arc::new(Scripted(Mutex::default()));
+    let weak: Weak<Scripted> = Arc::downgrade(&queue);
     metrics.queue("q").attach(weak);
     let seconds = Duration::from_secs;
     *queue.0.lock().unwrap() = QueueSnapshot { depth: 3, unfinished: seconds(7), longest_running: seconds(5) };
@@ -181,7 +181,7 @@ async fn the_age_of_the_last_event_grows_without_any_event() {
     }
 }
 
-/// A namespace whose watch was dead looked as fresh as the liveliest of the others.
+/// A namespace with a dead watch used to look as fresh as the liveliest of the others.
 #[tokio::test(start_paused = true)]
 async fn a_namespace_that_nobody_hears_of_does_not_hide_behind_the_others() {
     let metrics = Metrics::new();
@@ -236,7 +236,7 @@ fn a_server_is_in_one_phase_and_each_condition_has_one_status() {
     assert!(about.iter().all(|sample| sample.contains("Running") || sample.contains("True")));
 }
 
-/// `rate()` never sees an increment with which a series begins, and the first failed request is the one to be told of.
+/// `rate()` never sees the increment with which a series begins, and the first failed request is the important one.
 #[test]
 fn what_every_request_may_come_to_exists_at_0_from_the_start() {
     let metrics = Metrics::new();

@@ -1,4 +1,4 @@
-//! What the lock, the waiting and the metrics add to the machine. All on paused time.
+//! What the lock, the waiting and the metrics add to the machine. All tests use paused time.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -54,7 +54,7 @@ impl Wakes {
 struct Waiting<'a> {
     get: Pin<Box<dyn Future<Output = Option<Item<&'static str>>> + 'a>>,
     wakes: Arc<Wakes>,
-    /// What it got, in processing until the test ends.
+    /// The item that it got, which stays in processing until the test ends.
     item: Option<Item<&'static str>>,
 }
 
@@ -175,7 +175,7 @@ async fn keys_that_are_due_together_wake_as_many_workers() {
     }
     let mut waiting: Vec<_> = (0..5).map(|_| Waiting::on(&queue)).collect();
     advance(SECOND).await;
-    // Each is polled once it was woken, as a runtime would. The first wakes the second, and so on.
+    // Each future is polled after it was woken, as a runtime does it. The first wakes the second, and so on.
     for (position, waiting) in waiting.iter_mut().enumerate() {
         assert!(waiting.wakes.count() > 0, "worker {position} sleeps while a key is ready");
         assert!(waiting.poll().is_ready());
@@ -215,7 +215,7 @@ async fn a_dropped_timekeeper_hands_its_deadline_to_another_get() {
     assert_eq!(other.poll(), Poll::Ready(Some("a")));
 }
 
-/// The wake-up that a leaving timekeeper sends may meet a worker that finds a key and leaves as well.
+/// The wake-up from a leaving timekeeper may reach a worker that finds a key and leaves as well.
 #[tokio::test(start_paused = true)]
 async fn a_key_taken_on_the_way_does_not_swallow_the_deadline_of_the_others() {
     let queue = queue::<&str>();
@@ -223,7 +223,7 @@ async fn a_key_taken_on_the_way_does_not_swallow_the_deadline_of_the_others() {
     let timekeeper = Waiting::on(&queue);
     let (mut second, mut third) = (Waiting::on(&queue), Waiting::on(&queue));
     drop(timekeeper);
-    // The second was woken to keep the time; a key is there when it looks.
+    // The second was woken to become the timekeeper, but finds a key.
     queue.shared.lock().add("now", Priority::NORMAL, Instant::now());
     assert_eq!(second.poll(), Poll::Ready(Some("now")));
     assert_eq!(third.wakes.count(), 1, "the role goes on to the third");
@@ -244,7 +244,7 @@ async fn a_dropped_get_that_was_woken_hands_its_key_on() {
     assert_eq!(other.poll(), Poll::Ready(Some("a")));
 }
 
-/// Workers that give up waiting at random, among adds and delays: every key must come out all the same.
+/// Workers stop waiting at random, between adds and delays. Every key must come out nevertheless.
 #[tokio::test(start_paused = true)]
 async fn no_get_that_is_dropped_loses_a_key_or_a_deadline() {
     for seed in 0..20 {
@@ -272,7 +272,7 @@ async fn no_get_that_is_dropped_loses_a_key_or_a_deadline() {
                 advance(Duration::from_millis(1)).await;
             }
         }
-        // What is not lost has come by then.
+        // Every key that is not lost has come by then.
         tokio::time::sleep(SECOND).await;
         queue.shut_down();
         workers.join_all().await;
@@ -282,7 +282,7 @@ async fn no_get_that_is_dropped_loses_a_key_or_a_deadline() {
     }
 }
 
-/// controller-runtime#3540: workers that waited at an empty queue never heard of the shutdown.
+/// controller-runtime#3540: workers that waited at an empty queue never noticed the shutdown.
 #[tokio::test(start_paused = true)]
 async fn shutdown_wakes_every_idle_waiter() {
     let queue = queue::<&str>();
@@ -364,7 +364,7 @@ async fn failures_back_off_and_forget_ends_that() {
     assert_eq!(queue.num_requeues(&"a"), 0);
 }
 
-/// What a scrape says about the queue `test`.
+/// The samples of the queue `test` in a scrape.
 fn sample(metrics: &Metrics, name: &str) -> String {
     let text = metrics.render().unwrap();
     let prefix = format!("workqueue_{name}{{name=\"test\"}} ");

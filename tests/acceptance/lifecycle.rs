@@ -149,7 +149,7 @@ async fn a_new_port_reaches_deployment_service_and_url() {
     assert_eq!(ports["spec"]["ports"].as_array().unwrap().len(), 1, "the old port is gone");
     world.told("DeploymentUpdated", "x").await;
     world.told("ServiceUpdated", "x").await;
-    assert_eq!(world.events("DriftCorrected", "x").await, 0, "a changed wish is no drift");
+    assert_eq!(world.events("DriftCorrected", "x").await, 0, "a changed spec is not drift");
 }
 
 /// Case 18.

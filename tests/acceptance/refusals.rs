@@ -45,6 +45,7 @@ async fn a_kubeconfig_that_cannot_be_read_is_named() {
         let name = file.to_str().unwrap();
         let ended = run(&[&QUIETLY[..], &["--kubeconfig", name]].concat()).await;
         refused(&ended, 1, &[name, expected, "--kubeconfig"]);
+        assert!(ended.output.trim_end().ends_with("choose another with --kubeconfig or --context"), "{ended:?}");
         // The same by the environment.
         let mut command = program(&QUIETLY);
         command.env("KUBECONFIG", name);

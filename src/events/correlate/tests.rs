@@ -154,7 +154,7 @@ fn an_object_that_has_said_too_much_is_silent_however_many_others_speak() {
     assert_eq!(correlator.correlate(&occurrence("again"), t0), Verdict::Nothing);
 }
 
-/// A thousand servers that say three things each: no more than a few hundred kilobytes.
+/// A thousand servers with three Events each take at most a few hundred kilobytes.
 #[test]
 fn what_is_remembered_of_a_series_is_small_and_holds_no_text() {
     assert!(size_of::<Series>() <= 32 && !std::mem::needs_drop::<Series>());

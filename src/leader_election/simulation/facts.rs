@@ -289,9 +289,9 @@ async fn a_lease_deleted_under_a_leader_that_is_cut_off_makes_no_second_leader()
     assert!(deleted.elapsed() >= secs(15.0) && deleted.elapsed() < secs(15.1), "{:?}", deleted.elapsed());
 }
 
-/// To give it back would spare the next one a wait, and let it write along with the leader that was cut off.
+/// A release would save the next instance the wait, but let it write at the same time as the leader that was cut off.
 #[tokio::test(start_paused = true)]
-async fn who_is_stopped_between_making_the_lease_and_leading_by_it_leaves_the_wait_to_the_next() {
+async fn a_founder_that_is_stopped_before_it_leads_leaves_the_wait_to_the_next_instance() {
     let world = released();
     let (a, b, c) = (Instance::new("a", 1, &world), Instance::new("b", 2, &world), Instance::new("c", 3, &world));
     let (_stop, task) = holding(leading(&a).await);

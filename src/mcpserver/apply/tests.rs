@@ -72,7 +72,7 @@ fn a_rotated_secret_is_told_from_a_changed_spec() {
     assert!(only_secret_changed(&world, &wanted(&world)));
 }
 
-/// A client of an API server that answers each path like this, and how often it was asked.
+/// A client of an API server that gives each path this answer, and the number of its requests.
 fn answered(answer: fn(&str) -> (u16, Value)) -> (Client, Arc<AtomicUsize>) {
     let asked = Arc::<AtomicUsize>::default();
     let count = Arc::clone(&asked);
@@ -90,10 +90,10 @@ async fn applied(client: &Client, memory: &Memory, world: &Observed) -> (Applied
     apply(client, memory, world, &wanted(world), &children(world)).await
 }
 
-/// Found with an orphan whose selector was another: its update was refused, its owner deleted it, and the Deployment was never made,
-/// because "this wish was refused" said nothing of what it had been refused for.
+/// Found with an orphan that had another selector: its update was refused, its owner deleted it, and then the
+/// Deployment was never created, because a refusal counted for the desired state without regard to the object.
 #[tokio::test(start_paused = true)]
-async fn a_refused_wish_is_sent_again_for_another_object_and_after_a_while_and_not_before() {
+async fn a_refused_state_is_sent_again_for_another_object_and_after_a_while_and_not_before() {
     let (client, asked) = answered(|_| (422, json!({"kind": "Status", "code": 422, "message": "no"})));
     let (memory, mut world) = (Memory::default(), observed(&json!({"image": "x"})));
     world.deployment = Some(Arc::new(deployment(&json!([]), &json!({}))));
@@ -135,7 +135,7 @@ async fn only_a_no_to_the_wish_itself_is_a_refusal_and_all_else_is_tried_again_s
     }
 }
 
-/// Found by reading: a Deployment that was replaced between two looks was taken for an invalid spec.
+/// Found by reading: if the Deployment was replaced between two reads, that was taken for an invalid spec.
 #[test]
 fn a_uid_of_an_earlier_object_is_no_fault_of_the_wish() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/kubernetes-1.36/deployments/apply-uid-mismatch.json");

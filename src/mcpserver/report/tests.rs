@@ -13,7 +13,7 @@ fn deployed(status: &Value) -> Deployment {
     deployment(&owner("MCPServer", "web", UID), status)
 }
 
-/// What the Deployment's controller says when `available` of `pods` serve.
+/// The status from the Deployment controller if `available` of `pods` are available.
 fn says(pods: i32, available: i32) -> Value {
     json!({
         "observedGeneration": 1, "replicas": pods, "updatedReplicas": pods, "readyReplicas": available,
@@ -29,7 +29,7 @@ fn applied(status: Option<&Value>) -> Applied {
     scaled(1, status)
 }
 
-/// A Deployment that asks for so many pods, if there is one, and a Service.
+/// A Deployment with this number of replicas, if there is one, and a Service.
 fn scaled(replicas: i32, status: Option<&Value>) -> Applied {
     let deployment = status.map(|status| Arc::new(Deployment { replicas, ..deployed(status) }));
     let service = Some(Arc::new(service(8080)));
@@ -40,7 +40,7 @@ fn report_at(now: &str, observed: &Observed, applied: &Applied) -> MCPServerStat
     report(observed, &Outcome::Applied(applied), now.parse().unwrap())
 }
 
-/// A server of so many replicas, with the status that it had before.
+/// A server with this number of replicas and this earlier status.
 fn world(replicas: i32, before: Option<&MCPServerStatus>) -> Observed {
     let spec = json!({"image": "x", "replicas": replicas});
     Observed { server: Arc::new(server(&spec, before)), ..observed(&spec) }
@@ -139,7 +139,7 @@ fn a_conflict_says_nothing_of_the_strangers_pods() {
 }
 
 fn refused(message: &str) -> Applied {
-    let (hash, until) = ("of the wish".to_owned(), tokio::time::Instant::now());
+    let (hash, until) = ("of the desired state".to_owned(), tokio::time::Instant::now());
     Applied { refused: Some(Refused { hash, of: None, message: message.to_owned(), until }), ..applied(None) }
 }
 
@@ -162,7 +162,7 @@ fn a_suspended_server_says_so_and_how_it_is() {
     let say = |followed| report(&world, &Outcome::Suspended { followed }, NOW.parse().unwrap());
     let status = say(true);
     assert_eq!((status.phase, said(&status, READY).0.as_str()), (Some(Phase::Suspended), "True"));
-    // Found with a port changed during the suspension: url and Ready spoke of what nobody had done.
+    // Found with a port that was changed during the suspension: url and Ready described what had not been applied.
     let status = say(false);
     assert_eq!(
         (said(&status, READY), said(&status, PROGRESSING).1.as_str()),
@@ -176,13 +176,13 @@ fn a_suspended_server_says_so_and_how_it_is() {
     );
 }
 
-/// With a pod that serves, and a Service of another port than the spec's.
+/// With an available pod, and a Service with another port than the spec's.
 fn standing(world: Observed) -> Observed {
     let (deployment, service) = (Some(Arc::new(deployed(&says(1, 1)))), Some(Arc::new(service(9000))));
     Observed { deployment, service, ..world }
 }
 
-/// Found with a spec that no schema had checked: "no pods are wanted" was said of a server with pods that served.
+/// Found with a spec that no schema had checked: the status said that no pods were wanted, though pods were available.
 #[test]
 fn pods_that_serve_are_told_of_though_the_spec_can_not_be_read() {
     let mut world = standing(world(1, None));
@@ -194,7 +194,7 @@ fn pods_that_serve_are_told_of_though_the_spec_can_not_be_read() {
     assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the current spec has not been applied");
 }
 
-/// Found with a quota: the Deployment was deleted, could not be made again, and the status said Running for ever.
+/// Found with a quota: the Deployment was deleted and could not be created again, and the status said Running for ever.
 #[test]
 fn a_write_that_fails_is_quoted_and_nothing_is_ready_meanwhile() {
     let failed = |applied| Applied { failed: Some("exceeded quota: q".to_owned()), ..applied };
@@ -213,7 +213,7 @@ fn without_its_service_a_server_has_no_url_and_is_not_ready() {
     assert_eq!((status.url.clone(), said(&status, READY).0.as_str()), (None, "Unknown"));
 }
 
-/// Found with `replicas: 0` and then 1: "enough pods served before the last change" was said of no pods at all.
+/// Found with `replicas: 0` and then 1: the status said that enough pods were available before, though there were none.
 #[test]
 fn a_server_that_was_scaled_to_zero_served_nobody_before() {
     let zero = report_at(NOW, &world(0, None), &scaled(0, Some(&says(0, 0))));

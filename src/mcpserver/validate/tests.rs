@@ -49,7 +49,7 @@ fn a_child_without_a_controller_and_without_our_labels_is_a_conflict() {
     assert!(matches!(hands_off(&world), HandsOff::NameConflict(_)));
 }
 
-/// It was taken for absent: each attempt to make it met a conflict, for ever, and nobody was told why.
+/// It used to be taken for absent: each attempt to create it met a conflict, for ever, and nothing said why.
 #[test]
 fn a_child_that_can_not_be_read_is_a_conflict_and_not_absent() {
     let mut world = observed(&json!({"image": "x"}));

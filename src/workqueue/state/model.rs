@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn no_history_breaks_an_invariant_or_loses_a_key(steps in prop::collection::vec(any_step(), 0..60)) {
         let (mut state, mut now) = (State::new(RateLimit::default()), Instant::now());
-        // Keys that were added, and not taken since: each must come out in the end.
+        // Keys that were added and not taken since. Each must come out in the end.
         let mut owed = BTreeSet::new();
         let mut open = true;
         for step in steps {

@@ -5,7 +5,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
-/// A machine, its time, and the short words that tell a history.
+/// A machine with its time, and short words for the steps of a history.
 struct Story {
     state: State<&'static str>,
     now: Instant,
@@ -40,7 +40,7 @@ impl Story {
         self.now += time;
     }
 
-    /// The next key, or None where none is ready now.
+    /// The next key, or `None` if no key is ready.
     fn take(&mut self) -> Option<&'static str> {
         self.state.advance(self.now);
         self.state.check_invariants();
@@ -50,7 +50,7 @@ impl Story {
         }
     }
 
-    /// Every key that is ready now, each worked on at once.
+    /// Every key that is ready now; each is taken and done at once.
     fn drain(&mut self) -> Vec<&'static str> {
         let mut keys = Vec::new();
         while let Some(key) = self.take() {
@@ -61,7 +61,7 @@ impl Story {
         keys
     }
 
-    /// How long from now until something delayed is due.
+    /// The time until the next delayed key is due.
     fn next_due(&self) -> Option<Duration> {
         self.state.earliest_deadline().map(|due| due - self.now)
     }
@@ -75,7 +75,7 @@ impl Story {
 }
 
 impl<K: Ord + Clone + std::fmt::Debug> State<K> {
-    /// What stands on the fields.
+    /// Checks the invariants that are documented on the fields.
     pub(super) fn check_invariants(&self) {
         for (place, key) in &self.queue {
             assert!(!self.processing.contains_key(key), "{key:?} is ready and processed at once");
@@ -123,8 +123,8 @@ fn adds_while_processing_give_exactly_one_more_run_visible_only_after_done() {
     assert_eq!(story.drain(), ["a"], "once, not twice");
 }
 
-/// The lost update that every home-made queue has: the key leaves the dirty set at the *end* of the run, and
-/// with it the change that came in between.
+/// The lost update of every home-made queue: the key leaves the dirty set at the *end* of the run, together with the
+/// change that arrived meanwhile.
 #[test]
 fn a_change_that_arrives_right_after_the_get_is_not_lost() {
     let mut story = Story::new();
@@ -308,7 +308,7 @@ fn of_two_delays_the_earlier_deadline_wins_and_the_key_runs_once() {
     }
 }
 
-/// client-go keeps the delayed entry and runs the key twice: now, and for nothing at the deadline.
+/// client-go keeps the delayed entry and runs the key twice: now, and again for nothing at the deadline.
 #[test]
 fn an_immediate_add_cancels_a_pending_delay() {
     let mut story = Story::new();

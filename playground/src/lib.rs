@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
-//! decided and done), [`http`] (the door), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
+//! decided and done), [`http`] (the door), [`auth`] (who may come in), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
 //! resources), [`builtin`] (Kubernetes' own kinds), and [`controllers`] (what makes things happen).
 //!
 //! # What it is
@@ -27,15 +27,17 @@
 //! generations, finalizers, preconditions and dry runs; the four kinds of patch; server-side apply with managedFields;
 //! lists with selectors, pages and resourceVersion semantics; watches with history, bookmarks and streaming lists;
 //! tables, metadata-only forms and discovery for kubectl; CustomResourceDefinitions with defaults, pruning, validation
-//! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection.
+//! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection. Where asked for,
+//! roles and bindings decide who may do what ([`auth`]): tokens, client certificates, impersonation, reviews; and HTTPS.
 //!
-//! And what no real cluster offers: [`Cluster::cut_watches`], [`Cluster::compact`], [`Cluster::requests`].
+//! And what no real cluster offers: [`Cluster::cut_watches`], [`Cluster::compact`], [`Cluster::stream_lists`],
+//! [`Cluster::requests`].
 //!
 //! # What it is not
 //!
-//! Nothing is stored on disk, nobody is authenticated or authorized, no webhook is called, no container runs. Protobuf
-//! is read as far as `kubectl create namespace|secret|configmap|serviceaccount|deployment` and `kubectl auth can-i` send
-//! it, and never written; what else comes as protobuf is refused: pipe it,
+//! Nothing is stored on disk, no webhook is called, no container runs. Protobuf is read as far as `kubectl create
+//! namespace|secret|configmap|serviceaccount|deployment|role|rolebinding|token` and `kubectl auth` send it, and never
+//! written; what else comes as protobuf is refused: pipe it,
 //! `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
 //! for the rules that operators run into, not for all, and their unknown fields are kept. One version of a built-in
 //! kind is served. `exec`, `logs`, `port-forward`, quotas, endpoints, events of controllers, autoscaling and CRD
@@ -73,6 +75,7 @@ pub mod selector;
 pub mod server;
 pub mod status;
 pub mod storage;
+mod tls;
 
 pub use cluster::Cluster;
 pub use server::{Options, Playground};

@@ -1,5 +1,7 @@
 //! `playground`: the API server as a process of its own.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::ExitCode;
 
 use playground::auth::Authorization;
@@ -10,14 +12,15 @@ const USAGE: &str = "\
 A Kubernetes API server small enough to embed, with controllers for Deployments and pods, and no containers.
 
 Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION] [--seed N]
-                  [--authorization MODE]
+                  [--authorization MODE] [--tls]
 
   --listen ADDRESS        where to listen [default: 127.0.0.1:0, a free port]
   --kubeconfig FILE       write a kubeconfig that leads here
   --ready-delay DURATION  from a pod's making to its readiness, such as 300ms or 2s [default: 300ms]
   --seed N                where uids, names and tokens come from [default: 0]
-  --authorization MODE    always-allow, or rbac: what roles and bindings say; the kubeconfig then leads here as the
-                          administrator [default: always-allow]
+  --authorization MODE    always-allow, or rbac: what roles and bindings say, with TLS, for kubectl says who it is over
+                          HTTPS only; the kubeconfig leads here as the administrator [default: always-allow]
+  --tls                   serve HTTPS; the kubeconfig trusts it
 ";
 
 /// What the command line asks for.
@@ -52,12 +55,18 @@ async fn run(Arguments { options, kubeconfig }: Arguments) -> Result<(), String>
     let listen = options.listen;
     let playground = Playground::start(options).await.map_err(|error| format!("can't listen on {listen}: {error}"))?;
     if let Some(file) = &kubeconfig {
-        std::fs::write(file, playground.kubeconfig()).map_err(|error| format!("can't write {file}: {error}"))?;
+        write_private(file, &playground.kubeconfig()).map_err(|error| format!("can't write {file}: {error}"))?;
     }
     println!("{}", playground.url());
     stopped().await.map_err(|error| format!("can't wait for signals: {error}"))?;
     playground.stop().await;
     Ok(())
+}
+
+/// Writes a file that nobody else may read: a kubeconfig may hold a key.
+fn write_private(file: &str, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
 async fn stopped() -> std::io::Result<()> {
@@ -74,6 +83,10 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
     let mut kubeconfig = None;
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
+        if flag == "--tls" {
+            options.tls = true;
+            continue;
+        }
         let (flag, value) = match flag.split_once('=') {
             Some((flag, value)) => (flag, value.to_owned()),
             None => (flag.as_str(), rest.next().ok_or_else(|| format!("{flag} needs a value"))?.clone()),
@@ -82,7 +95,10 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             "--listen" => options.listen = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
             "--kubeconfig" => kubeconfig = Some(value),
             "--ready-delay" => options.ready_delay = duration(&value)?,
-            "--authorization" => options.authorization = authorization(&value)?,
+            "--authorization" => {
+                options.authorization = authorization(&value)?;
+                options.tls |= options.authorization == Authorization::Rbac;
+            }
             "--seed" => options.seed = value.parse().map_err(|_| format!("{value} is no number"))?,
             other => return Err(format!("unknown flag {other}")),
         }

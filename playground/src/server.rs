@@ -1,10 +1,11 @@
-//! The socket around the [`Cluster`]: HTTP/1.1 and HTTP/2 in plain text, on loopback by default.
+//! The socket around the [`Cluster`]: HTTP/1.1 and HTTP/2, in plain text on loopback by default, or inside of TLS.
 //!
 //! One task accepts, one task serves each connection. Stopping tells them all to finish: open watches end cleanly, what
 //! is in flight is answered, and a connection that does neither within a bound is dropped.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,18 +13,23 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Duration, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Authorization, StaticToken, User};
 use crate::cluster::Cluster;
 use crate::controllers;
-use crate::http::{Body, MAX_BODY};
+use crate::http::{Body, MAX_BODY, Peer};
+use crate::tls::Authority;
 
 /// How long a connection may take to finish once the server stops.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a client may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How a playground is set up.
 #[derive(Debug, Clone)]
@@ -42,6 +48,9 @@ pub struct Options {
     pub tokens: Vec<StaticToken>,
     /// See [`auth::Options::enforce_owner_references`].
     pub enforce_owner_references: bool,
+    /// Serve HTTPS, with an authority made for it. kubectl needs it where it is to be anybody: it sends neither token nor
+    /// certificate over plain HTTP.
+    pub tls: bool,
 }
 
 impl Default for Options {
@@ -54,6 +63,7 @@ impl Default for Options {
             authorization: Authorization::AlwaysAllow,
             tokens: Vec::new(),
             enforce_owner_references: false,
+            tls: false,
         }
     }
 }
@@ -67,36 +77,66 @@ pub struct Playground {
     address: SocketAddr,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
-    /// The administrator's, where one is needed.
-    token: Option<String>,
+    /// Where HTTPS is served.
+    authority: Option<Arc<Authority>>,
+    /// The administrator in a kubeconfig, as YAML of the flow style.
+    admin: String,
 }
 
 impl Playground {
     /// Binds the address and starts to serve.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Options { listen, ready_delay, bookmark_interval, seed, authorization, tokens, enforce_owner_references } =
-            options;
+        let Options {
+            listen,
+            ready_delay,
+            bookmark_interval,
+            seed,
+            authorization,
+            tokens,
+            enforce_owner_references,
+            tls,
+        } = options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let auth = auth::Options { authorization, tokens, enforce_owner_references };
         let cluster = Cluster::with_auth(seed, bookmark_interval, auth);
-        let token = (authorization == Authorization::Rbac).then(|| admin_token(&cluster));
+        let authority = tls.then(Authority::new).transpose()?.map(Arc::new);
+        let admin = match (&authority, authorization) {
+            (Some(authority), _) => authority.issue(&User::admin())?.user(),
+            (None, Authorization::AlwaysAllow) => "{}".to_owned(),
+            (None, Authorization::Rbac) => format!("{{token: {:?}}}", admin_token(&cluster)),
+        };
+        let door = Door {
+            cluster: cluster.clone(),
+            tls: match &authority {
+                Some(authority) => Some((authority.acceptor(address.ip())?, Arc::clone(authority))),
+                None => None,
+            },
+            stop: cluster.stop_token(),
+        };
         let stop = cluster.stop_token();
         let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
         let mut tasks = controllers::start(&cluster, pace, &stop);
-        tasks.push(tokio::spawn(accept(listener, cluster.clone(), stop.clone())));
-        Ok(Self { cluster, address, stop, tasks, token })
+        tasks.push(tokio::spawn(accept(listener, door)));
+        Ok(Self { cluster, address, stop, tasks, authority, admin })
     }
 
     /// The base URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A kubeconfig that leads here as the administrator, as YAML.
     pub fn kubeconfig(&self) -> String {
-        let user = self.token.as_ref().map_or_else(|| "{}".to_owned(), |token| format!("{{token: {token:?}}}"));
-        self.kubeconfig_of(&user)
+        self.kubeconfig_of(&self.admin)
+    }
+
+    /// A kubeconfig that leads here as this user, by a client certificate, as YAML. An error where no HTTPS is served.
+    pub fn kubeconfig_with_certificate(&self, user: &User) -> io::Result<String> {
+        let authority = self.authority.as_ref();
+        let authority = authority.ok_or_else(|| io::Error::other("a client certificate needs TLS, which is off"))?;
+        Ok(self.kubeconfig_of(&authority.issue(user)?.user()))
     }
 
     /// A kubeconfig that leads here with this bearer token, as YAML.
@@ -106,8 +146,12 @@ impl Playground {
 
     /// `user` is YAML of the flow style.
     fn kubeconfig_of(&self, user: &str) -> String {
+        let authority = self
+            .authority
+            .as_ref()
+            .map_or_else(String::new, |authority| format!("    certificate-authority-data: {}\n", authority.data()));
         format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\ncontexts:\n\
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\n{authority}contexts:\n\
              - name: playground\n  context:\n    cluster: playground\n    user: playground\n    namespace: default\n\
              current-context: playground\nusers:\n- name: playground\n  user: {user}\n",
             self.url()
@@ -147,14 +191,22 @@ fn admin_token(cluster: &Cluster) -> String {
     token
 }
 
-async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken) {
+/// What a connection needs to be served.
+#[derive(Clone)]
+struct Door {
+    cluster: Cluster,
+    tls: Option<(TlsAcceptor, Arc<Authority>)>,
+    stop: CancellationToken,
+}
+
+async fn accept(listener: TcpListener, door: Door) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = door.stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, cluster.clone(), stop.clone()));
+                    connections.spawn(open(stream, door.clone()));
                 }
                 // Out of file descriptors, or a client that left in the handshake: neither is the end.
                 Err(error) => {
@@ -172,13 +224,38 @@ async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken
     }
 }
 
-async fn serve(stream: TcpStream, cluster: Cluster, stop: CancellationToken) {
+/// Shakes hands, where hands are to be shaken, and serves.
+async fn open(stream: TcpStream, door: Door) {
     // Watch events are small and should not wait for company.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let service = hyper::service::service_fn(move |request| {
+    let Door { cluster, tls, stop } = door;
+    let Some((acceptor, authority)) = tls else { return serve(stream, cluster, None, stop).await };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let peer = shown.and_then(|certificate| authority.owner(certificate)).map(Peer);
+            serve(stream, cluster, peer, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+async fn serve<S>(stream: S, cluster: Cluster, peer: Option<Peer>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let cluster = cluster.clone();
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         async move { Ok::<_, std::convert::Infallible>(answer(&cluster, request).await) }
     });
     let server = auto::Builder::new(TokioExecutor::new());

@@ -21,15 +21,15 @@ const ACCOUNT: &str = "smooth-operator";
 const USER: &str = "system:serviceaccount:smooth-operator-system:smooth-operator";
 
 impl World {
-    /// A playground with the roles of `config/rbac`, changed as told, and with OwnerReferencesPermissionEnforcement, as
-    /// OpenShift has it; None, with a word on the console, on a cluster that can't be asked for it.
+    /// A playground with the roles of `config/rbac`, changed as told, behind HTTPS, and with
+    /// OwnerReferencesPermissionEnforcement, as OpenShift has it; None, with a word on the console, on a cluster that can't be asked for it.
     pub(crate) async fn with_roles(change: impl Fn(&mut Value)) -> Option<Self> {
         if on_a_real_cluster() {
             println!("passed over: a real cluster can't tell what it was asked");
             return None;
         }
         let authorization = Authorization::Rbac;
-        let options = Options { authorization, enforce_owner_references: true, ..Options::default() };
+        let options = Options { authorization, enforce_owner_references: true, tls: true, ..Options::default() };
         let mut world = Self::on_a_playground(options).await;
         world.install_definition().await;
         let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}});

@@ -77,7 +77,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// The longest time that one request, or one page of a list, may take.
+    /// The longest time that one request may take. The length of a list is unbounded, so for a list this is the longest
+    /// time without new bytes.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
     /// The largest answer that is read, and the largest item of a list or a watch, in bytes.
     pub const MAX_OBJECT: usize = Lines::DEFAULT_LIMIT;
@@ -120,20 +121,23 @@ impl Client {
 
     /// Reads one page of a list and passes each item to `each` as its bytes arrive.
     ///
+    /// The timeout bounds each wait for more bytes, not the whole page: over a slow line, the objects of a large cluster
+    /// take longer than any fixed time, and a second attempt would take just as long.
+    ///
     /// # Errors
     ///
     /// See [`Error`]. Some items may have been passed on before it occurs.
     pub async fn list(&self, request: Request, mut each: impl FnMut(&[u8])) -> Result<ListMeta, Error> {
         let operation = request.operation.clone();
-        let read = async {
-            let mut body = self.open(request).await?;
-            let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
-            while let Some(chunk) = next_chunk(&mut body).await.map_err(|source| broken(&operation, source))? {
-                splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
-            }
-            splitter.finish().map_err(|error| unreadable(&operation, error))
-        };
-        timeout(self.timeout, read).await.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))
+        let silent = || timed_out(&operation, self.timeout);
+        let mut body = timeout(self.timeout, self.open(request)).await.unwrap_or_else(|_| Err(silent()))?;
+        let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
+        loop {
+            let chunk = timeout(self.timeout, next_chunk(&mut body)).await.map_err(|_| silent())?;
+            let Some(chunk) = chunk.map_err(|source| broken(&operation, source))? else { break };
+            splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
+        }
+        splitter.finish().map_err(|error| unreadable(&operation, error))
     }
 
     /// Opens a watch. The wait for the response is bounded; how long the stream may then be silent is for the caller to

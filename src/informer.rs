@@ -92,11 +92,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use run::Timing;
-pub use store::{Change, Entry, Indexer, Invalid, Scope, Store};
+pub use store::{Change, Entry, Indexer, Invalid, Origin, Scope, Store};
 
 use crate::client::Client;
 use crate::object::Object;
 use crate::telemetry::InformerMetrics;
+use reflector::Reason;
 use run::{Parts, Reflector};
 
 /// Called for each change, on the reflector's own task. It must not block: it turns the change into keys and puts them
@@ -155,6 +156,7 @@ impl<K: Object> Informer<K> {
         let Self { store, scopes, handlers, waiting, timing, resync } = self;
         let handlers: Arc<[Handler<K>]> = handlers.into();
         let mut seeds = StdRng::seed_from_u64(seed);
+        metrics.expect_relists(Reason::ALL.map(Reason::as_str));
         if let Some(period) = resync {
             let again = resync_forever(period, seeds.random(), Arc::clone(&store), Arc::clone(&handlers));
             let stop = stop.clone();
@@ -163,10 +165,10 @@ impl<K: Object> Informer<K> {
         for scope in scopes {
             let reflector = Reflector::new(Parts {
                 client: client.clone(),
+                metrics: metrics.reflector(scope.as_deref()),
                 scope,
                 store: Arc::clone(&store),
                 handlers: Arc::clone(&handlers),
-                metrics: metrics.clone(),
                 timing: timing.clone(),
                 synced: waiting.clone(),
                 seed: seeds.random(),
@@ -182,7 +184,7 @@ async fn resync_forever<K: Object>(period: Duration, seed: u64, store: Arc<Store
         sleep(period.mul_f64(random.random_range(1.0..1.5))).await;
         for key in store.keys() {
             let Some(entry) = store.get(&key) else { continue };
-            let change = Change { old: Some(entry.clone()), new: Some(entry), low_priority: true };
+            let change = Change { old: Some(entry.clone()), new: Some(entry), origin: Origin::Resync };
             handlers.iter().for_each(|handler| handler(&change));
         }
     }
@@ -205,3 +207,6 @@ impl Synced {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Each step takes the result of the previous one, so their order can't be confused: an [`Applied`] comes
-//! only from `apply`, which takes a [`Wanted`](validate::Wanted), which comes only from `validate`.
+//! only from `apply`, which takes a [`Wanted`], which comes only from `validate`.
 //! Only `apply` and the end of the reconcile write; everything else can be tested without a cluster.
 //!
 //! If nothing differs, nothing is written. On a settled cluster a reconcile only reads from memory.
@@ -316,9 +316,9 @@ mod tests {
     use crate::telemetry::Metrics;
     use crate::watch::Status;
 
-    /// It knows too little to call that a success: a key that is failing would lose its backoff.
+    /// It knows too little to call that a success: a failing key would lose its backoff.
     #[tokio::test(start_paused = true)]
-    async fn a_key_whose_own_write_the_stores_have_not_seen_is_not_begun_with() {
+    async fn a_key_whose_own_write_the_stores_have_not_seen_is_not_reconciled() {
         let never = |_| std::future::pending::<Result<http::Response<Body>, Infallible>>();
         let client = Client::new(kube_client::Client::new(tower::service_fn(never), "default"));
         let (servers, deployments) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));

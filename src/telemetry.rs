@@ -60,7 +60,7 @@ use prometheus_client::registry::Registry;
 
 pub use client::ClientMetrics;
 pub use controller::{ControllerMetrics, ReconcileResult};
-pub use informer::InformerMetrics;
+pub use informer::{InformerMetrics, ReflectorMetrics};
 pub use leader::LeaderMetrics;
 pub use logs::{LogFilter, LogFormat, LogsError, init_logs};
 pub use queue::{QueueMetrics, QueueProbe, QueueSnapshot};

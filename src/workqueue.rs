@@ -159,8 +159,8 @@ impl<K: Ord + Clone> Workqueue<K> {
         self.add_rate_limited_after(key, Duration::ZERO);
     }
 
-    /// The same, but not before `at_least` has passed, however early the [`RateLimit`] would allow it: somebody has said
-    /// when another run makes sense. It is told the same to everybody, so it can't stand in for the limit.
+    /// The same, but not before `at_least` has passed. It is for a server that says when to come back. Since the server
+    /// may say the same to everybody, its time can't replace the [`RateLimit`].
     pub fn add_rate_limited_after(&self, key: K, at_least: Duration) {
         self.shared.delay(|state, now| state.add_rate_limited(key, at_least, now));
     }

@@ -1,4 +1,4 @@
-//! What happens in the cluster, told as it happens: one line for each thing worth a line.
+//! Prints what happens in the cluster, one line per interesting change.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -10,8 +10,8 @@ use playground::storage::EventKind;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// The kinds that the story is about, and how their lines begin.
-const CAST: [(&str, &str); 5] = [
+/// The kinds that are printed, and how their lines begin.
+const KINDS: [(&str, &str); 5] = [
     ("mcpservers.mcp.mcp.dev", "MCPServer"),
     ("deployments.apps", "Deployment"),
     ("services", "Service"),
@@ -19,13 +19,13 @@ const CAST: [(&str, &str); 5] = [
     ("events.events.k8s.io", "Event"),
 ];
 
-/// What happens from now on, in the order in which it happens.
+/// Everything that happens from now on, in order.
 pub(crate) struct Story(mpsc::UnboundedReceiver<(&'static str, WatchEvent)>);
 
-/// Begins to listen.
+/// Begins to watch.
 pub(crate) fn begin(cluster: &Cluster) -> Story {
     let (to, news) = mpsc::unbounded_channel();
-    for (resource, kind) in CAST {
+    for (resource, kind) in KINDS {
         let Ok(mut cursor) = cluster.watch(resource, cluster.revision()) else { continue };
         let to = to.clone();
         tokio::spawn(async move {
@@ -39,7 +39,7 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
     Story(news)
 }
 
-/// Tells it, for ever.
+/// Prints it, for ever.
 pub(crate) async fn tell(Story(mut news): Story) {
     let began = Instant::now();
     let mut told: BTreeMap<(&str, String), String> = BTreeMap::new();
@@ -63,7 +63,7 @@ pub(crate) async fn tell(Story(mut news): Story) {
     }
 }
 
-/// What is worth telling of an object as it is now.
+/// The interesting part of an object's current state.
 fn state(kind: &str, object: &Value) -> Option<String> {
     let status = &object["status"];
     let count = |field: &str| status[field].as_i64().unwrap_or(0);
@@ -77,7 +77,8 @@ fn state(kind: &str, object: &Value) -> Option<String> {
         "Deployment" => {
             let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
             let image = object["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
-            Some(format!("{wanted} wanted of {}", image.rsplit('/').next().unwrap_or(image)))
+            let replicas = if wanted == 1 { "replica" } else { "replicas" };
+            Some(format!("{wanted} {replicas} of {}", image.rsplit('/').next().unwrap_or(image)))
         }
         "Service" => Some(format!("port {}", object["spec"]["ports"][0]["port"])),
         "Pod" if object["metadata"]["deletionTimestamp"].is_string() => Some("terminating".to_owned()),
@@ -91,7 +92,7 @@ fn state(kind: &str, object: &Value) -> Option<String> {
     }
 }
 
-/// Why a pod's container does not run, if it says.
+/// Why a pod's container does not run, if the pod says so.
 fn waiting(status: &Value) -> Option<&str> {
     let reason = status["containerStatuses"][0]["state"]["waiting"]["reason"].as_str()?;
     (reason != "ContainerCreating").then_some(reason)

@@ -10,12 +10,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
+use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connection as Connected, HttpConnector};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube_client::Config;
 use kube_client::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube_client::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use tower::Service;
 use tower::util::{MapErrLayer, option_layer};
 
 use super::error::root_cause;
@@ -127,7 +133,7 @@ pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default();
     let refused =
         |source| ConnectError::Credentials { server: server.clone(), origin, plugin, source: Box::new(source) };
-    let transport = build(config).map_err(refused)?;
+    let transport = build(&config).map_err(refused)?;
     Ok(Connection { client: super::Client::new(transport), server, namespace })
 }
 
@@ -166,13 +172,36 @@ fn in_cluster() -> Result<(Config, String), ConnectError> {
     Ok((config, "the pod's service account".to_owned()))
 }
 
-fn build(mut config: Config) -> Result<kube_client::Client, kube_client::Error> {
-    if config.proxy_url.is_some() {
-        config.default_retry = false;
-        config.read_timeout = None;
-        return Ok(ClientBuilder::try_from(config)?.build());
+fn build(config: &Config) -> Result<kube_client::Client, kube_client::Error> {
+    match config.proxy_url.clone() {
+        None => stack(config, tcp()),
+        Some(proxy) if proxy.scheme() == Some(&Scheme::HTTP) => stack(config, tunnel(&proxy, tcp())),
+        Some(proxy) if proxy.scheme() == Some(&Scheme::HTTPS) => {
+            stack(config, tunnel(&proxy, config.rustls_https_connector_with_connector(tcp())?))
+        }
+        Some(proxy_url) => Err(kube_client::Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy_url) }),
     }
-    let connector = config.rustls_https_connector_with_connector(tcp())?;
+}
+
+/// A connector through a proxy, with the name and password from its URL, if there are any.
+fn tunnel<C>(proxy: &Uri, to_the_proxy: C) -> Tunnel<C> {
+    let tunnel = Tunnel::new(proxy.clone(), to_the_proxy);
+    let named = Matcher::builder().all(proxy.to_string()).build().intercept(proxy);
+    match named.as_ref().and_then(Intercept::basic_auth) {
+        Some(password) => tunnel.with_auth(password.clone()),
+        None => tunnel,
+    }
+}
+
+/// The layers from a request down to TLS, over the connections that `line` makes.
+fn stack<C>(config: &Config, line: C) -> Result<kube_client::Client, kube_client::Error>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connected + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<tower::BoxError> + Send + Sync + 'static,
+{
+    let connector = config.rustls_https_connector_with_connector(line)?;
     let http: HyperClient<_, Body> = HyperClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
@@ -198,4 +227,27 @@ fn tcp() -> HttpConnector {
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     tcp
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use socket2::SockRef;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A node that vanishes without a word says nothing that could be tested here, so this asks the kernel what it would do.
+    #[tokio::test]
+    async fn a_peer_that_vanishes_is_noticed_by_the_kernel_within_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connection: TokioIo<TcpStream> = tcp().call(url.parse().unwrap()).await.unwrap();
+        let socket = SockRef::from(connection.inner());
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(10));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 2);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(20)));
+    }
 }

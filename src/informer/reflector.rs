@@ -214,9 +214,17 @@ impl Machine {
                 self.relist(None, Reason::WentBackwards);
                 Pause::Backoff(None)
             }
-            Failure::Refused => self.refused(),
+            Failure::Unsupported => self.unsupported(),
+            Failure::Refused => {
+                self.refused();
+                Pause::Backoff(None)
+            }
             Failure::Trouble => {
                 self.trouble();
+                Pause::Backoff(None)
+            }
+            Failure::Unreachable => {
+                self.unreachable();
                 Pause::Backoff(None)
             }
         }
@@ -226,8 +234,8 @@ impl Machine {
     pub fn error_event(&mut self, status: &Status) -> Pause {
         let retry_after = status.details.as_ref().and_then(|details| details.retry_after_seconds);
         match (Failure::answered(status, retry_after.map(Duration::from_secs)), &self.state) {
-            // A server that can't stream lists accepts the request, and then reports a 500 in the stream.
-            (Failure::Trouble, State::Streaming { .. }) => self.refused(),
+            // The stream failed after it had been accepted: what it was about to send may be the cause.
+            (Failure::Trouble, State::Streaming { .. }) => self.failed(Failure::Refused),
             (failure, _) => self.failed(failure),
         }
     }
@@ -255,7 +263,9 @@ impl Machine {
             }
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
                 // Nothing new at all: perhaps this server will never reach the version. After a few times, list again.
-                if !stats.moved {
+                if ending == Ending::Broken {
+                    self.unreachable();
+                } else if !stats.moved {
                     self.trouble();
                 }
                 let lively = stats.moved && stats.events > 0;
@@ -294,8 +304,8 @@ impl Machine {
         }
     }
 
-    /// The server does not support this request: use another one.
-    fn refused(&mut self) -> Pause {
+    /// The server will never support this request: use another one from now on.
+    fn unsupported(&mut self) -> Pause {
         match self.state {
             State::Streaming { .. } => {
                 self.streaming = false;
@@ -309,6 +319,25 @@ impl Machine {
         }
     }
 
+    /// The server does not answer this request now: use another one this time. One failure must not disable streaming
+    /// lists, which are cheaper, for the rest of this process.
+    fn refused(&mut self) {
+        match self.state {
+            State::Streaming { .. } => self.list(Reason::Refused),
+            State::Listing(_) | State::Watching { .. } => self.trouble(),
+        }
+    }
+
+    /// The server could not be reached, or the connection broke. A watch keeps its version: an API server that was away
+    /// for a minute has forgotten nothing, and relists of every kind at once could bring it down again. A list may have
+    /// been too much for the server, so for a list this counts as trouble.
+    fn unreachable(&mut self) {
+        match self.state {
+            State::Streaming { .. } | State::Listing(_) => self.trouble(),
+            State::Watching { .. } => {}
+        }
+    }
+
     /// It failed, and the failure does not say what would work instead.
     fn trouble(&mut self) {
         self.failures += 1;
@@ -316,9 +345,13 @@ impl Machine {
             return;
         }
         self.failures = 0;
-        match self.state {
+        match &mut self.state {
             State::Streaming { .. } => self.list(Reason::Trouble),
-            State::Listing(_) => {}
+            // One page, or all of them at once, keeps failing: start again from the first page.
+            State::Listing(params) => {
+                let resource_version = params.resource_version.take();
+                *params = ListParams { limit: PAGE, resource_version, continue_token: None };
+            }
             State::Watching { .. } => self.relist(None, Reason::Trouble),
         }
     }
@@ -375,7 +408,7 @@ mod tests {
     /// In pages, because streaming lists were refused.
     fn listing() -> Machine {
         let mut machine = Machine::new();
-        assert_eq!(machine.failed(Failure::Refused), Pause::None);
+        assert_eq!(machine.failed(Failure::Unsupported), Pause::None);
         machine
     }
 
@@ -405,6 +438,12 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    /// What a server says in the stream that can't stream lists, as recorded.
+    fn unsupported() -> Status {
+        let message = "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled";
+        Status { code: 500, message: message.to_owned(), ..Status::default() }
+    }
+
     #[test]
     fn a_streaming_list_is_tried_first_and_goes_on_as_the_watch() {
         let mut machine = Machine::new();
@@ -416,8 +455,9 @@ mod tests {
     #[test]
     fn a_server_that_refuses_streaming_lists_is_asked_for_pages_and_never_for_a_stream_again() {
         for refuse in [
-            |machine: &mut Machine| machine.failed(Failure::Refused),
-            |machine: &mut Machine| machine.error_event(&status(500, "")),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(400, ""), None)),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(422, ""), None)),
+            |machine: &mut Machine| machine.error_event(&unsupported()),
         ] {
             let mut machine = Machine::new();
             assert_eq!(refuse(&mut machine), Pause::None);
@@ -425,6 +465,23 @@ mod tests {
             machine.page(page("40", "")).unwrap();
             machine.failed(Failure::Gone);
             assert_eq!(machine.ask(), list(500, Some("40"), None));
+        }
+    }
+
+    /// One 503 in a bad moment meant pages for as long as the process lived.
+    #[test]
+    fn a_streaming_list_that_fails_once_becomes_a_list_this_time() {
+        for fail in [
+            |machine: &mut Machine| machine.error_event(&status(503, "")),
+            |machine: &mut Machine| machine.error_event(&status(408, "")),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(408, ""), None)),
+        ] {
+            let mut machine = Machine::new();
+            assert_eq!(fail(&mut machine), SOON);
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+            machine.page(page("40", "")).unwrap();
+            machine.failed(Failure::Gone);
+            assert_eq!(machine.ask(), stream(Some("40")), "the next time it may work");
         }
     }
 
@@ -461,6 +518,33 @@ mod tests {
         machine.page(page("40", "two")).unwrap();
         assert_eq!(machine.failed(Failure::Gone), Pause::None);
         assert_eq!(machine.ask(), list(0, Some("0"), None));
+    }
+
+    /// A token that the server can't read any more, or a page that it always fails on, was asked for until the end of days.
+    #[test]
+    fn a_page_that_never_comes_is_given_up_for_the_first_one() {
+        let failures = [Failure::Unsupported, Failure::Refused, Failure::Trouble, Failure::Unreachable];
+        for failure in failures {
+            let mut machine = listing();
+            machine.page(page("40", "two")).unwrap();
+            for _ in 0..3 {
+                assert_eq!(machine.ask(), list(500, Some("0"), Some("two")));
+                assert_eq!(machine.failed(failure), SOON);
+            }
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+        }
+    }
+
+    #[test]
+    fn a_whole_list_that_never_comes_is_read_in_pages_again() {
+        let mut machine = listing();
+        machine.page(page("40", "two")).unwrap();
+        machine.failed(Failure::Gone);
+        for _ in 0..3 {
+            assert_eq!(machine.ask(), list(0, Some("0"), None));
+            machine.failed(Failure::Unreachable);
+        }
+        assert_eq!(machine.ask(), list(500, Some("0"), None));
     }
 
     #[test]
@@ -532,6 +616,17 @@ mod tests {
         assert_eq!(machine.ask(), watch("40"));
         assert_eq!(machine.failed(Failure::Trouble), SOON);
         assert_eq!(machine.ask(), stream(None));
+    }
+
+    #[test]
+    fn a_server_that_is_away_for_however_long_is_asked_for_what_was_missed_and_not_for_everything() {
+        let mut machine = watching("40");
+        for _ in 0..99 {
+            assert_eq!(machine.failed(Failure::Unreachable), SOON);
+            let broken = StreamStats { lasted: Duration::from_millis(10), moved: false, events: 0 };
+            assert_eq!(machine.ended(Ending::Broken, broken), SOON);
+        }
+        assert_eq!(machine.ask(), watch("40"));
     }
 
     #[test]
@@ -614,7 +709,7 @@ mod tests {
         assert_eq!(machine.ask(), list(500, None, None));
         let mut machine = watching("1000");
         machine.advance(&"999".into()).unwrap_err();
-        machine.failed(Failure::Refused);
+        machine.failed(Failure::Unsupported);
         assert_eq!(machine.ask(), list(500, None, None));
     }
 

@@ -19,7 +19,7 @@ use super::store::{Change, Entry, Invalid, Replacement, Scope, Store};
 use crate::backoff::{Backoff, Policy};
 use crate::client::{Client, Error, ListParams, Request, StreamError, WatchParams};
 use crate::object::{Object, Resource, ResourceVersion};
-use crate::telemetry::InformerMetrics;
+use crate::telemetry::ReflectorMetrics;
 use crate::watch::{Event, Identity};
 
 /// The time limits of a reflector.
@@ -46,7 +46,7 @@ pub(super) struct Reflector<K> {
     scope: Scope,
     store: Arc<Store<K>>,
     handlers: Arc<[Handler<K>]>,
-    metrics: InformerMetrics,
+    metrics: ReflectorMetrics,
     timing: Timing,
     /// How many scopes have not synced yet.
     synced: Sender<usize>,
@@ -65,7 +65,7 @@ pub(super) struct Parts<K> {
     pub(super) scope: Scope,
     pub(super) store: Arc<Store<K>>,
     pub(super) handlers: Arc<[Handler<K>]>,
-    pub(super) metrics: InformerMetrics,
+    pub(super) metrics: ReflectorMetrics,
     pub(super) timing: Timing,
     pub(super) synced: Sender<usize>,
     pub(super) seed: u64,
@@ -120,7 +120,6 @@ impl<K: Object> Reflector<K> {
 
     /// Begins to read the complete state. `continues` says that its versions can be compared with those in the store.
     fn begin(&mut self, continues: bool) {
-        self.metrics.relist(self.machine.reason().as_str());
         self.replacement = Some(Replacement::new(self.scope.clone(), continues));
     }
 
@@ -200,8 +199,8 @@ impl<K: Object> Reflector<K> {
                 Ok(entry) => self.upsert(entry),
                 Err(error) => self.unreadable(&error),
             },
-            Event::Deleted(object) => match Identity::decode(object.get()) {
-                Ok(identity) => self.delete(&identity),
+            Event::Deleted(object) => match decode(object.get().as_bytes()) {
+                Ok(entry) => self.delete(entry),
                 Err(error) => self.unreadable(&error),
             },
             Event::Bookmark { resource_version, initial_events_end } => {
@@ -246,16 +245,15 @@ impl<K: Object> Reflector<K> {
         LineOutcome::Event
     }
 
-    fn delete(&mut self, identity: &Identity) -> LineOutcome {
-        let Identity { key, uid: _, resource_version } = identity;
+    fn delete(&mut self, last: Entry<K>) -> LineOutcome {
         if let Some(replacement) = &mut self.replacement {
-            replacement.forget(key);
+            replacement.forget(last.key());
             return LineOutcome::Event;
         }
-        if let Err(error) = self.machine.advance(resource_version) {
+        if let Err(error) = self.machine.advance(last.resource_version()) {
             return LineOutcome::Pause(self.backwards(error));
         }
-        let change = self.store.remove(&self.scope, key, resource_version.clone());
+        let change = self.store.remove(&self.scope, last);
         self.deliver(change.as_slice());
         LineOutcome::Event
     }
@@ -266,12 +264,12 @@ impl<K: Object> Reflector<K> {
         let Some(replacement) = self.replacement.take() else { return };
         let first = self.store.progress(&self.scope).is_none();
         let changes = self.store.commit(replacement, version);
-        self.metrics.heard();
+        let reason = self.machine.reason().as_str();
+        self.metrics.relisted(reason);
         self.deliver(&changes);
         if first {
             self.synced.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
         }
-        let reason = self.machine.reason().as_str();
         tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "listed the complete state");
     }
 
@@ -307,10 +305,10 @@ impl<K: Object> Reflector<K> {
     fn refused(&mut self, error: &Error) -> Pause {
         let failure = Failure::from(error);
         match failure {
-            Failure::Unavailable | Failure::Trouble | Failure::Busy(_) => {
+            Failure::Unavailable | Failure::Trouble | Failure::Unreachable | Failure::Busy(_) => {
                 self.report_failure(&explain(error, K::RESOURCE));
             }
-            Failure::Gone | Failure::TooLarge | Failure::Refused => {
+            Failure::Gone | Failure::TooLarge | Failure::Unsupported | Failure::Refused => {
                 tracing::debug!(resource = %K::RESOURCE, %error, "trying another request");
             }
         }

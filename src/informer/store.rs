@@ -68,6 +68,11 @@ impl<K: Object> Entry<K> {
         }
     }
 
+    /// Whether both are the same state of the same object, where versions can be compared.
+    fn is_version(&self, other: &Self) -> bool {
+        self.uid() == other.uid() && self.resource_version() == other.resource_version()
+    }
+
     /// Whether both are the same state of the same object. The versions are not enough: after a restore the server
     /// counts them a second time. So the decoded contents are compared.
     fn is(&self, other: &Self) -> bool {
@@ -100,20 +105,38 @@ pub struct Invalid {
 /// A change of the store. The store has changed already when this is delivered.
 #[derive(Debug)]
 pub struct Change<K> {
-    /// The state before; `None` if the object is new.
+    /// The state before; `None` if the object is new. If it is gone, the last state that is known; `origin` says whether
+    /// that was the final one.
     pub old: Option<Entry<K>>,
-    /// The state now; `None` if the object is gone. Then `old` is the last state that was seen, which after a gap
-    /// in the watch may not be the last state that existed.
+    /// The state now; `None` if the object is gone.
     pub new: Option<Entry<K>>,
-    /// Nothing has just happened: the object is part of the first state that this process reads, or a resync repeats
-    /// it. Its key can wait until the keys of real changes are done.
-    pub low_priority: bool,
+    /// How the change became known.
+    pub origin: Origin,
+}
+
+/// How a [`Change`] became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The object is part of the first state that this process reads: nothing has just happened.
+    Initial,
+    /// An event of the watch. A deletion carries the final state of the object.
+    Event,
+    /// A comparison, after a gap in the watch. An object that is gone may have changed once more before its deletion, so
+    /// its final state is unknown (client-go's `DeletedFinalStateUnknown`).
+    Gap,
+    /// A resync, which repeats every object: nothing has changed.
+    Resync,
 }
 
 impl<K: Object> Change<K> {
     /// The states before and after. Handlers usually need both: a child may have had another owner before.
     pub fn states(&self) -> impl Iterator<Item = &Entry<K>> {
         self.old.iter().chain(&self.new)
+    }
+
+    /// A deletion that no event has reported. `seen` is the last state that was seen.
+    fn missed_deletion(seen: Entry<K>) -> Self {
+        Self { old: Some(seen), new: None, origin: Origin::Gap }
     }
 }
 
@@ -187,14 +210,16 @@ impl<K: Object> Store<K> {
     pub(super) fn upsert(&self, scope: &Scope, entry: Entry<K>) -> Vec<Change<K>> {
         let mut inner = self.lock();
         inner.advance(scope, entry.resource_version().clone());
-        inner.put(&self.indexers, entry, false)
+        inner.put(&self.indexers, entry, Origin::Event)
     }
 
-    /// Takes an object out.
-    pub(super) fn remove(&self, scope: &Scope, key: &ObjectKey, version: ResourceVersion) -> Option<Change<K>> {
+    /// Takes an object out. `last` is its final state; if that can't be read, the change carries the state before it.
+    pub(super) fn remove(&self, scope: &Scope, last: Entry<K>) -> Option<Change<K>> {
         let mut inner = self.lock();
-        inner.advance(scope, version);
-        inner.take(&self.indexers, key)
+        inner.advance(scope, last.resource_version().clone());
+        let before = inner.take(&self.indexers, last.key())?;
+        let old = if last.valid().is_some() && last.uid() == before.uid() { last } else { before };
+        Some(Change { old: Some(old), new: None, origin: Origin::Event })
     }
 
     /// How far the reflector of this scope has come; `None` before its first complete state.
@@ -211,9 +236,7 @@ impl<K: Object> Store<K> {
     /// kept: a relist takes the memory of what changed, not a second copy of the cache.
     pub(super) fn note(&self, replacement: &mut Replacement<K>, entry: Entry<K>) {
         let inner = self.lock();
-        let same = |live: &Entry<K>| {
-            replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
-        };
+        let same = |live: &Entry<K>| if replacement.continues { live.is_version(&entry) } else { live.is(&entry) };
         let key = entry.key().clone();
         let found = if inner.objects.get(&key).is_some_and(same) { Found::Unchanged } else { Found::New(entry) };
         replacement.found.insert(key, found);
@@ -225,15 +248,16 @@ impl<K: Object> Store<K> {
         let Replacement { scope, continues: _, found } = replacement;
         let mut inner = self.lock();
         let first = inner.progress.insert(scope.clone(), version).is_none();
+        let origin = if first { Origin::Initial } else { Origin::Gap };
         let covers = |key: &ObjectKey| scope.as_deref().is_none_or(|namespace| namespace == key.namespace());
         let gone = |key: &&ObjectKey| covers(key) && !found.contains_key(*key);
         let gone: Vec<ObjectKey> = inner.objects.keys().filter(gone).cloned().collect();
-        let mut changes: Vec<Change<K>> = gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
+        let mut changes: Vec<Change<K>> =
+            gone.iter().filter_map(|key| inner.take(&self.indexers, key)).map(Change::missed_deletion).collect();
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
-                Found::New(entry) if inner.objects.get(entry.key()).is_some_and(|live| live.is(&entry)) => {}
-                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, first)),
+                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, origin)),
             }
         }
         changes
@@ -251,12 +275,12 @@ impl<K: Object> Inner<K> {
 
     /// An object with the name of another one but its own uid is not a change of the other one: that one is gone, and
     /// this one is new.
-    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, low_priority: bool) -> Vec<Change<K>> {
+    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, origin: Origin) -> Vec<Change<K>> {
         let key = entry.key().clone();
         let mut changes = Vec::with_capacity(1);
         let mut old = self.objects.get(&key).cloned();
         if old.as_ref().is_some_and(|old| old.uid() != entry.uid()) {
-            changes.extend(self.take(indexers, &key));
+            changes.extend(self.take(indexers, &key).map(Change::missed_deletion));
             old = None;
         }
         if let Some(old) = &old {
@@ -264,14 +288,14 @@ impl<K: Object> Inner<K> {
         }
         self.index(indexers, &entry);
         self.objects.insert(key, entry.clone());
-        changes.push(Change { old, new: Some(entry), low_priority });
+        changes.push(Change { old, new: Some(entry), origin });
         changes
     }
 
-    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Change<K>> {
+    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Entry<K>> {
         let old = self.objects.remove(key)?;
         self.unindex(indexers, &old);
-        Some(Change { old: Some(old), new: None, low_priority: false })
+        Some(old)
     }
 
     fn index(&mut self, indexers: &[Indexer<K>], entry: &Entry<K>) {
@@ -408,7 +432,7 @@ mod tests {
             "20",
         );
         assert_eq!(told(&changes), ["-gone", "~changed", "+new"]);
-        assert!(changes.iter().all(|change| !change.low_priority));
+        assert!(changes.iter().all(|change| change.origin == Origin::Gap));
     }
 
     #[test]
@@ -425,8 +449,36 @@ mod tests {
     #[test]
     fn the_first_state_is_of_low_priority_and_later_changes_are_not() {
         let store = store();
-        assert!(replace(&store, vec![thing("a", "1", "1", "o")], "5").iter().all(|change| change.low_priority));
-        assert!(store.upsert(&None, thing("b", "2", "6", "o")).iter().all(|change| !change.low_priority));
+        assert_eq!(replace(&store, vec![thing("a", "1", "1", "o")], "5")[0].origin, Origin::Initial);
+        assert_eq!(store.upsert(&None, thing("b", "2", "6", "o"))[0].origin, Origin::Event);
+    }
+
+    /// What a deletion says of the object: its version, and how the deletion became known.
+    fn last_state(change: &Change<Thing>) -> (&str, Origin) {
+        (change.old.as_ref().unwrap().resource_version().as_str(), change.origin)
+    }
+
+    #[test]
+    fn a_deletion_carries_the_final_state_and_after_a_gap_says_that_it_is_unknown() {
+        let store = store();
+        replace(&store, vec![thing("told", "1", "1", "o"), thing("missed", "2", "2", "o")], "5");
+        let told = store.remove(&None, thing("told", "1", "9", "o")).unwrap();
+        assert_eq!(last_state(&told), ("9", Origin::Event));
+        let missed = replace(&store, vec![], "12");
+        assert_eq!(last_state(&missed[0]), ("2", Origin::Gap));
+    }
+
+    #[test]
+    fn a_deletion_whose_final_state_can_not_be_used_carries_the_state_before() {
+        let store = store();
+        let unreadable = || {
+            let identity = Identity { key: key("a"), uid: "1".into(), resource_version: "9".into() };
+            Entry::Invalid(Arc::new(Invalid { identity, error: "no size".into() }))
+        };
+        for last in [unreadable(), thing("a", "another", "9", "o")] {
+            store.upsert(&None, thing("a", "1", "1", "o"));
+            assert_eq!(last_state(&store.remove(&None, last).unwrap()), ("1", Origin::Event));
+        }
     }
 
     #[test]
@@ -454,7 +506,7 @@ mod tests {
         assert_eq!(store.by_index("owner", "x"), [key("a"), key("b")]);
         store.upsert(&None, thing("a", "1", "3", "y"));
         assert_eq!((store.by_index("owner", "x"), store.by_index("owner", "y")), (vec![key("b")], vec![key("a")]));
-        store.remove(&None, &key("b"), "4".into());
+        store.remove(&None, thing("b", "2", "4", "x"));
         assert_eq!(store.lock().indexes["owner"].keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
     }
 
@@ -472,9 +524,11 @@ mod tests {
     fn an_unchanged_object_is_not_held_twice_while_listing() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = Replacement::new(None, true);
-        store.note(&mut replacement, thing("a", "1", "1", "o"));
-        assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+        for continues in [true, false] {
+            let mut replacement = Replacement::new(None, continues);
+            store.note(&mut replacement, thing("a", "1", "1", "o"));
+            assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+        }
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl View<'_> {
         let yes = |message: &str| finding(ACCEPTED, ConditionStatus::True, Reason::Accepted, message);
         let no = |reason, message: &str| finding(ACCEPTED, ConditionStatus::False, reason, message);
         match self.outcome {
-            Outcome::HandsOff(HandsOff::Undecodable(error)) => no(Reason::UndecodableObject, &format!("spec: {error}")),
+            Outcome::HandsOff(HandsOff::Undecodable(error)) => no(Reason::UndecodableObject, error),
             Outcome::HandsOff(HandsOff::NameConflict(conflict)) => no(
                 Reason::NameConflict,
                 &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),

@@ -21,7 +21,7 @@ use super::children::{Deployment, Secret, Service};
 use super::observe::{BY_SECRET, BY_UID, Stores};
 use crate::api::MCPServer;
 use crate::client::Client;
-use crate::informer::{Change, Informer, Synced};
+use crate::informer::{Change, Informer, Origin, Synced};
 use crate::object::{Object, ObjectKey};
 use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
@@ -124,5 +124,8 @@ fn enqueue_owners<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<Objec
 }
 
 fn priority<K>(change: &Change<K>) -> Priority {
-    if change.low_priority { Priority::LOW } else { Priority::NORMAL }
+    match change.origin {
+        Origin::Initial | Origin::Resync => Priority::LOW,
+        Origin::Event | Origin::Gap => Priority::NORMAL,
+    }
 }

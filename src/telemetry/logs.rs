@@ -1,6 +1,6 @@
 //! Logs: one line per thing that happened, to standard error, as text for people or JSON for machines.
 //!
-//! Standard output belongs to what a command prints (`crd`, `doctor`), so that it can be piped.
+//! Standard output is for what a command prints (`crd`), so that it can be piped.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -13,13 +13,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// How a line of the log looks.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people; coloured on a terminal.
     #[default]
     Text,
-    /// One JSON object per line, the fields of the event at its top level, those of its span in `span`.
+    /// One JSON object per line, with the fields of the event at the top level, and those of its span in `span`.
     Json,
 }
 
@@ -46,15 +46,15 @@ impl fmt::Display for LogFormat {
 
 /// Which lines pass: a level, `module=level`, or several of both, separated by commas.
 ///
-/// Of several modules that contain a line's own, the longest counts. A line of none of them passes by the lone level,
-/// and without such a level not at all.
+/// If several modules match a line, the longest name counts. Lines of other modules pass according to the level without
+/// a module; if there is none, they don't pass at all.
 ///
-/// The parser of [`Targets`] is not asked: it takes any other word for the name of a module, all of whose lines it then
-/// lets pass, and no others. `verbose` would log nothing at all.
+/// The parser of [`Targets`] is not used: it takes every unknown word for the name of a module and lets only that
+/// module's lines pass. With `verbose`, nothing at all would be logged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogFilter(Targets);
 
-/// The levels, as a person writes them, from the most silent on.
+/// The levels as people write them, the quietest first.
 const LEVELS: [(&str, LevelFilter); 6] = [
     ("off", LevelFilter::OFF),
     ("error", LevelFilter::ERROR),
@@ -72,7 +72,7 @@ impl FromStr for LogFilter {
     }
 }
 
-/// Adds one part of a filter to what was there before it.
+/// Adds one part of a filter.
 fn directive(targets: Targets, part: &str) -> Result<Targets, LogsError> {
     let wrong = || LogsError::Filter(part.to_owned());
     let (module, name) = part.split_once('=').map_or((None, part), |(module, name)| (Some(module.trim()), name));
@@ -92,18 +92,18 @@ fn is_a_module(text: &str) -> bool {
 /// Why logging could not be set up.
 #[derive(Debug, Error)]
 pub enum LogsError {
-    /// No such format.
-    #[error("the log format is `text` or `json`, not `{0}`")]
+    /// There is no such format.
+    #[error("the log format must be `text` or `json`, not `{0}`")]
     Format(String),
     /// A part of the filter is neither a level nor `module=level`.
-    #[error("{0:?} is no log level: write {levels}, or module=level", levels = LEVELS.map(|(name, _)| name).join(", "))]
+    #[error("{0:?} is not a log level: use {levels}, or module=level", levels = LEVELS.map(|(name, _)| name).join(", "))]
     Filter(String),
-    /// Something else in this process receives the logs already.
+    /// Another logger was installed in this process before.
     #[error("logging was set up twice")]
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Sends the logs of the whole process to standard error, as far as `filter` lets them pass. To be called once, by `main`.
+/// Writes the logs of the whole process that pass `filter` to standard error. Call it once, at the start.
 pub fn init_logs(format: LogFormat, filter: &LogFilter) -> Result<(), LogsError> {
     let subscriber = subscriber(format, filter, io::stderr().is_terminal(), io::stderr);
     Ok(tracing::subscriber::set_global_default(subscriber)?)
@@ -214,7 +214,7 @@ mod tests {
             let error = filter.parse::<LogFilter>().unwrap_err().to_string();
             assert_eq!(
                 error,
-                format!("{wrong} is no log level: write off, error, warn, info, debug, trace, or module=level")
+                format!("{wrong} is not a log level: use off, error, warn, info, debug, trace, or module=level")
             );
         }
     }

@@ -114,8 +114,8 @@ impl<K: Ord + Clone> State<K> {
         self.delay(key, now, |_limiter| (delay, Reason::Requeue))
     }
 
-    /// Adds `key` again after a failed run, when the rate limit allows it, but not before `at_least` has passed. Returns the
-    /// same as [`State::add_after`].
+    /// Adds `key` again after a failed run, as soon as the rate limit allows, but not before `at_least` has passed.
+    /// Returns the same as [`State::add_after`].
     pub(super) fn add_rate_limited(&mut self, key: K, at_least: Duration, now: Instant) -> u64 {
         if self.phase == Phase::ShuttingDown {
             return 0;

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use playground::{Cluster as Levers, Options, Playground};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use client::{Client, Place};
 use objects::{CRDS, NAMESPACES};
@@ -98,7 +98,19 @@ impl World {
 
     /// Installs the CRD and waits until it is served.
     pub(crate) async fn install_definition(&self) {
-        let definition = smooth_operator::api::crd::definition();
+        self.install(smooth_operator::api::crd::definition()).await;
+    }
+
+    /// Installs the CRD as somebody might have who wanted no rules for the spec, and waits until it is served.
+    pub(crate) async fn install_lax_definition(&self) {
+        let mut definition = smooth_operator::api::crd::definition();
+        let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
+        *spec.expect("the definition has a schema of the spec") = anything;
+        self.install(definition).await;
+    }
+
+    async fn install(&self, definition: Value) {
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         self.client.apply(&CRDS.path("", &name), &definition).await.unwrap();
         let path = objects::SERVERS.collection(&self.namespace);

@@ -15,4 +15,5 @@ mod rights;
 mod secrets;
 mod settled;
 mod shutdown;
+mod trouble;
 mod watches;

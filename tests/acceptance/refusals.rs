@@ -143,7 +143,7 @@ async fn a_value_that_a_flag_cannot_have_is_a_mistake_of_usage() {
             vec!["--lease-duration", "--renew-deadline"],
         ),
         (vec!["--leader-elect", "--retry-period", "10s"], vec!["--renew-deadline", "--retry-period"]),
-        (vec!["--leader-elect", "--lease-duration", "1500ms"], vec!["--lease-duration", "whole seconds"]),
+        (vec!["--leader-elect", "--lease-duration", "1500ms"], vec!["--lease-duration", "whole number of seconds"]),
     ] {
         let ended = run(&[&["run"], &flags[..]].concat()).await;
         assert_eq!(ended.status.code(), Some(2), "{flags:?}: {ended:?}");

@@ -130,7 +130,7 @@ async fn what_a_refused_list_means_to_the_reflector() {
         ("mcpservers/list-before-crd", Failure::Unavailable),
         ("mcpservers/list-continue-expired", Failure::Gone),
         ("mcpservers/list-exact-expired", Failure::Gone),
-        ("mcpservers/list-continue-with-rv", Failure::Refused),
+        ("mcpservers/list-continue-with-rv", Failure::Unsupported),
         ("watch/list-rv-too-large", Failure::TooLarge),
         ("errors/too-many-requests", Failure::Busy(one_second)),
     ] {

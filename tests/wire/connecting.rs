@@ -184,3 +184,29 @@ async fn behind_a_proxy_no_request_is_repeated_either() {
     assert_eq!(sent.unwrap_err().code(), 503);
     assert!(proxy.was_asked_nothing_more());
 }
+
+#[tokio::test]
+async fn a_proxy_is_told_the_name_and_password_that_its_url_holds() {
+    let mut proxy = Server::start().await;
+    let url = proxy.url.replace("http://", "http://me:p%40ss@");
+    let cluster = json!({"server": "http://cluster.example:80", "proxy-url": url});
+    let file = written(&config(&cluster, &json!({})).to_string());
+    let client = connect(&target(&file)).await.unwrap().client;
+    std::fs::remove_file(file).unwrap();
+    let answer = async {
+        let connects = proxy.next().await;
+        // The base64 of `me:p@ss`.
+        assert_eq!(connects.header("proxy-authorization"), "Basic bWU6cEBzcw==");
+        connects.answer(200, &[], "").await;
+        proxy.next().await.json(200, &json!({})).await;
+    };
+    let (sent, ()) = tokio::join!(client.send::<Value>(get()), answer);
+    sent.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_that_speaks_something_else_is_refused_by_name() {
+    let cluster = json!({"server": "http://cluster.example:80", "proxy-url": "socks5://127.0.0.1:1080"});
+    let message = complaint(&config(&cluster, &json!({})).to_string(), None).await;
+    assert!(message.contains("socks5://127.0.0.1:1080"), "{message}");
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use smooth_operator::informer::{Informer, Synced, Timing};
+use smooth_operator::informer::{Informer, Origin, Synced, Timing};
 
 use crate::fixture::recorded;
 use crate::logs::lines_with;
@@ -32,7 +32,7 @@ async fn a_streaming_list_comes_first_and_goes_on_as_the_watch() {
     stream.line(&modified(&thing("a", 11))).await;
     stream.line(&deleted(&thing("b", 12))).await;
     stream.line(&added(&thing("c", 13))).await;
-    world.tells(&["~n/a@11", "-n/b@9", "+n/c@13"]).await;
+    world.tells(&["~n/a@11", "-n/b@12", "+n/c@13"]).await;
     assert_eq!(world.holds(), ["n/a@11", "n/c@13"]);
     assert!(world.server.was_asked_nothing_more(), "it is one stream");
 }
@@ -61,11 +61,15 @@ async fn synced_means_that_every_key_was_handed_over_before() {
     let told = Arc::clone(&seen);
     let mut world = World::start(vec![None], unhurried(), |informer: &mut Informer<Thing>| {
         let synced: Synced = informer.synced();
-        informer.subscribe(move |change| told.lock().unwrap().push((change.low_priority, synced.now())));
+        informer.subscribe(move |change| told.lock().unwrap().push((change.origin, synced.now())));
     })
     .await;
     world.settled().await;
-    assert_eq!(*seen.lock().unwrap(), [(true, false), (true, false)], "with low priority, and not synced yet");
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [(Origin::Initial, false), (Origin::Initial, false)],
+        "told as initial, and not synced yet"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +90,7 @@ async fn a_server_that_refuses_to_stream_is_asked_for_pages_now_and_ever_after()
     let mut watch = world.asked("watch since 10").await.stream().await;
     watch.line(&error(410, &json!({}))).await;
     world.asked("list 500 since 10").await.json(200, &page(&[], 20, "")).await;
-    world.tells(&["-n/a@5"]).await;
+    world.tells(&["-n/a@5 or later"]).await;
     world.asked("watch since 20").await;
 }
 
@@ -148,8 +152,13 @@ async fn a_list_that_breaks_off_is_read_again_and_nothing_of_it_is_believed() {
     half.cut();
     let again = world.asked("list 500 since 0").await;
     assert!(world.store.is_empty());
+    let relists = |count| {
+        format!(r#"smooth_operator_informer_relists_total{{resource="things",reason="streaming-refused"}} {count}"#)
+    };
+    assert!(world.counts(&relists(0)), "what was begun is not counted");
     again.json(200, &page(&[thing("b", 6)], 10, "")).await;
     world.tells(&["+n/b@6 low"]).await;
+    assert!(world.counts(&relists(1)));
 }
 
 #[tokio::test]

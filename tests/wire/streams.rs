@@ -157,7 +157,7 @@ async fn the_recorded_streaming_list_fills_a_store_and_keeps_it_current() {
     stream.end().await;
     let initial = ["example-server@297", "s-0@390", "s-1@391", "s-2@392"].map(|name| format!("+default/{name} low"));
     world.tells(&initial.each_ref().map(String::as_str)).await;
-    world.tells(&["~default/s-0@393", "-default/s-1@391"]).await;
+    world.tells(&["~default/s-0@393", "-default/s-1@394"]).await;
     world.asked("watch since 394").await;
     assert_eq!(world.holds(), ["default/example-server@297", "default/s-0@393", "default/s-2@392"]);
 }
@@ -226,7 +226,10 @@ async fn a_recorded_rollout_is_told_event_by_event() {
             );
             let told = match event["type"].as_str().unwrap() {
                 "BOOKMARK" => continue,
-                "DELETED" => format!("-{key}@{}", last.remove(&key).unwrap()),
+                "DELETED" => {
+                    last.remove(&key).unwrap();
+                    format!("-{key}@{}", text("resourceVersion"))
+                }
                 kind => {
                     last.insert(key.clone(), text("resourceVersion"));
                     format!("{}{key}@{}", if kind == "ADDED" { '+' } else { '~' }, text("resourceVersion"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smooth_operator::informer::{Change, Entry, Informer, Scope, Store, Synced, Timing};
+use smooth_operator::informer::{Change, Entry, Informer, Origin, Scope, Store, Synced, Timing};
 use smooth_operator::object::Object;
 use smooth_operator::telemetry::Metrics;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -56,6 +56,16 @@ impl World<Thing> {
 impl<K: Object> World<K> {
     /// An informer that was changed by `prepare` before it was started.
     pub(crate) async fn start(scopes: Vec<Scope>, timing: Timing, prepare: impl FnOnce(&mut Informer<K>)) -> Self {
+        Self::with_seed(SEED, scopes, timing, prepare).await
+    }
+
+    /// The same with other chances.
+    pub(crate) async fn with_seed(
+        seed: u64,
+        scopes: Vec<Scope>,
+        timing: Timing,
+        prepare: impl FnOnce(&mut Informer<K>),
+    ) -> Self {
         logs::listen();
         let server = Server::start().await;
         let client = client_of(&server.url).await;
@@ -65,7 +75,7 @@ impl<K: Object> World<K> {
         prepare(&mut informer);
         let (store, synced) = (informer.store(), informer.synced());
         let (metrics, mut tasks, stop) = (Metrics::new(), JoinSet::new(), CancellationToken::new());
-        informer.start(&client, &metrics.informer(K::RESOURCE.plural), SEED, &mut tasks, &stop);
+        informer.start(&client, &metrics.informer(K::RESOURCE.plural), seed, &mut tasks, &stop);
         Self { server, store, synced, metrics, told, tasks, stop }
     }
 
@@ -119,13 +129,17 @@ impl<K: Object> World<K> {
     }
 }
 
-/// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it.
+/// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it that is known.
 fn in_short<K: Object>(change: &Change<K>) -> String {
-    let low = if change.low_priority { " low" } else { "" };
+    let origin = match (change.origin, &change.new) {
+        (Origin::Initial | Origin::Resync, _) => " low",
+        (Origin::Gap, None) => " or later",
+        (Origin::Gap, Some(_)) | (Origin::Event, _) => "",
+    };
     match (&change.old, &change.new) {
-        (None, Some(new)) => format!("+{}{low}", name(new)),
-        (Some(_), Some(new)) => format!("~{}{low}", name(new)),
-        (Some(old), None) => format!("-{}{low}", name(old)),
+        (None, Some(new)) => format!("+{}{origin}", name(new)),
+        (Some(_), Some(new)) => format!("~{}{origin}", name(new)),
+        (Some(old), None) => format!("-{}{origin}", name(old)),
         (None, None) => "a change of nothing".to_owned(),
     }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::client::Error;
 use crate::watch::Status;
 
+/// The start of the message with which a server without streaming lists ends a stream that it had accepted. Its code,
+/// 500, is that of any other trouble.
+const NO_STREAMING: &str = "a watch stream was requested";
 /// The longest pause, whatever `Retry-After` says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
@@ -19,19 +22,23 @@ pub enum Failure {
     TooLarge,
     /// Too many requests (429), with the server's `Retry-After`.
     Busy(Option<Duration>),
-    /// The server does not support the request (other 4xx).
+    /// The server does not know the request (400, 422), or says in the stream that it does not support streaming lists.
+    /// That will not change.
+    Unsupported,
+    /// The server does not answer the request now (other 4xx).
     Refused,
-    /// The server has trouble (5xx), or there is no connection.
+    /// The server has trouble (5xx), or its answer makes no sense.
     Trouble,
+    /// There was no connection, it broke, or no answer came in time. That says nothing about the request.
+    Unreachable,
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
             Error::Api { status, retry_after, operation: _ } => Self::answered(status, *retry_after),
-            Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => {
-                Self::Trouble
-            }
+            Error::Transport { .. } | Error::Timeout { .. } => Self::Unreachable,
+            Error::Answer { .. } | Error::Fenced { .. } => Self::Trouble,
         }
     }
 }
@@ -40,6 +47,8 @@ impl Failure {
     pub(super) fn answered(status: &Status, retry_after: Option<Duration>) -> Self {
         match status.code {
             _ if status.is_version_too_large() => Self::TooLarge,
+            _ if status.message.starts_with(NO_STREAMING) => Self::Unsupported,
+            400 | 422 => Self::Unsupported,
             401 | 403 | 404 => Self::Unavailable,
             410 => Self::Gone,
             429 => Self::Busy(retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
@@ -62,13 +71,24 @@ pub enum Reason {
     Unreadable,
     /// A streaming list was silent for too long, or ended before it was complete.
     Stalled,
-    /// The server does not support streaming lists.
+    /// The server does not support streaming lists, or failed to stream this one.
     Refused,
     /// There were too many failures in a row.
     Trouble,
 }
 
 impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::Initial,
+        Self::Expired,
+        Self::WentBackwards,
+        Self::Unreadable,
+        Self::Stalled,
+        Self::Refused,
+        Self::Trouble,
+    ];
+
     /// The label in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,6 +6,9 @@ IMG ?= smooth-operator:dev
 PLATFORMS ?= linux/amd64,linux/arm64
 # Arguments to pass on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
 ARGS ?=
+# What goes wrong in the playground: `make playground FAULTS="delay=50ms..500ms:0.3,cut-watches=5s,error-500:0.05"`.
+# `make playground ARGS=--help` tells what there is.
+FAULTS ?=
 
 CARGO ?= cargo
 KUBECTL ?= kubectl
@@ -46,7 +49,7 @@ help: ## List the targets.
 .PHONY: playground
 playground: ## Run an API server and the operator in one process, for kubectl, until Ctrl-C.
 	$(NEED_CARGO)
-	$(CARGO) run --locked --example playground -- $(ARGS)
+	$(CARGO) run --locked --example playground -- $(if $(FAULTS),--faults '$(FAULTS)') $(ARGS)
 
 .PHONY: bench
 bench: build ## Measure the release with 1,000 and 10,000 MCPServers; prints a table.

@@ -10,10 +10,11 @@ mod story;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use playground::faults::{Plan, SYNTAX};
 use playground::{Cluster, Options, Playground};
 use serde_json::Value;
 use smooth_operator::api::{MCPSERVERS, crd};
@@ -25,6 +26,9 @@ use smooth_operator::telemetry::{LogFilter, LogFormat, init_logs};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// How the operator's `User-Agent` begins.
+const OPERATOR: &str = "smooth-operator/";
 
 /// A Kubernetes API server and Smooth Operator in one process: an in-memory cluster to play with.
 #[derive(Debug, Parser)]
@@ -49,6 +53,9 @@ struct Args {
     /// info,smooth_operator::client=debug.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log_level: LogFilter,
+    /// What goes wrong between the operator and the API server, `delay=50ms..500ms:0.3,cut-watches=5s` say; see --help.
+    #[arg(long, value_name = "FAULTS", help_heading = "Faults", long_help = faults_help())]
+    faults: Option<Plan>,
     /// Exit when all samples are Ready; exit with 1 if they are not Ready within 30 seconds.
     #[arg(long)]
     once: bool,
@@ -72,7 +79,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     install(&cluster)?;
     let stop = CancellationToken::new();
     let operator = operate(&args, stop.clone()).await?;
-    let story = tokio::spawn(story::tell(story::begin(&cluster)));
+    let began = Instant::now();
+    let story = tokio::spawn(story::tell(story::begin(&cluster), began));
+    let strikes = tokio::spawn(story::tell_strikes(cluster.clone(), began));
     introduce(&args, &server);
     apply_samples(&cluster, &args.samples)?;
     let ended = if args.once {
@@ -92,15 +101,21 @@ async fn run(args: Args) -> anyhow::Result<()> {
     stop.cancel();
     operator.await.context("the operator panicked")??;
     story.abort();
+    strikes.abort();
     server.stop().await;
     ended
+}
+
+fn faults_help() -> String {
+    format!("What goes wrong between the operator and the API server; kubectl is spared.\n\n{SYNTAX}")
 }
 
 /// Starts the API server and writes a kubeconfig for it.
 async fn serve(args: &Args) -> anyhow::Result<Playground> {
     let listen = SocketAddr::from(([127, 0, 0, 1], args.port));
     let ready_delay = Duration::from_millis(args.ready_delay);
-    let options = Options { listen, ready_delay, ..Options::default() };
+    let faults = args.faults.clone().unwrap_or_default().only_for(OPERATOR);
+    let options = Options { listen, ready_delay, faults, ..Options::default() };
     let server = Playground::start(options)
         .await
         .with_context(|| format!("can't listen on {listen}; choose another port with --port, or 0 for a free one"))?;

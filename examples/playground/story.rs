@@ -1,7 +1,7 @@
 //! Prints what happens in the cluster, one line per interesting change.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use playground::Cluster;
@@ -27,11 +27,20 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
     let (to, news) = mpsc::unbounded_channel();
     for (resource, kind) in KINDS {
         let Ok(mut cursor) = cluster.watch(resource, cluster.revision()) else { continue };
-        let to = to.clone();
+        let (to, from) = (to.clone(), cluster.clone());
         tokio::spawn(async move {
-            while let Ok(event) = cursor.next().await {
-                if to.send((kind, event)).is_err() {
-                    return;
+            loop {
+                match cursor.next().await {
+                    Ok(event) => {
+                        if to.send((kind, event)).is_err() {
+                            return;
+                        }
+                    }
+                    // History was forgotten: the story goes on from here.
+                    Err(_expired) => match from.watch(resource, from.revision()) {
+                        Ok(fresh) => cursor = fresh,
+                        Err(_gone) => return,
+                    },
                 }
             }
         });
@@ -39,9 +48,23 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
     Story(news)
 }
 
+/// Prints which faults have struck, for ever: of each kind a line a second at most, however often it strikes.
+pub(crate) async fn tell_strikes(cluster: Cluster, began: Instant) {
+    let mut told: BTreeMap<&str, u64> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for (class, total) in cluster.faults().strikes() {
+            let before = told.insert(class, total).unwrap_or(0);
+            if total > before {
+                let line = format!("struck {}x, {total}x in all", total - before);
+                println!("  {:7.2}s  {:<10}  {class:<32}  {line}", began.elapsed().as_secs_f32(), "Fault");
+            }
+        }
+    }
+}
+
 /// Prints it, for ever.
-pub(crate) async fn tell(Story(mut news): Story) {
-    let began = Instant::now();
+pub(crate) async fn tell(Story(mut news): Story, began: Instant) {
     let mut told: BTreeMap<(&str, String), String> = BTreeMap::new();
     while let Some((kind, event)) = news.recv().await {
         let name = event.object["metadata"]["name"].as_str().unwrap_or_default().to_owned();

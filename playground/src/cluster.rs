@@ -20,6 +20,7 @@ mod delete;
 mod metadata;
 mod namespaces;
 mod requests;
+mod restore;
 mod roles;
 mod watch;
 mod write;
@@ -44,6 +45,7 @@ pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
 use crate::auth;
 use crate::builtin::ClusterIps;
+use crate::faults::{Break, Faults, Matcher};
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
 use crate::storage::{Key, Revision, Store};
@@ -62,8 +64,7 @@ struct Inner {
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
     /// See [`Cluster::stream_lists`].
     streams_lists: AtomicBool,
-    /// Counts the calls of [`Cluster::cut_watches`].
-    cuts: signal::Sender<u64>,
+    faults: Faults,
     requests: Mutex<requests::Log>,
     auth: auth::Tokens,
     random: Mutex<StdRng>,
@@ -89,7 +90,7 @@ impl Cluster {
             registry: RwLock::default(),
             news: Mutex::default(),
             streams_lists: AtomicBool::new(true),
-            cuts: signal::Sender::new(0),
+            faults: Faults::new(seed),
             requests: Mutex::default(),
             auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
@@ -193,9 +194,14 @@ impl Cluster {
         Ok(WatchCursor::new(self.clone(), target.resource.table(), from))
     }
 
+    /// What goes wrong, and when, for those who come by [`exchange`](Self::exchange).
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
     /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.
     pub fn cut_watches(&self) {
-        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+        self.faults().strike_watches(&Matcher::default(), Break::Cut);
     }
 
     /// Whether a watch may begin with the whole state (`sendInitialEvents`). An API server whose etcd is too old can't do
@@ -272,10 +278,6 @@ impl Cluster {
 
     pub(crate) fn bookmark_interval(&self) -> Duration {
         self.inner.bookmark_interval
-    }
-
-    pub(crate) fn cuts(&self) -> signal::Receiver<u64> {
-        self.inner.cuts.subscribe()
     }
 
     /// A receiver that learns of every write to a table.

@@ -17,6 +17,8 @@
 mod access;
 mod columns;
 mod discovery;
+mod exchange;
+mod faults;
 mod json_path;
 mod mutate;
 mod negotiate;
@@ -24,7 +26,7 @@ mod openapi;
 mod protobuf;
 mod query;
 mod read;
-mod response;
+pub(crate) mod response;
 mod review;
 mod route;
 mod scale;
@@ -122,6 +124,7 @@ impl Call<'_> {
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review { review, namespace } => review::answer(self, *review, namespace),
             Route::Requests => self.answer_requests(),
+            Route::Control(control) => faults::answer(self, control),
             Route::Unknown => Ok(response::page_not_found()),
         }
     }
@@ -188,17 +191,7 @@ impl Call<'_> {
             Route::Unknown => (path.to_owned(), String::new(), String::new(), String::new()),
             _ => return None,
         };
-        let verb = match (self.method, name.is_empty()) {
-            (&Method::GET, true) if self.query.watch => "watch",
-            (&Method::GET, true) => "list",
-            (&Method::POST, _) => "create",
-            (&Method::PUT, _) => "update",
-            (&Method::PATCH, _) if self.content_type == mutate::APPLY => "apply",
-            (&Method::PATCH, _) => "patch",
-            (&Method::DELETE, true) => "deletecollection",
-            (&Method::DELETE, false) => "delete",
-            _ => "get",
-        };
+        let verb = verb(self.method, self.content_type, self.query.watch, !name.is_empty());
         Some(RequestRecord {
             user: self.user.name.clone(),
             user_agent: self.user_agent.to_owned(),
@@ -210,5 +203,20 @@ impl Call<'_> {
             status,
             query: query.to_owned(),
         })
+    }
+}
+
+/// What a request does, in Kubernetes' words; an apply is told from the other patches.
+fn verb(method: &Method, content_type: &str, watch: bool, named: bool) -> &'static str {
+    match (method, named) {
+        (&Method::GET, false) if watch => "watch",
+        (&Method::GET, false) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) if content_type == mutate::APPLY => "apply",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, false) => "deletecollection",
+        (&Method::DELETE, true) => "delete",
+        _ => "get",
     }
 }

@@ -7,7 +7,7 @@
 //! ```text
 //!    kubectl, operators                     tests in the process
 //!          | HTTP                                   |
-//!       server -----> http (Cluster::call) <--------+
+//!       server --faults--> http (Cluster::call) <---+
 //!                       |                           |
 //!                    cluster  <---- controllers     |
 //!                    /  |   \_______________________|
@@ -18,8 +18,9 @@
 //! ```
 //!
 //! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
-//! decided and done), [`http`] (the door), [`auth`] (who may come in), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
-//! resources), [`builtin`] (Kubernetes' own kinds), and [`controllers`] (what makes things happen).
+//! decided and done), [`http`] (the door), [`auth`] (who may come in), then the rules: [`fields`] (who owns what),
+//! [`patch`], [`schema`] (custom resources), [`builtin`] (Kubernetes' own kinds), [`controllers`] (what makes things
+//! happen), and [`faults`] (what goes wrong).
 //!
 //! # What it is
 //!
@@ -30,8 +31,14 @@
 //! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection. Where asked for,
 //! roles and bindings decide who may do what ([`auth`]): tokens, client certificates, impersonation, reviews; and HTTPS.
 //!
-//! And what no real cluster offers: [`Cluster::cut_watches`], [`Cluster::compact`], [`Cluster::stream_lists`],
-//! [`Cluster::requests`].
+//! And what no real cluster offers: [`Cluster::requests`], and bad days on demand ([`faults`]): requests that are delayed,
+//! lost, answered with errors, quotas and policies; watches that break in every way ([`Faults::strike_watches`]); history that
+//! is forgotten ([`Cluster::compact`]), stale lists, no streamed
+//! lists ([`Cluster::stream_lists`]), a restore from a backup ([`Cluster::restore`]), and a server that goes
+//! away ([`Playground::go_away`]). Over HTTP: `/playground/requests`, `/playground/faults`, `/playground/watches/cut`,
+//! `/playground/history/compact`.
+//!
+//! [`Faults::strike_watches`]: faults::Faults::strike_watches
 //!
 //! # What it is not
 //!
@@ -66,6 +73,7 @@ pub mod auth;
 pub mod builtin;
 pub mod cluster;
 pub mod controllers;
+pub mod faults;
 pub mod fields;
 pub mod http;
 pub mod patch;

@@ -2,34 +2,29 @@
 //!
 //! One task accepts, one task serves each connection. Stopping tells them all to finish: open watches end cleanly, what
 //! is in flight is answered, and a connection that does neither within a bound is dropped.
+//!
+//! Going away is something else, and what a crash looks like from outside: all connections break at once, new ones are
+//! refused, and the state waits for the server to come back at the same address.
 
+mod connection;
+
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Duration, timeout};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Duration;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Authorization, StaticToken, User};
 use crate::cluster::Cluster;
 use crate::controllers;
-use crate::http::{Body, MAX_BODY, Peer};
+use crate::faults;
 use crate::tls::Authority;
-
-/// How long a connection may take to finish once the server stops.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long a client may take to shake hands.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+use connection::{House, accept};
 
 /// How a playground is set up.
 #[derive(Debug, Clone)]
@@ -51,6 +46,8 @@ pub struct Options {
     /// Serve HTTPS, with an authority made for it. kubectl needs it where it is to be anybody: it sends neither token nor
     /// certificate over plain HTTP.
     pub tls: bool,
+    /// What goes wrong from the start.
+    pub faults: faults::Plan,
 }
 
 impl Default for Options {
@@ -64,6 +61,7 @@ impl Default for Options {
             tokens: Vec::new(),
             enforce_owner_references: false,
             tls: false,
+            faults: faults::Plan::default(),
         }
     }
 }
@@ -71,16 +69,39 @@ impl Default for Options {
 /// A running API server with its controllers.
 ///
 /// Dropping it without [`stop`](Self::stop) tells everything to end, and waits for nothing.
-#[derive(Debug)]
 pub struct Playground {
     cluster: Cluster,
     address: SocketAddr,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     /// Where HTTPS is served.
-    authority: Option<Arc<Authority>>,
+    tls: Option<(TlsAcceptor, Arc<Authority>)>,
     /// The administrator in a kubeconfig, as YAML of the flow style.
     admin: String,
+    /// None while it is away.
+    door: Mutex<Option<Door>>,
+}
+
+impl fmt::Debug for Playground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a playground at {}", self.url())
+    }
+}
+
+/// Who lets connections in.
+#[derive(Debug)]
+struct Door {
+    /// Breaks all connections.
+    shut: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Door {
+    fn open(listener: TcpListener, house: House) -> Self {
+        let shut = CancellationToken::new();
+        let task = tokio::spawn(accept(listener, house, shut.clone()));
+        Self { shut, task }
+    }
 }
 
 impl Playground {
@@ -95,35 +116,32 @@ impl Playground {
             tokens,
             enforce_owner_references,
             tls,
+            faults,
         } = options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let auth = auth::Options { authorization, tokens, enforce_owner_references };
         let cluster = Cluster::with_auth(seed, bookmark_interval, auth);
-        let authority = tls.then(Authority::new).transpose()?.map(Arc::new);
-        let admin = match (&authority, authorization) {
-            (Some(authority), _) => authority.issue(&User::admin())?.user(),
+        let tls = if tls { Some(tls_at(address.ip())?) } else { None };
+        let admin = match (&tls, authorization) {
+            (Some((_, authority)), _) => authority.issue(&User::admin())?.user(),
             (None, Authorization::AlwaysAllow) => "{}".to_owned(),
             (None, Authorization::Rbac) => format!("{{token: {:?}}}", admin_token(&cluster)),
         };
-        let door = Door {
-            cluster: cluster.clone(),
-            tls: match &authority {
-                Some(authority) => Some((authority.acceptor(address.ip())?, Arc::clone(authority))),
-                None => None,
-            },
-            stop: cluster.stop_token(),
-        };
         let stop = cluster.stop_token();
         let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
+        let faults::Plan { rules, beats } = faults;
+        cluster.faults().replace(rules);
         let mut tasks = controllers::start(&cluster, pace, &stop);
-        tasks.push(tokio::spawn(accept(listener, door)));
-        Ok(Self { cluster, address, stop, tasks, authority, admin })
+        tasks.push(tokio::spawn(faults::run(cluster.clone(), beats, stop.clone())));
+        let house = House { cluster: cluster.clone(), tls: tls.clone() };
+        let door = Mutex::new(Some(Door::open(listener, house)));
+        Ok(Self { cluster, address, stop, tasks, tls, admin, door })
     }
 
     /// The base URL.
     pub fn url(&self) -> String {
-        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
@@ -134,8 +152,8 @@ impl Playground {
 
     /// A kubeconfig that leads here as this user, by a client certificate, as YAML. An error where no HTTPS is served.
     pub fn kubeconfig_with_certificate(&self, user: &User) -> io::Result<String> {
-        let authority = self.authority.as_ref();
-        let authority = authority.ok_or_else(|| io::Error::other("a client certificate needs TLS, which is off"))?;
+        let without_tls = || io::Error::other("a client certificate needs TLS, which is off");
+        let (_, authority) = self.tls.as_ref().ok_or_else(without_tls)?;
         Ok(self.kubeconfig_of(&authority.issue(user)?.user()))
     }
 
@@ -146,10 +164,9 @@ impl Playground {
 
     /// `user` is YAML of the flow style.
     fn kubeconfig_of(&self, user: &str) -> String {
-        let authority = self
-            .authority
-            .as_ref()
-            .map_or_else(String::new, |authority| format!("    certificate-authority-data: {}\n", authority.data()));
+        let authority = self.tls.as_ref().map_or_else(String::new, |(_, authority)| {
+            format!("    certificate-authority-data: {}\n", authority.data())
+        });
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\n{authority}contexts:\n\
              - name: playground\n  context:\n    cluster: playground\n    user: playground\n    namespace: default\n\
@@ -163,6 +180,28 @@ impl Playground {
         &self.cluster
     }
 
+    /// Breaks all connections and refuses new ones, as when the server has crashed. The cluster stays as it is, and its
+    /// controllers go on.
+    pub async fn go_away(&self) {
+        let door = self.door().take();
+        if let Some(Door { shut, task }) = door {
+            shut.cancel();
+            ended(task).await;
+        }
+    }
+
+    /// Serves again, at the same address.
+    pub async fn come_back(&self) -> io::Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        let house = House { cluster: self.cluster.clone(), tls: self.tls.clone() };
+        self.door().get_or_insert_with(|| Door::open(listener, house));
+        Ok(())
+    }
+
+    fn door(&self) -> MutexGuard<'_, Option<Door>> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells everything to end; [`stop`](Self::stop) waits for it, too.
     pub fn stop_serving(&self) {
         self.stop.cancel();
@@ -171,11 +210,19 @@ impl Playground {
     /// Ends everything and waits for it.
     pub async fn stop(mut self) {
         self.stop_serving();
-        for task in self.tasks.drain(..) {
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "a task of the playground did not end well");
-            }
+        let door = self.door().take();
+        if let Some(Door { shut: _, task }) = door {
+            ended(task).await;
         }
+        for task in self.tasks.drain(..) {
+            ended(task).await;
+        }
+    }
+}
+
+async fn ended(task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::warn!(%error, "a task of the playground did not end well");
     }
 }
 
@@ -185,104 +232,13 @@ impl Drop for Playground {
     }
 }
 
+fn tls_at(address: IpAddr) -> io::Result<(TlsAcceptor, Arc<Authority>)> {
+    let authority = Authority::new()?;
+    Ok((authority.acceptor(address)?, Arc::new(authority)))
+}
+
 fn admin_token(cluster: &Cluster) -> String {
     let token = cluster.new_token();
     cluster.accept_token(StaticToken { token: token.clone(), user: User::admin() });
     token
-}
-
-/// What a connection needs to be served.
-#[derive(Clone)]
-struct Door {
-    cluster: Cluster,
-    tls: Option<(TlsAcceptor, Arc<Authority>)>,
-    stop: CancellationToken,
-}
-
-async fn accept(listener: TcpListener, door: Door) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = door.stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(open(stream, door.clone()));
-                }
-                // Out of file descriptors, or a client that left in the handshake: neither is the end.
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    if timeout(GRACE, all).await.is_err() {
-        connections.shutdown().await;
-    }
-}
-
-/// Shakes hands, where hands are to be shaken, and serves.
-async fn open(stream: TcpStream, door: Door) {
-    // Watch events are small and should not wait for company.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    let Door { cluster, tls, stop } = door;
-    let Some((acceptor, authority)) = tls else { return serve(stream, cluster, None, stop).await };
-    let shaken = tokio::select! {
-        shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
-        () = stop.cancelled() => return,
-    };
-    match shaken {
-        Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-            let peer = shown.and_then(|certificate| authority.owner(certificate)).map(Peer);
-            serve(stream, cluster, peer, stop).await;
-        }
-        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
-        Err(_) => tracing::debug!("a handshake took too long"),
-    }
-}
-
-async fn serve<S>(stream: S, cluster: Cluster, peer: Option<Peer>, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let cluster = cluster.clone();
-        if let Some(peer) = &peer {
-            request.extensions_mut().insert(peer.clone());
-        }
-        async move { Ok::<_, std::convert::Infallible>(answer(&cluster, request).await) }
-    });
-    let server = auto::Builder::new(TokioExecutor::new());
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error = %error, "a connection broke");
-    }
-}
-
-/// Reads the body, within the limit, and calls the cluster.
-async fn answer(cluster: &Cluster, request: Request<Incoming>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let bytes = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return crate::http::too_large(),
-        Err(error) => {
-            tracing::debug!(%error, "a request's body broke off");
-            Bytes::new()
-        }
-    };
-    cluster.call(Request::from_parts(parts, bytes)).await
 }

@@ -211,6 +211,12 @@ impl Status {
         Self::failure(410, "Expired", message)
     }
 
+    /// 429: not now.
+    pub fn too_many_requests(message: &str, retry_after_seconds: u32) -> Self {
+        let details = Details { retry_after_seconds, ..Details::default() };
+        Self::about(429, "TooManyRequests", message.to_owned(), details)
+    }
+
     /// 500: what should not happen, said plainly.
     pub fn internal(message: impl Into<String>) -> Self {
         let message = message.into();

@@ -8,6 +8,7 @@
 //! ([`World::stays_quiet`]).
 
 pub(crate) mod client;
+pub(crate) mod haste;
 pub(crate) mod objects;
 pub(crate) mod operator;
 pub(crate) mod peer;
@@ -120,7 +121,21 @@ impl World {
 
     /// What only a playground can do.
     pub(crate) fn levers(&self) -> &Levers {
-        self.playground.as_ref().expect("asked for only where with_levers said yes").cluster()
+        self.served().cluster()
+    }
+
+    /// Breaks all connections and refuses new ones, until it comes back.
+    pub(crate) async fn go_away(&self) {
+        self.served().go_away().await;
+    }
+
+    /// Serves again.
+    pub(crate) async fn come_back(&self) {
+        self.served().come_back().await.expect("the address is free again");
+    }
+
+    fn served(&self) -> &Playground {
+        self.playground.as_ref().expect("asked for only where with_levers said yes")
     }
 
     /// One more namespace.

@@ -6,6 +6,7 @@
 
 mod drift;
 mod election;
+mod faults;
 mod harness;
 mod lifecycle;
 mod namespaces;

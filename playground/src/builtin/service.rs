@@ -82,6 +82,17 @@ impl ClusterIps {
         }
     }
 
+    /// The addresses of these Services and of no others, as when an older state is restored.
+    pub fn of<'a>(services: impl IntoIterator<Item = &'a Value>) -> Self {
+        let mut ips = Self::default();
+        for service in services {
+            let address = text(&service["spec"], "clusterIP");
+            // A headless Service has none, and one that has got its own from here can't be in the way of another.
+            drop(ips.claim(address, &owner(service)));
+        }
+        ips
+    }
+
     /// Gives back the address of a Service that is gone.
     pub fn release(&mut self, service: &Value) {
         self.release_of(&owner(service));

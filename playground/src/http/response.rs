@@ -41,7 +41,7 @@ pub(super) fn page_not_found() -> Response<Body> {
 }
 
 /// An outcome that is no object.
-pub(super) fn status(status: &Status) -> Response<Body> {
+pub(crate) fn status(status: &Status) -> Response<Body> {
     status_value(status, &status.to_value())
 }
 
@@ -53,6 +53,11 @@ pub(super) fn status_value(status: &Status, body: &Value) -> Response<Body> {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     }
     response
+}
+
+/// A body of any media type.
+pub(crate) fn whole(code: u16, media: &'static str, body: Bytes) -> Response<Body> {
+    with_type(code, media, body)
 }
 
 /// A stream.

@@ -30,8 +30,23 @@ pub(super) enum Route {
     Review { review: Review, namespace: String },
     /// `/playground/requests`
     Requests,
+    /// `/playground/faults` and the levers beside it
+    Control(Control),
     /// Nothing.
     Unknown,
+}
+
+/// What makes things go wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    /// `/playground/faults`
+    Rules,
+    /// `/playground/watches/{how}`
+    Watches(String),
+    /// `/playground/history/compact`
+    Compact,
+    /// `/playground/history/restore`
+    Restore,
 }
 
 /// A place among the objects.
@@ -73,6 +88,10 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
             Route::OpenApi { group, version }
         }
         ["playground", "requests"] => Route::Requests,
+        ["playground", "faults"] => Route::Control(Control::Rules),
+        ["playground", "watches", how] => Route::Control(Control::Watches((*how).to_owned())),
+        ["playground", "history", "compact"] => Route::Control(Control::Compact),
+        ["playground", "history", "restore"] => Route::Control(Control::Restore),
         ["api", version, rest @ ..] => resource(registry, "", version, rest),
         ["apis", group, version, rest @ ..] => {
             review(group, version, rest).unwrap_or_else(|| resource(registry, group, version, rest))

@@ -1,6 +1,6 @@
 //! Worlds where roles decide, and an operator that is no more than its ServiceAccount.
 //!
-//! The roles are those of `config/rbac`, read from the files that people apply.
+//! The roles are those of `config`, read from the files that people apply.
 
 use std::path::Path;
 
@@ -70,15 +70,17 @@ impl World {
     }
 }
 
-/// All objects of `config/rbac`.
+/// All objects of `config/rbac`, for the operator, and the roles of `config/crd`, for people.
 pub(crate) fn manifests() -> Vec<Value> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rbac");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut objects = Vec::new();
-    for file in std::fs::read_dir(directory).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        let object: Value = serde_saphyr::from_str(&text).unwrap();
-        if object["kind"] != "Kustomization" {
-            objects.push(object);
+    for directory in ["rbac", "crd"] {
+        for file in std::fs::read_dir(config.join(directory)).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let object: Value = serde_saphyr::from_str(&text).unwrap();
+            if !matches!(object["kind"].as_str(), Some("Kustomization" | "CustomResourceDefinition")) {
+                objects.push(object);
+            }
         }
     }
     objects
@@ -92,6 +94,6 @@ fn kind_of(object: &Value) -> Kind {
         "RoleBinding" => Kind::namespaced(RBAC, "rolebindings"),
         "ClusterRole" => Kind::cluster_wide(RBAC, "clusterroles"),
         "ClusterRoleBinding" => Kind::cluster_wide(RBAC, "clusterrolebindings"),
-        other => panic!("config/rbac has a {other}"),
+        other => panic!("config has a {other} among its roles"),
     }
 }

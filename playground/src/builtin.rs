@@ -18,7 +18,6 @@
 
 mod autoscaling;
 mod container;
-mod decode;
 mod event;
 mod field;
 mod labels;
@@ -27,7 +26,7 @@ mod names;
 mod namespace;
 mod pod;
 mod probe;
-mod quantity;
+pub(crate) mod quantity;
 mod secret;
 pub mod selector;
 mod service;
@@ -46,6 +45,7 @@ use serde_json::Value;
 pub use service::ClusterIps;
 
 use crate::schema::Cause;
+use crate::types;
 use field::Causes;
 
 /// Why an object can't be stored.
@@ -71,7 +71,7 @@ pub enum Refusal {
 /// A Service gets its address from `ips`, where it is booked for the Service's name: to
 /// prepare the same Service again (a retry, a dry run before) gives the same address.
 pub fn prepare(resource: &str, new: &mut Value, old: Option<&Value>, ips: &Mutex<ClusterIps>) -> Result<(), Refusal> {
-    decode::check(resource, new).map_err(Refusal::Malformed)?;
+    types::check(new).map_err(Refusal::Malformed)?;
     zero::prune(resource, new);
     default(resource, new, old);
     let mut causes = Causes::default();

@@ -72,6 +72,7 @@ pub mod selector;
 pub mod server;
 pub mod status;
 pub mod storage;
+mod types;
 
 pub use cluster::Cluster;
 pub use server::{Options, Playground};

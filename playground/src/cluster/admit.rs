@@ -22,6 +22,7 @@ use crate::resources::{Custom, Form, Resource, Trait};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::Key;
+use crate::types;
 
 /// All that a write's decision depends on, beyond the objects.
 pub(super) struct Context<'a> {
@@ -229,11 +230,11 @@ fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(context.resource, &context.key.name, causes)) }
 }
 
-/// Prunes what a custom resource's schema does not know, and says what the client asked to be told.
+/// Drops what the schema of a custom resource or Kubernetes' own types don't know, and says what the client asked to be
+/// told.
 fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let Some(Custom { structural, .. }) = context.stored.custom() else { return Ok(Vec::new()) };
     let unknown: Vec<String> =
-        structural.prune(object).into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
+        unknown(context, object).iter().map(|path| format!("unknown field \"{path}\"")).collect();
     match context.options.validation {
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Warn => Ok(unknown),
@@ -244,6 +245,13 @@ fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>
             kind = context.resource.kind,
             version = context.resource.version,
         ))),
+    }
+}
+
+fn unknown(context: &Context<'_>, object: &mut Value) -> Vec<String> {
+    match context.stored.custom() {
+        Some(Custom { structural, .. }) => structural.prune(object),
+        None => types::Types::get().of(object).map_or_else(Vec::new, |id| types::drop_unknown(id, object)),
     }
 }
 

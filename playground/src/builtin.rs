@@ -18,6 +18,7 @@
 
 mod autoscaling;
 mod container;
+mod endpoints;
 mod event;
 mod field;
 mod labels;
@@ -92,6 +93,7 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
         "secrets" => secret::default(new),
         "namespaces" => namespace::default(new),
         "events.events.k8s.io" | "events" => event::default(resource, new),
+        "endpointslices.discovery.k8s.io" => endpoints::default(new),
         "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),
         _ => {}

@@ -83,7 +83,12 @@ impl Cluster {
             body: &body,
         };
         let route = route::route(&self.registry(), parts.uri.path());
-        let answer = if body.len() > MAX_BODY { Err(Status::too_large(MAX_BODY)) } else { call.answer(&route).await };
+        let seat = if call.query.watch { None } else { Some(self.seat()) };
+        let answer = match seat {
+            Some(None) => Ok(response::too_many_requests()),
+            _ if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
+            _ => call.answer(&route).await,
+        };
         let response = answer.unwrap_or_else(|status| response::status(&status));
         if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
             self.request_log().push(record);
@@ -105,6 +110,7 @@ impl Call<'_> {
             Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review => review::review(self),
+            Route::Containers(place, what) => Err(self.without_containers(place, what)),
             Route::Requests => self.answer_requests(),
             Route::Unknown => Ok(response::page_not_found()),
         }
@@ -115,6 +121,15 @@ impl Call<'_> {
             Method::GET | Method::HEAD => Ok(answer(self)),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// A pod that is not there is not found; of one that is, there is nothing to log into.
+    fn without_containers(&self, place: &Place, what: &str) -> Status {
+        let target = mutate::target(self, place);
+        if self.cluster.store().get(&target.stored.table(), &target.key).is_none() {
+            return Status::not_found(&place.resource, &target.key.name);
+        }
+        Status::not_implemented(&format!("pods/{what}: its pods have a status and no containers"))
     }
 
     fn answer_requests(&self) -> Answer {

@@ -33,6 +33,9 @@ pub struct Options {
     pub ready_delay: Duration,
     /// How often a watch that allows bookmarks gets one.
     pub bookmark_interval: Duration,
+    /// Whether the controllers write Events about what they do, as those of a real cluster: for people who look with
+    /// `kubectl describe`. A test that reads Events mostly wants those of what it tests, so the default is no.
+    pub events: bool,
     /// Where uids, name suffixes and all other chance come from.
     pub seed: u64,
 }
@@ -43,6 +46,7 @@ impl Default for Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ready_delay: Duration::from_millis(300),
             bookmark_interval: Duration::from_secs(60),
+            events: false,
             seed: 0,
         }
     }
@@ -62,12 +66,12 @@ pub struct Playground {
 impl Playground {
     /// Binds the address and starts to serve.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Options { listen, ready_delay, bookmark_interval, seed } = options;
+        let Options { listen, ready_delay, bookmark_interval, events, seed } = options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let cluster = Cluster::new(seed, bookmark_interval);
         let stop = cluster.stop_token();
-        let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
+        let pace = controllers::Options { ready_delay, events, ..controllers::Options::default() };
         let mut tasks = controllers::start(&cluster, pace, &stop);
         tasks.push(tokio::spawn(accept(listener, cluster.clone(), stop.clone())));
         Ok(Self { cluster, address, stop, tasks })

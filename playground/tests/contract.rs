@@ -6,6 +6,8 @@
 
 #[path = "contract/replay.rs"]
 mod replay;
+#[path = "contract/rollout.rs"]
+mod rollout;
 
 use std::collections::BTreeSet;
 
@@ -23,16 +25,10 @@ const NOT_REPRODUCED: &[(&str, &str)] = &[
     ("auth/forbidden-patch", "there is no authorization"),
     ("auth/subjectaccessreview", "there is no authorization"),
     ("auth/tokenreview", "there is no authentication"),
-    ("deployments/get-stuck-rollout", "the controllers' work, held against the rollout story"),
     ("discovery/openapi-v3-mcp", "compared in its schema alone: descriptions and responses are shortened"),
     ("discovery/openapi-v3-root", "hashes, and groups that are not served"),
     ("discovery/version", "the playground says what it is"),
-    ("errors/too-many-requests", "there is no flow control"),
-    ("hpa/get", "no autoscaler runs"),
     ("mcpservers/list-empty", "a server that is starting"),
-    ("rollout/deployments", "the controllers' work"),
-    ("rollout/pods", "the controllers' work"),
-    ("watch/streaming-list-unsupported", "a server whose etcd is too old"),
     ("webhook/create-allowed-with-warning", "no webhooks are called"),
     ("webhook/create-denied", "no webhooks are called"),
     ("webhook/create-unreachable", "no webhooks are called"),
@@ -184,6 +180,12 @@ const WATCHES: &[&str] = &[
     "watch/streaming-list",
 ];
 
+/// What a server says that can't do as it is asked.
+const LIMITS: &[&str] = &["errors/too-many-requests", "watch/streaming-list-unsupported"];
+
+/// What the controllers did, told in `contract/rollout.rs`.
+const CONTROLLERS: &[&str] = &["deployments/get-stuck-rollout", "hpa/get", "rollout/deployments", "rollout/pods"];
+
 #[test]
 fn every_recording_is_replayed_or_says_why_not() {
     let stories = [
@@ -201,6 +203,8 @@ fn every_recording_is_replayed_or_says_why_not() {
         EVENT,
         DISCOVERY,
         WATCHES,
+        LIMITS,
+        CONTROLLERS,
     ];
     let excused = NOT_REPRODUCED.iter().map(|(name, _)| *name);
     let told: BTreeSet<String> = stories.concat().into_iter().chain(excused).map(str::to_owned).collect();
@@ -357,6 +361,26 @@ async fn a_secret_lives_as_recorded() {
         }
         replay.step(name).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_beyond_the_limit_is_asked_to_come_again() {
+    let mut replay = with_definition().await;
+    replay.cluster.set_max_in_flight(0);
+    replay.step(LIMITS[0]).await;
+    replay.cluster.set_max_in_flight(1);
+    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200);
+    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200, "the first one's seat is free again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_stream_lists_says_so_in_the_stream() {
+    let replay = with_definition().await;
+    replay.cluster.set_stream_lists(false);
+    let exchange = recorded(LIMITS[1]);
+    let answer = replay.ask(&exchange).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(Some(&answer.body), recorded_events(LIMITS[1]).first());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers: stored and defaulted, never acted upon.
+//! HorizontalPodAutoscalers.
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,8 @@ use super::field::{Causes, child, default as fill, int};
 pub(super) fn default(scaler: &mut Value) {
     if let Some(spec) = child(scaler, "spec") {
         fill(spec, "minReplicas", 1);
+        let target = json!({"type": "Utilization", "averageUtilization": 80});
+        fill(spec, "metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
     }
     if let Some(status) = child(scaler, "status") {
         fill(status, "desiredReplicas", 0);

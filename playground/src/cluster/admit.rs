@@ -100,13 +100,17 @@ pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> 
 }
 
 /// Server-side apply, onto an object or onto nothing.
-pub(super) fn apply(
-    context: &Context<'_>,
-    live: Option<&Value>,
-    config: &Value,
-) -> Result<(Value, Vec<String>), Status> {
+///
+/// What is merged field by field must be known field by field: an unknown one is refused, whatever `fieldValidation`
+/// says.
+pub(super) fn apply(context: &Context<'_>, live: Option<&Value>, config: &Value) -> Result<Value, Status> {
     let mut config = config.clone();
-    let warnings = drop_unknown(context, &mut config)?;
+    let undeclared = unknown(context, &mut config);
+    if !undeclared.is_empty() {
+        let fault =
+            |path: &String| format!("{}: field not declared in schema", context.stored.schema.place(&config, path));
+        return Err(apply_error(context, &fields::ApplyError::Untyped(undeclared.iter().map(fault).collect())));
+    }
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }
@@ -129,7 +133,7 @@ pub(super) fn apply(
             fields::keep_times(live, &mut object);
         }
     }
-    Ok((object, warnings))
+    Ok(object)
 }
 
 /// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
@@ -213,7 +217,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     // An Event of the core group is taken as it comes, one of events.k8s.io has rules.
     let resource = match context.resource.form {
         Form::CoreEvent => context.resource.group_resource(),
-        Form::Stored | Form::Renamed => context.stored.group_resource(),
+        Form::Stored | Form::Renamed | Form::Autoscaler => context.stored.group_resource(),
     };
     match builtin::prepare(&resource, object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),

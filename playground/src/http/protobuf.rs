@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn what_is_embedded_stands_in_its_holders_place_and_pointers_keep_their_zeros() {
         let port = [part(1, b"http"), vec![3 << 3, 80], part(4, &[vec![1 << 3, 1], part(3, b"web")].concat())].concat();
-        let spec = [part(1, &port), part(3, b""), part(4, b"ClusterIP"), part(14, b"")].concat();
+        let spec = [part(1, &port), part(3, b""), part(4, b"ClusterIP"), part(10, b"")].concat();
         let object = decode(&body("Service", &[part(1, &part(1, b"s")), part(2, &spec)].concat())).unwrap();
         let port = json!({"name": "http", "port": 80, "targetPort": "web"});
         assert_eq!(object["spec"], json!({"ports": [port], "type": "ClusterIP"}));

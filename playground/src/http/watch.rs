@@ -27,7 +27,7 @@ use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at, 
 use super::negotiate::{Form, Of, negotiate};
 use super::read::{encoded, metadata_only, selector, wait_for};
 use super::route::Place;
-use super::{Answer, Call, response, table};
+use super::{Answer, Body, Call, response, table};
 use crate::cluster::{Cluster, WatchCursor};
 use crate::resources::{self, Resource};
 use crate::selector::Selector;
@@ -47,6 +47,9 @@ pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
     let selector = selector(call, &place.resource)?;
     let start = call.query.watch_start()?;
     let streaming = call.query.send_initial_events;
+    if streaming == Some(true) && !call.cluster.streams_lists() {
+        return Ok(response::stream(unsupported()));
+    }
     if let (Some(true), Some(revision)) = (streaming, start) {
         wait_for(call.cluster, revision).await?;
     }
@@ -80,6 +83,15 @@ pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
         cuts: call.cluster.cuts(),
     };
     Ok(response::stream(StreamBody::Idle(Box::new(watcher)).boxed_unsync()))
+}
+
+/// What a server with an etcd before 3.4.31 makes of a streaming list: an answer that is a watch, and in it an error.
+fn unsupported() -> Body {
+    let message = "a watch stream was requested by the client but the required storage feature RequestWatchProgress is \
+                   disabled";
+    let status = Status::failure(500, "InternalError", message);
+    let line = json!({"type": "ERROR", "object": status.to_value()});
+    http_body_util::Full::new(Bytes::from(format!("{line}\n"))).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Where a watch stands.

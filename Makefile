@@ -1,11 +1,14 @@
-# `make` alone says what there is to make.
+# `make` alone lists the targets.
 
-# The operator's image. `make deploy IMG=registry.example/smooth-operator:v1` installs that one.
+# The operator's image. `make deploy IMG=registry.example/smooth-operator:v1` installs this one.
 IMG ?= smooth-operator:dev
 # The platforms of `make docker-buildx`.
 PLATFORMS ?= linux/amd64,linux/arm64
-# Passed on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
+# Arguments to pass on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
 ARGS ?=
+# What goes wrong in the playground: `make playground FAULTS="delay=50ms..500ms:0.3,cut-watches=5s,error-500:0.05"`.
+# `make playground ARGS=--help` tells what there is.
+FAULTS ?=
 
 CARGO ?= cargo
 KUBECTL ?= kubectl
@@ -20,41 +23,43 @@ CRD := config/crd/mcp.mcp.dev_mcpservers.yaml
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+# Targets named together build on each other: `make kind-up install run`.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-# $(call need,PROGRAM,MEND): one line instead of a riddle.
+# $(call need,PROGRAM,REMEDY): a missing program is one line that says how to get it.
 define need
 command -v $(1) >/dev/null || { echo >&2 "make $@: $(1) is not installed; $(2)"; exit 1; }
 endef
 NEED_KUBECTL = @$(call need,$(firstword $(KUBECTL)),see https://kubernetes.io/docs/tasks/tools/)
-NEED_DOCKER = @$(call need,$(firstword $(DOCKER)),see https://docs.docker.com/engine/install/ or set DOCKER=podman)
+NEED_DOCKER = @$(call need,$(firstword $(DOCKER)),see https://docs.docker.com/engine/install/)
 NEED_KIND = @$(call need,$(firstword $(KIND)),see https://kind.sigs.k8s.io/docs/user/quick-start/#installation)
 NEED_CARGO = @$(call need,$(firstword $(CARGO)),see https://rustup.rs)
 
 ##@ General
 
 .PHONY: help
-help: ## Say what there is to make.
+help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-##@ To see it work, without a cluster
+##@ Without a cluster
 
 .PHONY: playground
-playground: ## An API server and the operator in one process; stays up for kubectl, Ctrl-C ends it.
+playground: ## Run an API server and the operator in one process, for kubectl, until Ctrl-C.
 	$(NEED_CARGO)
-	$(CARGO) run --locked --example playground -- $(ARGS)
+	$(CARGO) run --locked --example playground -- $(if $(FAULTS),--faults '$(FAULTS)') $(ARGS)
 
 .PHONY: bench
-bench: ## Measure 1,000 and 10,000 MCPServers; prints a table.
+bench: build ## Measure the release with 1,000 and 10,000 MCPServers; prints a table.
 	$(NEED_CARGO)
-	$(CARGO) bench --locked --bench operator -- $(ARGS)
+	$(CARGO) bench --locked --profile benchmark --bench operator -- $(ARGS)
 
 ##@ Development
 
 .PHONY: build
-build: ## Build the operator as it is released: target/release/smooth-operator.
+build: ## Build the release: target/release/smooth-operator.
 	$(NEED_CARGO)
 	$(CARGO) build --release --locked
 
@@ -77,11 +82,11 @@ lint-docs:
 	$(NEED_CARGO)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-# Whether the manifests fit together needs kubectl, and no cluster.
+# Building the manifests needs kubectl, but no cluster.
 .PHONY: lint-config
 lint-config:
 	@if ! command -v $(KUBECTL) >/dev/null; then \
-		echo "lint-config: left out, kubectl is not installed"; exit 0; \
+		echo "lint-config: skipped, kubectl is not installed"; exit 0; \
 	fi; \
 	for directory in default samples; do \
 		$(KUBECTL) kustomize config/$$directory >/dev/null; \
@@ -94,7 +99,7 @@ lint-deny:
 	@if command -v cargo-deny >/dev/null; then \
 		$(CARGO) deny --workspace --locked check; \
 	else \
-		echo "lint-deny: left out, cargo-deny is not installed (cargo install --locked cargo-deny)"; \
+		echo "lint-deny: skipped, cargo-deny is not installed (cargo install --locked cargo-deny)"; \
 	fi
 
 .PHONY: fmt
@@ -108,33 +113,33 @@ doc: ## Build the book: target/doc/smooth_operator/index.html.
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@echo "read target/doc/smooth_operator/index.html"
 
-# By way of a file beside it: had the program failed, a redirection would have emptied what is there.
+# Through a second file: if the program failed, a direct redirection would leave an empty CRD.
 .PHONY: manifests
-manifests: ## Write the CRD from the Rust types to config/crd.
+manifests: ## Generate the CRD in config/crd from the Rust types.
 	$(NEED_CARGO)
 	$(CARGO) run --quiet --locked -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
 
 .PHONY: clean
-clean: ## Remove what was built.
+clean: ## Remove everything that was built.
 	$(NEED_CARGO)
 	$(CARGO) clean
 
 ##@ On the cluster of the current kubeconfig
 
 .PHONY: install
-install: ## Install the CRD.
+install: ## Install the CRD, and the roles for people who use it.
 	$(NEED_KUBECTL)
 	$(KUBECTL) apply --server-side -k config/crd
 	$(KUBECTL) wait --for=condition=Established --timeout=60s crd/mcpservers.mcp.mcp.dev
 
 .PHONY: uninstall
-uninstall: ## Remove the CRD, and with it EVERY MCPServer of the cluster and what runs for it.
+uninstall: ## Remove the CRD, and with it EVERY MCPServer in the cluster with its pods.
 	$(NEED_KUBECTL)
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 
 .PHONY: run
-run: ## Run the operator from here, as you, until Ctrl-C.
+run: ## Run the operator on this machine, as you, until Ctrl-C. Not while one is deployed.
 	$(NEED_CARGO)
 	$(CARGO) run --locked -- run $(ARGS)
 
@@ -146,17 +151,17 @@ deploy: ## Install the CRD, the permissions and the operator's image IMG.
 		| $(KUBECTL) apply --server-side -f -
 	$(KUBECTL) -n smooth-operator-system rollout status deployment/smooth-operator --timeout=120s
 
-# The CRD bears no label of ours and stays, and so do all MCPServers and what runs for them.
+# config/crd does not have this label, so the CRD, the roles for people and all MCPServers stay.
 .PHONY: undeploy
-undeploy: ## Remove the operator and its permissions. MCPServers stay, and go on serving.
+undeploy: ## Remove the operator and its permissions. MCPServers stay and keep running.
 	$(NEED_KUBECTL)
 	$(KUBECTL) kustomize config/default \
 		| $(KUBECTL) delete --ignore-not-found -l app.kubernetes.io/part-of=smooth-operator -f -
 
 .PHONY: e2e
-e2e: ## Run the acceptance tests against the cluster of the current kubeconfig.
+e2e: ## Run the acceptance tests against the current cluster. Not while an operator is deployed.
 	$(NEED_CARGO)
-	SMOOTH_E2E=1 $(CARGO) test --locked --test acceptance $(ARGS)
+	KUBECONFIG="$${KUBECONFIG:-$$HOME/.kube/config}" SMOOTH_E2E=1 $(CARGO) test --locked --test acceptance $(ARGS)
 
 ##@ Images
 
@@ -171,15 +176,15 @@ docker-push: ## Push the image IMG.
 	$(DOCKER) push $(IMG)
 
 .PHONY: docker-buildx
-docker-buildx: ## Build the image IMG for all PLATFORMS, and push it.
+docker-buildx: ## Build the image IMG for all PLATFORMS and push it.
 	$(NEED_DOCKER)
 	@$(DOCKER) buildx version >/dev/null 2>&1 || { echo >&2 "make $@: docker buildx is not installed; see https://docs.docker.com/build/buildx/"; exit 1; }
 	$(DOCKER) buildx build --platform $(PLATFORMS) -t $(IMG) --push .
 
-##@ A cluster of its own
+##@ A cluster on this machine
 
 .PHONY: kind-up
-kind-up: ## Start a kind cluster, and make it the current one.
+kind-up: ## Start a kind cluster and make it the current one.
 	$(NEED_KIND)
 	$(NEED_DOCKER)
 	@if $(KIND) get clusters 2>/dev/null | grep -qx "$(KIND_CLUSTER)"; then \
@@ -189,11 +194,11 @@ kind-up: ## Start a kind cluster, and make it the current one.
 	fi
 
 .PHONY: kind-load
-kind-load: ## Hand the image IMG to the kind cluster, without a registry.
+kind-load: ## Load the image IMG into the kind cluster, without a registry.
 	$(NEED_KIND)
 	$(KIND) load docker-image $(IMG) --name $(KIND_CLUSTER)
 
 .PHONY: kind-down
-kind-down: ## Delete the kind cluster and all that is in it.
+kind-down: ## Delete the kind cluster and everything in it.
 	$(NEED_KIND)
 	$(KIND) delete cluster --name $(KIND_CLUSTER)

@@ -3,10 +3,10 @@
 //! # The naive loop, and how it breaks
 //!
 //! `loop { if list().is_err() { sleep(1s) } }` has two faults. It asks too often: an API server that
-//! just came back from an outage is met by every client once a second, falls over and is met again.
-//! And it asks in step: clients that lost their watch at the same instant come back at the same
-//! instant, for ever. So the pause must *grow* while things fail, and it must be *random*, so that
-//! the herd spreads out.
+//! has just come back from an outage gets a request from every client once a second, falls over and gets them again.
+//! And all clients ask in step: those that lost their watch at the same instant come back at the same
+//! instant, for ever. So the pause must *grow* while requests fail, and it must be *random*, so that
+//! the clients spread out.
 //!
 //! # The mechanism
 //!
@@ -16,22 +16,24 @@
 //!  pause    [d, 2d)   [d, 2d)    ...                                           (jitter on top)
 //! ```
 //!
-//! After two minutes in which nobody asked for a pause, the next one starts from 800 ms again.
-//! Nobody has to call `reset` on success, and nobody should: a watch that is accepted and cut
-//! off within a millisecond is a success each time, and a loop that resets on success spins.
+//! If no pause was needed for two minutes, the next one starts from 800 ms again. There is deliberately no reset on
+//! success: a watch that is accepted and cut off within a millisecond is a success each time, and a loop that resets on
+//! success spins.
 //!
-//! What this does *not* promise: to sleep, to give up, or to bound the number of attempts. It yields a
-//! duration; the caller, who also knows about `Retry-After` and the stop signal, does the waiting.
+//! # What it does not promise
 //!
-//! # Why the crate stands behind one module
+//! To sleep, to give up, or to limit the number of attempts. It returns a duration; the caller, which also knows about
+//! `Retry-After` and the stop signal, does the waiting.
+//!
+//! # Why only one module uses the crate
 //!
 //! The growth itself (multiply, cap, no overflow) is [`backoff::exponential::ExponentialBackoff`]. Two
-//! habits of that crate must not leak into the operator, so this is the only module that names it:
+//! properties of that crate must not leak into the operator, so this is the only module that uses it:
 //!
-//! * It measures time by the wall of the standard library. Here its clock is tokio's, which
+//! * It measures time with the clock of the standard library. Here it gets tokio's clock, which
 //!   tests can pause; and since `max_elapsed_time` is `None`, that clock decides nothing anyway.
-//! * It draws its jitter from the thread's own generator, so that no simulation could be replayed.
-//!   Here its jitter is switched off and its answer thrown away: only the interval that it keeps is
+//! * It draws its jitter from the thread's own random generator, so no simulation could be replayed.
+//!   Here its jitter is switched off and its return value ignored: only its current interval is
 //!   read, and the jitter comes from a generator with a seed.
 //!
 //! # Equivalents
@@ -41,8 +43,17 @@
 //!
 //! # What to try
 //!
-//! Set `jitter` of [`Policy::REFLECTOR`] to zero, start ten operators in the playground, restart its API
-//! server and look at the timestamps of their lists: ten lines within a millisecond, again and again.
+//! Start an operator where no API server is, but give it one that goes away:
+//!
+//! ```sh
+//! cargo run -p playground -- --listen 127.0.0.1:7001 --kubeconfig /tmp/playground.kubeconfig &
+//! export KUBECONFIG=/tmp/playground.kubeconfig && make install
+//! cargo run -- run --metrics-bind-address=0 --health-bind-address=0 --log-level smooth_operator=debug
+//! ```
+//!
+//! Kill the playground, and read the times of the lines `connection refused`: the four watches fail together, come back
+//! at four different times, and after a minute only every 30 to 60 seconds. Set `jitter` of [`Policy::REFLECTOR`] to
+//! zero and try again: now the four come back in step.
 
 use std::time::Duration;
 
@@ -58,18 +69,18 @@ use tokio::time::Instant;
 pub struct Policy {
     /// The first pause, before jitter.
     pub initial: Duration,
-    /// What a pause is multiplied with to give the next one.
+    /// Each pause is the previous one multiplied by this.
     pub factor: f64,
-    /// No pause grows beyond this, before jitter.
+    /// The longest pause, before jitter.
     pub cap: Duration,
-    /// How much may be added at random, as a share of the pause: 1.0 gives `[d, 2d)`, 0.0 none.
+    /// How much may be added at random, as a share of the pause: 1.0 gives `[d, 2d)`, 0.0 nothing.
     pub jitter: f64,
-    /// After so long without a call the pauses start from `initial` again.
+    /// After this long without a call the pauses start from `initial` again.
     pub quiet: Duration,
 }
 
 impl Policy {
-    /// What a reflector waits between failed lists and watches: client-go's numbers.
+    /// How long a reflector waits between failed lists and watches: client-go's numbers.
     pub const REFLECTOR: Self = Self {
         initial: Duration::from_millis(800),
         factor: 2.0,
@@ -87,7 +98,7 @@ pub struct Backoff {
     policy: Policy,
     /// Only its `current_interval` is ever read: the next pause, before jitter.
     growth: ExponentialBackoff<TokioClock>,
-    /// When the last pause was handed out.
+    /// When the last pause was returned.
     last: Option<Instant>,
     random: StdRng,
 }
@@ -115,23 +126,17 @@ impl Backoff {
     /// The pause before the next attempt, asked for at `now`. The one after it will be longer.
     pub fn next_delay(&mut self, now: Instant) -> Duration {
         if self.last.is_some_and(|last| now.duration_since(last) > self.policy.quiet) {
-            self.reset();
+            self.growth.reset();
         }
         self.last = Some(now);
         let base = self.growth.current_interval;
-        // Moves `current_interval` on. The answer is dropped: it holds unseeded randomness.
+        // Advances `current_interval`. The return value is ignored: it contains unseeded randomness.
         let _unseeded = self.growth.next_backoff();
         base + base.mul_f64(self.policy.jitter * self.random.random::<f64>())
     }
-
-    /// Starts from the first pause again, for a caller who *knows* that things changed (a new
-    /// server, a new lease). After mere successes the quiet time does it.
-    pub fn reset(&mut self) {
-        self.growth.reset();
-    }
 }
 
-/// tokio's clock, in the clothes that the `backoff` crate wants.
+/// tokio's clock behind the trait of the `backoff` crate.
 #[derive(Clone, Copy, Debug)]
 struct TokioClock;
 
@@ -199,14 +204,6 @@ mod tests {
         assert_eq!(backoff.next_delay(second), Duration::from_millis(1_600));
         let third = second + Duration::from_millis(120_001);
         assert_eq!(backoff.next_delay(third), Duration::from_millis(800));
-    }
-
-    #[test]
-    fn reset_starts_over_at_once() {
-        let mut backoff = Backoff::new(BARE, 1);
-        pauses(&mut backoff, 5);
-        backoff.reset();
-        assert_eq!(pauses(&mut backoff, 2), [Duration::from_millis(800), Duration::from_millis(1_600)]);
     }
 
     /// Upstream adds a random fraction of a nanosecond even with its jitter off; ten thousand pauses

@@ -1,8 +1,30 @@
-//! The command line: what a person can ask of this program, and how it answers.
+//! The command line: what people can ask of this program, and how it answers.
 //!
-//! Every flag of `run` can also be given as an environment variable, because that is what a Deployment sets most easily.
-//! A wrong value is refused before anything is started, in one line that names the flag; exit code 2. What fails
-//! later is one line, too, with the mend in it; exit code 1.
+//! # The naive solution, and how it breaks
+//!
+//! Read a flag where it is needed, and let errors end the program. Then a wrong value of `--retry-period` shows when
+//! the first renewal fails, an unreachable cluster shows as retries without end, and the message is a chain of five
+//! causes from which people have to guess what to do.
+//!
+//! # The mechanism
+//!
+//! Every flag of `run` can also be given as an environment variable, which is the easiest way in a Deployment. All
+//! flags are checked before anything starts, and a wrong one is one line that names the flag (exit code 2). An error
+//! that occurs later is also one line, which says how to fix the problem (exit code 1). The first request shows at once
+//! whether the cluster can be reached.
+//!
+//! # What it does not promise
+//!
+//! To check the permissions before the start: a missing one shows when it is needed, in a log line with the rule to
+//! add.
+//!
+//! # Equivalents
+//!
+//! The `main.go` that kubebuilder generates, with controller-runtime's flags. client-go and kube-runtime have none.
+//!
+//! # What to try
+//!
+//! `cargo run -- run --workers 0`, `KUBECONFIG=/nowhere cargo run -- run`, and `cargo run -- run --retry-period 9s`.
 
 pub mod crd;
 pub mod run;
@@ -13,26 +35,26 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "smooth-operator", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the operator: keep every MCPServer as its spec asks.
+    /// Run the operator: keep every MCPServer the way its spec asks.
     Run(Box<run::RunArgs>),
     /// Print the CustomResourceDefinition of MCPServer, as YAML for `kubectl apply -f -`.
     Crd,
 }
 
 impl Command {
-    /// Does it, and returns when it is done.
+    /// Executes the command.
     ///
     /// # Errors
     ///
-    /// It can't be done; the message is for the person who asked.
+    /// The command failed; the message is for people.
     pub async fn execute(self) -> anyhow::Result<()> {
         match self {
             Self::Run(args) => Box::pin(run::run(*args)).await,

@@ -1,9 +1,9 @@
-//! The one door to the API server.
+//! The only way to the API server.
 //!
-//! # The naive way, and how it breaks
+//! # The naive solution, and how it breaks
 //!
-//! A client with a method for everything, called from everywhere. Three things go wrong with it. A test has to
-//! start a server to see what *would* be sent. A request that hangs hangs its caller for as long as TCP likes.
+//! A client with a method for everything, called from everywhere. Three things go wrong. A test has to
+//! start a server to see what *would* be sent. A request that hangs blocks its caller for as long as TCP waits.
 //! And when leadership is lost, every one of those calls is a place that should have checked.
 //!
 //! # The mechanism
@@ -12,26 +12,30 @@
 //! Request (a value) ──► Client::send ──► fence ──► timeout ──► kube_client (TLS, credentials) ──► answer | Error
 //! ```
 //!
-//! - [`Request`] says what is to be asked and performs nothing, so it can be looked at.
-//! - [`Client`] is the only type in this crate that talks to the API server. It has three ways to do so: [`send`](Client::send)
-//!   one request for one answer, [`list`](Client::list) the items of a page, open a [`watch`](Client::watch).
-//! - Every write passes the [`Fence`], and its timeout ends no later than the fence's own time: a write that
+//! - [`Request`] describes what to ask and does nothing, so it can be inspected.
+//! - [`Client`] is the only type in this crate that talks to the API server. It can [`send`](Client::send) one request
+//!   for one answer, [`list`](Client::list) the items of a page, and open a [`watch`](Client::watch).
+//! - Every write passes the [`Fence`], and its timeout ends no later than the fence closes: a write that
 //!   could not be sent before leadership ran out is dropped, wherever it waits.
-//! - Every wait has an end, every answer a greatest size.
-//! - An [`Error`] names the operation, and the mend where one is known: the RBAC rule to add, the credentials to renew.
+//! - Every wait is bounded in time, every answer in size.
+//! - An [`Error`] names the operation, and how to fix the problem where that is known: the RBAC rule to add, the
+//!   credentials to renew.
 //!
 //! # What it does not promise
 //!
 //! That a write which failed was not done. A timeout or a broken connection leaves that open; whoever writes has
-//! to be able to write again. It repeats nothing by itself: when to try again is the business of the
-//! [work queue](crate::workqueue) and the [reflector](crate::informer::reflector), who know what for.
+//! to be able to write again. The client itself never repeats a request: when to try again is decided by the
+//! [work queue](crate::workqueue) and the [reflector](crate::informer::reflector), which know what the request was for.
 //!
-//! In client-go these are `rest.Request` and `rest.RESTClient`; kube-client has `kube_core::Request` and
-//! `kube_client::Client`, whose connection is the one underneath here.
+//! # Equivalents
+//!
+//! client-go: `rest.Request` and `rest.RESTClient`. kube: `kube_core::Request` and `kube_client::Client`; this client
+//! uses the connection of the latter.
 //!
 //! # What to try
 //!
-//! Run the operator with `--log-level debug`: every request is one line, with its answer's code and its duration.
+//! `make playground ARGS="--log-level smooth_operator::client=debug"`, then scale a server: every request is one log
+//! line, with the status code of the answer and the duration. When everything has settled, the lines stop.
 
 pub mod connect;
 pub mod error;
@@ -58,7 +62,7 @@ use crate::telemetry::ClientMetrics;
 use crate::watch::list::ListError;
 use crate::watch::{Lines, ListMeta, ListSplitter, Status};
 
-/// Who we are, in the API server's audit log.
+/// How this program appears in the API server's audit log.
 const USER_AGENT: &str = concat!("smooth-operator/", env!("CARGO_PKG_VERSION"));
 /// Why a body could not be read.
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -73,12 +77,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// The longest that one request may take; a page of a list, too.
+    /// The longest time that one request may take. The length of a list is unbounded, so for a list this is the longest
+    /// time without new bytes.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
-    /// The largest answer that is read, and the largest item of a list or a watch.
+    /// The largest answer that is read, and the largest item of a list or a watch, in bytes.
     pub const MAX_OBJECT: usize = Lines::DEFAULT_LIMIT;
 
-    /// A client over an existing connection, with a fence that lets everything pass.
+    /// A client over an existing connection, with a fence that is always open.
     pub fn new(transport: kube_client::Client) -> Self {
         Self { transport, fence: Fence::always_open(), metrics: None, timeout: Self::TIMEOUT }
     }
@@ -95,13 +100,14 @@ impl Client {
         Self { fence, ..self.clone() }
     }
 
-    /// The same connection with another bound than [`TIMEOUT`](Self::TIMEOUT), for a caller who has less time.
+    /// The same connection with another limit than [`TIMEOUT`](Self::TIMEOUT), for a caller that has less time. Tests
+    /// have: they use real sockets, and so real time.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
     }
 
-    /// Asks, and reads the answer as `T`.
+    /// Sends a request and reads the answer as `T`.
     ///
     /// # Errors
     ///
@@ -113,29 +119,33 @@ impl Client {
             .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
     }
 
-    /// Reads one page of a list and hands over each item as its bytes arrive.
+    /// Reads one page of a list and passes each item to `each` as its bytes arrive.
+    ///
+    /// The timeout bounds each wait for more bytes, not the whole page: over a slow line, the objects of a large cluster
+    /// take longer than any fixed time, and a second attempt would take just as long.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. Items may have been handed over before it.
+    /// See [`Error`]. Some items may have been passed on before it occurs.
     pub async fn list(&self, request: Request, mut each: impl FnMut(&[u8])) -> Result<ListMeta, Error> {
         let operation = request.operation.clone();
-        let read = async {
-            let mut body = self.open(request).await?;
-            let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
-            while let Some(chunk) = next_chunk(&mut body).await.map_err(|source| broken(&operation, source))? {
-                splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
-            }
-            splitter.finish().map_err(|error| unreadable(&operation, error))
-        };
-        timeout(self.timeout, read).await.unwrap_or_else(|_| Err(timed_out(&operation, self.timeout)))
+        let silent = || timed_out(&operation, self.timeout);
+        let mut body = timeout(self.timeout, self.open(request)).await.unwrap_or_else(|_| Err(silent()))?;
+        let mut splitter = ListSplitter::new(Self::MAX_OBJECT);
+        loop {
+            let chunk = timeout(self.timeout, next_chunk(&mut body)).await.map_err(|_| silent())?;
+            let Some(chunk) = chunk.map_err(|source| broken(&operation, source))? else { break };
+            splitter.push(&chunk, &mut each).map_err(|error| unreadable(&operation, error))?;
+        }
+        splitter.finish().map_err(|error| unreadable(&operation, error))
     }
 
-    /// Opens a watch. The wait for its first byte is bounded; how long it then stays silent is for the caller to judge.
+    /// Opens a watch. The wait for the response is bounded; how long the stream may then be silent is for the caller to
+    /// decide.
     ///
     /// # Errors
     ///
-    /// See [`Error`]: the server refused to begin.
+    /// See [`Error`]: the watch could not be opened.
     pub async fn watch(&self, request: Request) -> Result<WatchStream, Error> {
         let operation = request.operation.clone();
         let opened = timeout(self.timeout, self.open(request)).await;
@@ -143,7 +153,7 @@ impl Client {
         Ok(WatchStream { body, lines: Lines::new(Self::MAX_OBJECT) })
     }
 
-    /// Passes the fence, then asks and collects the answer, all before the time is over.
+    /// Passes the fence, sends the request and collects the answer, all within `limit`.
     async fn bounded(&self, request: Request, limit: Duration) -> Result<Bytes, Error> {
         let operation = request.operation.clone();
         let limit = if operation.verb.writes() {
@@ -161,8 +171,8 @@ impl Client {
             collected.map(Collected::to_bytes).map_err(|source| broken(&operation, source))
         };
         let mut exchange = pin!(exchange);
-        // At every step and not only at the first: a process that was suspended wakes up with its request still waiting for a
-        // connection, and goes on with that before any timer has noticed how late it is.
+        // At every poll and not only at the first: a process that was stopped for a minute continues with its request
+        // still waiting for a connection, and may get that connection before any timer has noticed how late it is.
         let in_time = poll_fn(|context| {
             if writes && self.fence.remaining(Instant::now()).is_none() {
                 return Poll::Ready(Err(timed_out(&operation, limit)));
@@ -172,7 +182,7 @@ impl Client {
         timeout(limit, in_time).await.unwrap_or_else(|_| Err(timed_out(&operation, limit)))
     }
 
-    /// Asks, and gives the body of a good answer, or what a bad one says.
+    /// Sends a request and returns the body of a successful answer, or the refusal as an error.
     async fn open(&self, request: Request) -> Result<Body, Error> {
         let Request { operation, method, uri, content_type, body } = request;
         let started = Instant::now();
@@ -197,7 +207,7 @@ impl Client {
     }
 }
 
-/// Counts a request once, however it ends: answered, failed, or given up by whoever waited for it.
+/// Counts a request once, however it ends: answered, failed, or dropped by the caller.
 struct Counted<'a> {
     metrics: &'a ClientMetrics,
     method: http::Method,
@@ -229,10 +239,10 @@ pub struct WatchStream {
 }
 
 impl WatchStream {
-    /// The next line, or `None` where the server ended the stream. A line that was cut off by the end is dropped:
-    /// nobody has acted on it, and the next watch brings it again.
+    /// The next line, or `None` after the server has ended the stream. A line that was cut off by the end is dropped:
+    /// nobody has acted on it, and the next watch sends it again.
     ///
-    /// Cancel-safe: what has arrived stays in the stream.
+    /// Cancel-safe: received bytes stay in the stream.
     ///
     /// # Errors
     ///
@@ -252,7 +262,7 @@ impl WatchStream {
 
 async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
-        // Trailers carry nothing for us.
+        // Trailers carry nothing that is used here.
         if let Ok(data) = frame.map_err(BodyError::from)?.into_data() {
             return Ok(Some(data));
         }
@@ -260,11 +270,11 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     Ok(None)
 }
 
-/// Reads what a refusal says. A Status where the API server speaks, plain text where it has no such path.
+/// Reads a refusal: a Status from the API server itself, plain text from a proxy or for an unknown path.
 async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
     let code = answer.status().as_u16();
     let header = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = beginning(answer.into_body()).await;
+    let body = first_part(answer.into_body()).await;
     let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_not_a_status| Status {
         message: String::from_utf8_lossy(&body).trim().chars().take(256).collect(),
         ..Status::default()
@@ -278,9 +288,9 @@ async fn refusal(operation: Operation, answer: http::Response<Body>) -> Error {
     }
 }
 
-/// The beginning of a refusal's text, as far as it goes. The code has been said, and with it that the answer is no: a proxy's
-/// endless error page must not turn that into "perhaps".
-async fn beginning(mut body: Body) -> Vec<u8> {
+/// The first part of a refusal's text. The status code has already said that the request was refused; a proxy's endless
+/// error page must not turn that into a timeout, which leaves open whether a write was done.
+async fn first_part(mut body: Body) -> Vec<u8> {
     const ENOUGH: usize = 64 * 1024;
     let mut text = Vec::new();
     while text.len() < ENOUGH {
@@ -314,10 +324,10 @@ mod tests {
     use super::*;
     use crate::object::{LEASES, ObjectKey};
 
-    /// The connection comes free in the very moment in which the process wakes up, an hour too late: what is polled first, the
-    /// request or the timer? It was the request.
+    /// The connection becomes free in the moment in which a stopped process continues, an hour too late: which is
+    /// polled first, the request or the timer? It used to be the request.
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_waits_for_a_connection_while_the_process_sleeps_is_not_sent_when_it_wakes() {
+    async fn a_write_that_waits_for_a_connection_while_the_process_is_stopped_is_not_sent_when_it_continues() {
         let (free, sent) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
         let transport = {
             let (free, sent) = (Arc::clone(&free), Arc::clone(&sent));

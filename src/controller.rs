@@ -3,11 +3,11 @@
 //! # The naive solution, and how it breaks
 //!
 //! `while let Some(key) = queue.get().await { reconcile(key).await? }`. The first error ends the controller. So
-//! log it and go on: now an error is an event that is lost for good. So add the key again: now a broken object is
-//! a busy loop. One slow reconcile stops all others, so spawn each: now a thousand of them meet the API server at
-//! once. One bug, an index out of bounds for one odd object, and the panic takes a worker with it; ten
-//! such objects and the process looks healthy while nothing is reconciled any more. And the stop: a signal
-//! cuts a reconcile between two writes that belong together.
+//! log it and continue: now every error loses an event for good. So add the key again: now a broken object is
+//! a busy loop. One slow reconcile blocks all others, so spawn each: now a thousand of them hit the API server at
+//! once. One bug, an index out of bounds for one odd object, and the panic takes a worker with it; after ten
+//! such objects the process looks healthy while nothing is reconciled any more. And the stop: a signal
+//! interrupts a reconcile between two writes that belong together.
 //!
 //! # The mechanism
 //!
@@ -16,35 +16,43 @@
 //!  queue.get ->| reconcile(key), panics caught                                     |
 //!              |   Ok(Done)             -> forget                                  |-> done
 //!              |   Ok(RequeueAfter(d))  -> forget, add_after(d)                    |
+//!              |   Ok(Wait(d))          -> add_after(d): neither success nor error |
 //!              |   Err(Transient), panic-> add_rate_limited                        |
-//!              |   Err(Busy(d))         -> add_after(d): the server said when      |
+//!              |   Err(Busy(d))         -> add_rate_limited, no sooner than d      |
 //!              |   Err(Permanent)       -> forget: waits for the object to change  |
 //!              +-------------------------------------------------------------------+
 //! ```
 //!
-//! * N workers bound what runs at once; that no two have the same key is the [queue's](crate::workqueue) promise.
-//! * The outcome is a value, and the rules above are the only place that reads it.
-//! * A panic unwinds as far as the worker, is counted and logged with its key, and counts as a transient error: the other
-//!   keys don't notice, and the broken one backs off.
-//! * The stop has an order: no new work, then the runs in flight may end within a grace period, then
-//!   what is left is aborted at its next `.await`, then every worker is joined.
+//! * N workers limit how many reconciles run at once; the [queue](crate::workqueue) guarantees that no two of them have
+//!   the same key.
+//! * The outcome is a value, and only the rules above interpret it.
+//! * A panic unwinds to the worker. It is counted, logged with its key, and handled like a transient error: the other
+//!   keys are not affected, and the broken one backs off.
+//! * The stop has an order: no new work; then running reconciles may finish within a grace period; then
+//!   the rest is aborted at its next `.await`; then every worker is joined.
+//!
+//! `Permanent` is for input that can't work until somebody changes it. MCPServers practically never use it: what the
+//! API server refuses becomes the condition `Accepted=False`, and is tried again after five minutes, since the refusal
+//! may come from a policy that changes. What is left is a child that can't be serialized, which would be a bug.
 //!
 //! # What it does not promise
 //!
-//! * An aborted run may have done a part of its work: a reconcile has to cope with that anyway, since the process
-//!   may die at any instant.
-//! * A reconcile that blocks its thread without an `.await` can't be aborted.
-//! * After a panic, what the reconciler shares between runs is as the panic left it.
+//! * That a run is done completely or not at all: an aborted run may have done a part of its work. A reconcile has to
+//!   cope with that anyway, since the process may die at any moment.
+//! * That every run can be aborted: one that blocks its thread without an `.await` can't.
+//! * That a panic leaves no trace: what the reconciler shares between runs stays as the panic left it.
 //!
 //! # Equivalents
 //!
-//! controller-runtime: `pkg/internal/controller/controller.go` (`reconcileHandler`), whose names and metrics these are.
-//! kube-runtime: `Controller::run` with its `error_policy`, where backoff is the user's to write.
+//! controller-runtime: `pkg/internal/controller/controller.go` (`reconcileHandler`); the names and metrics are the
+//! same. kube-runtime: `Controller::run` with its `error_policy`, where users write the backoff themselves.
 //!
 //! # What to try
 //!
-//! In the playground: put `panic!("try me")` into the reconcile for one name, create that object and another, and
-//! watch `controller_runtime_reconcile_panics_total` grow, slower and slower, while the other becomes Ready.
+//! Put `assert_ne!(key.name(), "fetch", "try me")` at the beginning of `six_steps` in `src/mcpserver.rs`, start
+//! `make playground ARGS="--metrics-bind-address 127.0.0.1:8080"`, and repeat
+//! `curl -s localhost:8080/metrics | grep reconcile_panics`: the count grows, more and more slowly, while the other
+//! servers become Ready.
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -66,12 +74,12 @@ use worker::Worker;
 mod outcome;
 mod worker;
 
-/// What makes the world as a key wants it.
+/// Brings the actual state of a key to its desired state.
 pub trait Reconcile<K>: Send + Sync {
-    /// Brings the world closer to what `key` wants, from whatever state it is in.
+    /// Brings the actual state of `key` closer to the desired state, whatever the actual state is.
     ///
-    /// It gets a key and not an event: it looks up the newest state itself, and must not care why it runs, how often,
-    /// or what an earlier run left undone.
+    /// It receives a key, not an event: it looks up the newest state itself, and must not depend on why it runs, how
+    /// often, or what an earlier run left undone.
     fn reconcile(&self, key: &K) -> impl Future<Output = Result<Action, Error>> + Send;
 }
 
@@ -80,25 +88,25 @@ pub trait Reconcile<K>: Send + Sync {
 pub struct Options {
     /// How many reconciles may run at once.
     pub workers: NonZeroUsize,
-    /// How long the reconciles in flight may go on after the stop signal.
+    /// How long running reconciles may continue after the stop signal.
     pub grace: Duration,
 }
 
 impl Default for Options {
-    /// Ten workers, and 20 s of the 30 s that Kubernetes gives a Pod to end: the rest is for what has to
-    /// stop after the workers.
+    /// Ten workers, and 20 s of the 30 s that Kubernetes gives a Pod to terminate: the rest is for everything that
+    /// stops after the workers.
     fn default() -> Self {
         Self { workers: NonZeroUsize::MIN.saturating_add(9), grace: Duration::from_secs(20) }
     }
 }
 
-/// How a controller came to its end.
+/// How a controller stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Stopped {
-    /// Every run that was begun has ended by itself.
+    /// Every run ended by itself.
     InOrder,
-    /// The grace period was over: so many workers were aborted in the middle of a run.
+    /// The grace period was over: this many workers were aborted in the middle of a run.
     Aborted(usize),
 }
 
@@ -117,7 +125,7 @@ where
     K: Ord + Clone + Display + Send + Sync + 'static,
     R: Reconcile<K> + 'static,
 {
-    /// A controller that works on `queue` and nobody else does. `name` is for the logs.
+    /// A controller that works on `queue`; nobody else may take keys from it. `name` is for the logs.
     pub fn new(
         name: impl Into<String>,
         queue: Workqueue<K>,
@@ -129,10 +137,10 @@ where
         Self { name: name.into(), queue, reconciler, options, metrics }
     }
 
-    /// Works until `stop`, or until somebody else shuts the queue down and it is empty. Keys that are in the queue at the
-    /// stop stay undone.
+    /// Works until `stop`, or until somebody else shuts the queue down and it is empty. Keys that are in the queue at
+    /// the stop are not worked on.
     ///
-    /// To be called once the caches that the reconcile reads are complete. Dropping the future aborts the workers.
+    /// Call it once the caches that the reconcile reads have synced. Dropping the future aborts the workers.
     pub async fn run(self, stop: CancellationToken) -> Stopped {
         let Self { name, queue, reconciler, options, metrics } = self;
         let worker = Arc::new(Worker {
@@ -149,7 +157,7 @@ where
             () = stop.cancelled() => {}
             () = join_all(&mut workers) => {}
         }
-        // From here on nobody takes a key any more, so none may gather.
+        // From here on nobody takes keys, so none may accumulate.
         queue.shut_down();
         let stopped = match timeout(options.grace, join_all(&mut workers)).await {
             Ok(()) => Stopped::InOrder,
@@ -158,21 +166,21 @@ where
         match stopped {
             Stopped::InOrder => info!(controller = name, "stopped"),
             Stopped::Aborted(workers) => {
-                warn!(controller = name, workers, grace = ?options.grace, "aborted what did not end in time");
+                warn!(controller = name, workers, grace = ?options.grace, "aborted the reconciles that did not finish in time");
             }
         }
         stopped
     }
 }
 
-/// Waits for the end of every worker. Cancel-safe: who was joined is not waited for again.
+/// Waits for the end of every worker. Cancel-safe: a worker that was joined is not waited for again.
 async fn join_all(workers: &mut JoinSet<()>) {
     while let Some(joined) = workers.join_next().await {
         joined.unwrap_or_else(resume);
     }
 }
 
-/// Aborts the workers that are left, joins them, and returns how many did not come to their end before.
+/// Aborts the remaining workers, joins them, and returns how many had not ended before.
 async fn abort_all(workers: &mut JoinSet<()>) -> usize {
     workers.abort_all();
     let mut aborted = 0;
@@ -186,7 +194,7 @@ async fn abort_all(workers: &mut JoinSet<()>) -> usize {
     aborted
 }
 
-/// A panic of the worker itself, not of a reconcile: a bug in this module, which must not go unnoticed.
+/// Propagates a panic of a worker itself (not of a reconcile): a bug in this module must not go unnoticed.
 fn resume(error: JoinError) {
     if let Ok(panic) = error.try_into_panic() {
         std::panic::resume_unwind(panic);

@@ -1,16 +1,16 @@
-//! Kubernetes Events: what happened, for people who ask `kubectl describe`.
+//! Kubernetes Events: what happened, for people who run `kubectl describe`.
 //!
-//! # The naive way, and how it breaks
+//! # The naive solution, and how it breaks
 //!
-//! Something happens in a reconcile, so the reconcile POSTs an Event and goes on. Then:
+//! Something happens in a reconcile, so the reconcile POSTs an Event and continues. Then:
 //!
-//! - A server crash-loops for a night. Each turn is an Event, each Event an object in etcd: ten thousand of them push
+//! - A server crash-loops for a night. Each crash is an Event, each Event an object in etcd: ten thousand of them push
 //!   out the one that would have explained the first crash.
 //! - The API server is slow. The reconcile waits for an answer that it does not need.
-//! - The namespace is being deleted, the POST is refused, the reconcile fails for it and is tried again, and each try
-//!   makes an Event.
+//! - The namespace is being deleted, so the POST is refused, so the reconcile fails and is retried, and each retry
+//!   creates another Event.
 //!
-//! An Event is a courtesy. Nothing may wait for it, fail by it, or grow by it.
+//! An Event is a courtesy. Nothing may wait for it, fail because of it, or grow because of it.
 //!
 //! # The mechanism
 //!
@@ -20,33 +20,43 @@
 //!                                              └─────────► nothing, if this object has said too much
 //! ```
 //!
-//! - [`Recorder::publish`] puts what happened into a bounded queue, and drops it where that is full. It can't block,
-//!   since it isn't async, and can't fail, since it returns nothing.
-//! - [`correlate`] decides, pure: what is the same as before becomes a *series*, one object that counts. And each object
-//!   has a purse of 25 writes, into which one comes back every five minutes.
-//! - [`delivery`] sends, one at a time, each a few times at most, in a task of its own that a stop gives a few seconds
-//!   to finish.
+//! - [`Recorder::publish`] puts what happened into a bounded queue, and drops it if that is full. It can't block,
+//!   since it isn't async, and it can't fail, since it returns nothing.
+//! - [`correlate`] decides, without I/O: a repetition becomes part of a *series*, one object with a counter. And each
+//!   object has a token bucket for 25 writes, which gets one token back every five minutes, however many objects there
+//!   are.
+//! - [`delivery`] sends one Event at a time, with a few tries each, in a task of its own. At a stop it has a few
+//!   seconds to finish.
 //!
 //! # What it does not promise
 //!
 //! - That an Event arrives. Dropped ones are counted in a log line.
-//! - That the count in `series` is up to date: what an empty purse keeps back is counted, and written with the next
-//!   repetition that can be paid.
-//! - That two messages are seen to be the same that differ in one word. A note should not hold what changes each time,
-//!   such as a duration or a name made by chance; the purse bounds what that costs.
-//! - That a restarted operator goes on with a series of the one before.
+//! - That the count in `series` is up to date: repetitions without a token are counted, and written with the next
+//!   repetition that gets one.
+//! - That messages which differ in one word are recognized as the same. A note should not contain anything that changes
+//!   each time, such as a duration or a random name; the token bucket limits the damage.
+//! - That a restarted operator continues a series.
 //!
-//! In client-go these are `tools/events` (the series) and the spam filter of `tools/record` (the purse); kube-runtime
-//! has `events::Recorder`, which is awaited.
+//! # Equivalents
+//!
+//! client-go: `tools/events` (the series) and the spam filter of `tools/record` (the token bucket). kube-runtime:
+//! `events::Recorder`, which is awaited.
 //!
 //! # What to try
 //!
-//! In the playground: give an MCPServer an image that can't be pulled, then `kubectl get events -w`. Edit its
-//! Deployment by hand a few times, and see one `DriftCorrected` count instead of many.
+//! In `make playground`:
+//!
+//! ```sh
+//! for i in 1 2 3; do kubectl scale deployment fetch --replicas=7; sleep 1; done
+//! kubectl get events.events.k8s.io -o custom-columns=REASON:.reason,COUNT:.series.count,NOTE:.note
+//! ```
+//!
+//! There is one `DriftCorrected` whose series counts to three, instead of three Events.
 
 pub mod correlate;
 pub mod delivery;
 mod lru;
+pub mod token_buckets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,30 +70,30 @@ pub use delivery::{Delivery, EventApi, EventError};
 use crate::client::Client;
 use crate::object::{ObjectKey, Resource, Uid};
 
-/// Who speaks, in `reportingController`.
+/// The `reportingController` of all Events.
 pub const REPORTING_CONTROLLER: &str = "mcp.mcp.dev/smooth-operator";
 
-/// How much may wait to be sent.
+/// The largest number of Events that may wait to be sent.
 const QUEUE: usize = 1_000;
-/// The API server takes no longer reason, action or reporting instance, in bytes.
+/// The longest reason, action or reporting instance that the API server accepts, in bytes.
 const LONGEST_NAME: usize = 128;
-/// The API server takes no longer note, in bytes.
+/// The longest note that the API server accepts, in bytes.
 const LONGEST_NOTE: usize = 1_024;
 
-/// The wall clock. It is written down for people, and decides nothing.
+/// The wall clock. Its time is written down for people, and no decision depends on it.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Whether something is as it should be.
+/// Whether an Event needs attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
-    /// It is.
+    /// It does not.
     Normal,
-    /// Somebody should look.
+    /// Somebody should look at it.
     Warning,
 }
 
 impl EventType {
-    /// As it stands in `type`.
+    /// The value of `type`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "Normal",
@@ -95,63 +105,64 @@ impl EventType {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
-    /// Whether it is as it should be.
+    /// Whether it needs attention.
     pub event_type: EventType,
-    /// Why, in one word for programs: `SecretNotFound`. Not empty.
+    /// What happened, in one word for programs, such as `SecretNotFound`. Not empty.
     pub reason: &'static str,
-    /// What was done, in one word for programs: `Reconcile`. Not empty.
+    /// What the operator was doing, in one word for programs, such as `Reconcile`. Not empty.
     pub action: &'static str,
-    /// The same for people. Longer than 1,024 bytes, it is cut.
+    /// What happened, in a sentence for people. It is truncated to 1,024 bytes.
     pub note: String,
 }
 
-/// The object that it happened to.
+/// The object that an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Regarding {
     /// Its kind.
     pub resource: Resource,
-    /// Its name; the Event lives in its namespace.
+    /// Its name; the Event is created in its namespace.
     pub key: ObjectKey,
-    /// Its identity: what a later object of the same name does is another series.
+    /// Its identity: Events about a later object of the same name are another series.
     pub uid: Uid,
 }
 
-/// Takes down what happened. Clones write into the same queue.
+/// Records Events. Clones use the same queue.
 #[derive(Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Occurrence>,
-    /// How many found the queue full since this was last logged.
+    /// How many Events were dropped since that was last logged.
     dropped: Arc<AtomicU64>,
     wall: WallClock,
 }
 
-/// One thing that happened, once.
+/// One occurrence of an Event.
 #[derive(Debug, Clone)]
 struct Occurrence {
-    /// What is the same each time that it happens again.
-    what: Arc<What>,
-    /// When, by the wall clock.
+    /// What is the same for each repetition.
+    what: What,
+    /// When it happened, by the wall clock.
     at: Timestamp,
 }
 
-/// What makes two occurrences the same.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// Occurrences with equal values are repetitions of each other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct What {
     regarding: Regarding,
-    /// Within the API server's bounds.
+    /// Within the API server's limits.
     event: Event,
 }
 
 impl Recorder {
-    /// A recorder that sends through `client`, as the instance of this name, and the task that does so.
+    /// A recorder, and the task that sends its Events through `client`. `instance` is the name of this operator
+    /// instance.
     ///
-    /// Events are writes like others and pass the client's fence: an instance that doesn't lead has nothing to tell.
-    /// To be called within a tokio runtime.
+    /// Events are ordinary writes and pass the client's fence: an instance that doesn't lead has nothing to report.
+    /// Call it within a tokio runtime.
     pub fn new(client: &Client, instance: &str) -> (Self, Delivery) {
         Self::over(client.clone(), instance, Arc::new(Timestamp::now))
     }
 
-    /// The same over any API, and with any wall clock.
+    /// The same with any API and any wall clock.
     pub fn over(api: impl EventApi, instance: &str, wall: WallClock) -> (Self, Delivery) {
         let (queue, queued) = mpsc::channel(QUEUE);
         let dropped = Arc::default();
@@ -159,7 +170,7 @@ impl Recorder {
         (Self { queue, dropped, wall }, delivery)
     }
 
-    /// Takes down that `event` happened to `regarding`. Where too much waits already, it is dropped.
+    /// Records that `event` happened to `regarding`. If too many are waiting already, it is dropped.
     pub fn publish(&self, regarding: &Regarding, event: Event) {
         let Event { event_type, reason, action, note } = event;
         let event = Event {
@@ -168,12 +179,12 @@ impl Recorder {
             action: cut(action, LONGEST_NAME),
             note: cut(&note, LONGEST_NOTE).to_owned(),
         };
-        let what = Arc::new(What { regarding: regarding.clone(), event });
+        let what = What { regarding: regarding.clone(), event };
         match self.queue.try_send(Occurrence { what, at: (self.wall)() }) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            // Where it is closed, the process is stopping.
+            // If the queue is closed, the process is stopping.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
@@ -186,7 +197,7 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// The longest beginning of `text` that has at most `bytes` bytes and no half character.
+/// The longest prefix of `text` with at most `bytes` bytes and only whole characters.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rfind(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]

@@ -1,12 +1,12 @@
-//! The operator's own HTTP servers: is it alive, is it ready, what does it count.
+//! The operator's own HTTP servers: liveness, readiness and metrics.
 //!
 //! # The naive solution, and how it breaks
 //!
-//! A web framework, a router, a `tokio::spawn` per connection. It brings more code than the operator itself, and
-//! still: whoever can reach the port opens ten thousand connections and sends one byte a minute on each, and the
-//! operator is out of file descriptors and loses its watch. The kubelet's probe, for which all this is there, waits
-//! in the same line. And a port that is taken ends in "Address already in use (os error 98)", with no word of which
-//! address, or what to do about it.
+//! A web framework, a router, a `tokio::spawn` per connection. That is more code than the operator itself, and
+//! still: anybody who can reach the port opens ten thousand connections and sends one byte a minute on each. The
+//! operator runs out of file descriptors and loses its watches, and the kubelet's probe, which all this is for, waits
+//! behind the ten thousand. And if the port is in use, the error is "Address already in use (os error 98)", without the
+//! address or how to fix it.
 //!
 //! # The mechanism
 //!
@@ -17,26 +17,40 @@
 //!              '--------------- the whole connection within 10 s ---------------'
 //! ```
 //!
-//! * A [`Site`] is a function from a path to an answer. It has no I/O, so it needs no timeout of its own.
-//! * One request per connection. Probes and scrapes come every few seconds; keeping their connections open
-//!   would only mean that idle ones hold slots.
-//! * Beyond the slots connections wait in the kernel's backlog; slots are freed by the time limits.
-//! * A failing `accept` (no file descriptors left) is tried again after a pause, not in a busy loop.
-//! * At the stop: no new connections, those that are open end, everything is joined.
+//! * A [`Site`] is a function from a path to an answer. It does no I/O, so it needs no timeout of its own.
+//! * One request per connection. Probes and scrapes come every few seconds; with keep-alive, idle connections would
+//!   occupy slots.
+//! * When all slots are taken, connections wait in the kernel's backlog. The time limits free the slots.
+//! * A failing `accept` (no file descriptors left) is retried after a pause, not in a busy loop.
+//! * At the stop: no new connections, open ones end, everything is joined.
 //!
 //! # What it does not promise
 //!
-//! Privacy or identity: this is plain HTTP for the Pod's own network. Nothing secret is served.
+//! Encryption or authentication: this is plain HTTP for the Pod's own network. Nothing secret is served.
 //!
 //! # Equivalents
 //!
-//! controller-runtime: `pkg/healthz` and `pkg/metrics/server`; the answers of `/readyz` look like those of the API server
+//! controller-runtime: `pkg/healthz` and `pkg/metrics/server`; the answers of `/readyz` look like the API server's
 //! (`k8s.io/apiserver/pkg/server/healthz`). client-go and kube-runtime leave this to the user.
 //!
 //! # What to try
 //!
-//! In the playground: `curl -s 'localhost:8081/readyz?verbose'` while the API server is down, and again when it is up.
-//! `nc localhost 8081`, and type nothing: after five seconds you are shown the door.
+//! Start an API server without the CRD, and an operator:
+//!
+//! ```sh
+//! cargo run -p playground -- --listen 127.0.0.1:7001 --kubeconfig /tmp/playground.kubeconfig &
+//! export KUBECONFIG=/tmp/playground.kubeconfig
+//! cargo run -- run
+//! ```
+//!
+//! In another terminal, with the same `KUBECONFIG`:
+//!
+//! ```sh
+//! curl -s 'localhost:8081/readyz?verbose'     # failed: waiting for mcpservers
+//! make install
+//! curl -s 'localhost:8081/readyz?verbose'     # passed, within a few seconds
+//! nc localhost 8081                           # type nothing: the server hangs up after five seconds
+//! ```
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -67,7 +81,7 @@ mod metrics;
 
 /// What a server serves: paths and their answers.
 pub trait Site: Send + Sync + 'static {
-    /// The answer for `path`, or None where there is nothing. `query` is what stands after the `?`.
+    /// The answer for `path`, or `None` if there is nothing at this path. `query` is the part after the `?`.
     fn answer(&self, path: &str, query: Option<&str>) -> Option<Answer>;
 }
 
@@ -78,7 +92,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// The media type of `body`.
     pub content_type: &'static str,
-    /// What is sent, except for a HEAD request.
+    /// The body, which is not sent in answer to a HEAD request.
     pub body: String,
 }
 
@@ -89,14 +103,14 @@ impl Answer {
     }
 }
 
-/// What one client may take up.
+/// What clients may use.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connections: usize,
-    /// From the connection to the end of the request's head.
+    /// From accepting the connection to the end of the request's head.
     head_time: Duration,
     head_bytes: usize,
-    /// From the connection to its end.
+    /// From accepting the connection to its end.
     connection_time: Duration,
 }
 
@@ -107,10 +121,10 @@ const LIMITS: Limits = Limits {
     connection_time: Duration::from_secs(10),
 };
 
-/// How long a failing `accept` waits before it tries again.
+/// The pause after a failed `accept`.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A server that listens, and serves once it [runs](Server::run).
+/// A listening server, which serves once it [runs](Server::run).
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -119,19 +133,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address`; None where that says not to. `flag` is the command line's name for it, for the
-    /// error message.
+    /// Listens on `address`; `None` if that is disabled. `flag` is the name of the command line flag, for the error
+    /// message.
     pub async fn bind(address: &BindAddress, flag: &'static str, site: impl Site) -> Result<Option<Self>, BindError> {
         let Some((listener, address)) = address.bind(flag).await? else { return Ok(None) };
         Ok(Some(Self { listener, address, site: Arc::new(site), limits: LIMITS }))
     }
 
-    /// Where it listens: for port 0, the port that the kernel chose.
+    /// The address; for port 0, with the port that the kernel chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop`, then ends the connections that are open and returns.
+    /// Serves until `stop`, then ends the open connections and returns.
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, address, site, limits } = self;
         info!(%address, "listening");
@@ -147,7 +161,7 @@ impl Server {
                 }
             }
         }
-        // Closed before the wait, so that the next process may listen.
+        // Closed before the wait, so that the next process can listen.
         drop(listener);
         while connections.join_next().await.is_some() {}
         debug!(%address, "closed");
@@ -156,7 +170,7 @@ impl Server {
 
 /// The next connection, once there is a slot for it.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // None would mean that the semaphore was closed, which nobody does.
+    // `None` would mean that the semaphore was closed, which never happens.
     let slot = Arc::clone(slots).acquire_owned().await.ok();
     loop {
         match listener.accept().await {

@@ -1,55 +1,81 @@
-//! Informers: a cache that knows what the cluster looks like, and tells when that changes.
+//! Informers: a cache that knows the state of the cluster, and reports when it changes.
 //!
-//! # The naive way, and how it breaks
+//! # The naive solution, and how it breaks
 //!
-//! Ask for the Deployments every ten seconds, and compare. Ten thousand objects, a hundred megabytes, six times a minute,
-//! for every operator: the API server spends its day on answers that say "nothing new". So watch instead: ask once, then
-//! be told. And that breaks, too, in ways that show only in production:
+//! Ask for all Deployments every ten seconds and compare. That is ten thousand objects, a hundred megabytes, six times
+//! a minute, for every operator: the API server spends its day on answers that say "nothing new". So watch instead: ask
+//! once, then receive changes. That breaks, too, in ways that show only in production:
 //!
-//! - *The missed delete.* The connection breaks; meanwhile an object is deleted. The new watch begins after that,
-//!   and no event will ever say so. An operator without a memory of what *was* there keeps the ghost for ever.
-//! - *The lost place.* A watch goes on from a `resourceVersion`, and the server forgets those after five minutes (410). Somebody
-//!   then has to list everything again and find out what changed, without telling everyone that everything did.
+//! - *The missed delete.* The connection breaks; meanwhile an object is deleted. The new watch begins after that, and
+//!   no event will ever mention the deletion. An operator that does not remember what existed keeps a ghost for ever.
+//! - *The lost place.* A watch continues from a `resourceVersion`, and the server forgets old ones after five minutes
+//!   (410). Then everything has to be listed again and compared, without reporting every object as changed.
 //! - *The silent stream.* A connection whose other end is gone looks just like a quiet cluster.
-//! - *The slow consumer.* If events wait for whoever handles them, a slow handler fills the server's buffers, and the
-//!   server cuts the watch: the more there is to do, the less one learns about it.
+//! - *The slow consumer.* If reading waits for the handlers of events, a slow handler fills the server's buffers, and
+//!   the server cuts the watch: the more there is to do, the less you learn about it.
 //!
 //! # The mechanism
 //!
 //! ```text
 //!                     ┌────────────────────────── Informer ─────────────────────────┐
-//!   API server ──────►│ Reflector ── one state ──► Store ──► Change ──► handlers     │──► keys, into the work queue
+//!   API server ──────►│ Reflector ── objects ────► Store ──► Change ──► handlers     │──► keys, into the work queue
 //!     LIST, WATCH     │ (Machine decides,          + indexes  (old, new)             │
-//!                     │  run acts)                    ▲                              │
+//!                     │  Reflector acts)              ▲                              │
 //!                     └───────────────────────────────┼──────────────────────────────┘
 //!                                                     └── anybody reads, at any time
 //! ```
 //!
-//! - The [reflector] keeps one list-and-watch going for ever. What to ask next is decided by a pure state machine.
-//! - The [store] is changed first, then the handlers are told, with the old state and the new one. After a relist they are
-//!   told the *difference*, deletions included.
-//! - A handler turns a [`Change`] into keys and puts them into a queue that swallows duplicates, so it never waits
+//! - The [reflector] keeps one list-and-watch running for ever. A pure state machine decides what to ask next.
+//! - The [store] is changed first, then the handlers are called with the old and the new state. After a relist they
+//!   receive only the *differences*, deletions included.
+//! - A handler turns a [`Change`] into keys and puts them into a queue that drops duplicates, so it never waits,
 //!   and ten thousand changes of one object are one entry.
-//! - [`Synced`] says when the first whole state is in the store *and* its keys were handed over. A worker that starts
-//!   earlier takes "not in my cache" for "not there", and makes it a second time.
-//! - An object that can't be read is [kept as such](store::Invalid), and the others don't notice.
+//! - [`Synced`] tells when the first complete state is in the store *and* its keys were passed on. A worker that starts
+//!   earlier takes "not in my cache" for "does not exist", and creates the object a second time.
+//! - An object that can't be decoded is [kept as invalid](store::Invalid), and does not affect the others.
 //!
-//! One informer may follow several namespaces, each with a reflector of its own, into one store. Nothing outside of them
-//! is ever asked for.
+//! # Who owns whom
+//!
+//! ```text
+//!  Informer<K>          what the caller builds: store(), subscribe(), synced(); consumed by start()
+//!    │
+//!    │ start() spawns one task per scope (a namespace, or the whole cluster)
+//!    ├──► Reflector<K>  run.rs: sends the requests, reads the lines, fills the store, calls the handlers
+//!    │      ├─ Machine          reflector.rs: the state of this list-and-watch; decides what to ask next, without I/O
+//!    │      ├─ Replacement<K>   store.rs: the complete new state, while it is being read
+//!    │      └─ Backoff          how long to wait after a failure
+//!    ├──► Reflector<K>  the next namespace
+//!    └──► resync        repeats every object once in a while
+//!
+//!  shared by all of them: Arc<Store<K>>, the handlers, and the number of scopes that have not synced yet
+//! ```
+//!
+//! With several namespaces, the reflectors fill one store together, and nothing outside of these namespaces is ever
+//! requested.
 //!
 //! # What it does not promise
 //!
-//! That the cache is current. It is always a little behind, and the caches of two kinds are behind by different amounts.
-//! Whoever has just written something asks [`Store::has_seen`] before trusting what it reads.
-//! Nor does it tell every state that an object went through: only that it changed, and what it is now.
+//! That the cache is current. It is always a little behind, and the caches of two kinds are behind by different
+//! amounts. After a write, check [`Store::has_seen`] before trusting what you read. Nor does it report every state that
+//! an object went through: only that it changed, and its state now.
 //!
-//! In client-go this is `tools/cache`: Reflector, DeltaFIFO, Indexer, SharedIndexInformer; in kube-runtime
-//! `watcher` and `reflector::Store`.
+//! # Equivalents
+//!
+//! client-go: `tools/cache` with Reflector, DeltaFIFO, Indexer and SharedIndexInformer. kube-runtime: `watcher` and
+//! `reflector::Store`.
 //!
 //! # What to try
 //!
-//! In the playground, cut the watches while a server is being deleted, and look for `reason="expired"` in
-//! `smooth_operator_informer_relists_total`.
+//! Start `make playground ARGS="--metrics-bind-address 127.0.0.1:8080"`, and in another terminal delete a server while
+//! its watches are cut:
+//!
+//! ```sh
+//! curl -X POST http://127.0.0.1:7443/playground/watches/cut & kubectl delete mcp fetch; wait
+//! curl -s localhost:8080/metrics | grep smooth_operator_informer_relists_total
+//! ```
+//!
+//! The server's objects are gone all the same, and the relists still have no other reason than `initial`: each watch
+//! was opened again where it had stopped, and nothing had to be listed.
 
 pub mod reflector;
 pub mod run;
@@ -66,15 +92,16 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use run::Timing;
-pub use store::{Change, Entry, Indexer, Invalid, Scope, Store};
+pub use store::{Change, Entry, Indexer, Invalid, Origin, Scope, Store};
 
 use crate::client::Client;
 use crate::object::Object;
 use crate::telemetry::InformerMetrics;
+use reflector::Reason;
 use run::{Parts, Reflector};
 
-/// Is told of changes, on the reflector's own task. It must not wait for anything: it turns the change into keys
-/// and puts them into a queue.
+/// Called for each change, on the reflector's own task. It must not block: it turns the change into keys and puts them
+/// into a queue.
 pub type Handler<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
 
 /// A cache of one kind, kept current. See the [module](self).
@@ -82,41 +109,42 @@ pub struct Informer<K> {
     store: Arc<Store<K>>,
     scopes: Vec<Scope>,
     handlers: Vec<Handler<K>>,
+    /// How many scopes have not synced yet.
     waiting: watch::Sender<usize>,
     timing: Timing,
     resync: Option<Duration>,
 }
 
 impl<K: Object> Informer<K> {
-    /// An informer of these scopes, with these indexes. It does nothing before [`start`](Self::start).
+    /// An informer for these scopes, with these indexes. It does nothing before [`start`](Self::start).
     pub fn new(scopes: Vec<Scope>, indexers: Vec<Indexer<K>>, timing: Timing) -> Self {
         let (waiting, _) = watch::channel(scopes.len());
         let store = Arc::new(Store::new(indexers));
         Self { store, scopes, handlers: Vec::new(), waiting, timing, resync: None }
     }
 
-    /// Where to read.
+    /// The store to read from.
     pub fn store(&self) -> Arc<Store<K>> {
         Arc::clone(&self.store)
     }
 
-    /// Tells `handler` of every change from now on.
+    /// Calls `handler` for every change.
     pub fn subscribe(&mut self, handler: impl Fn(&Change<K>) + Send + Sync + 'static) {
         self.handlers.push(Box::new(handler));
     }
 
-    /// Tells the handlers of every object again, every `period` or up to half of it later. Nothing here needs it to be correct:
-    /// it is a net under mistakes of which we know nothing. Zero is never.
+    /// Passes every object to the handlers again after each `period`, or up to half a period later. Correctness does
+    /// not depend on it: it is a safety net against unknown bugs. Zero disables it.
     pub fn resync_every(&mut self, period: Duration) {
         self.resync = Some(period).filter(|period| !period.is_zero());
     }
 
-    /// When it has synced.
+    /// Tells when the informer has synced.
     pub fn synced(&self) -> Synced {
         Synced(self.waiting.subscribe())
     }
 
-    /// Starts one task a scope, and one for the resync, on `tasks`. They end with `stop`.
+    /// Starts one task per scope, and one for the resync, on `tasks`. `stop` ends them.
     pub fn start(
         self,
         client: &Client,
@@ -128,6 +156,7 @@ impl<K: Object> Informer<K> {
         let Self { store, scopes, handlers, waiting, timing, resync } = self;
         let handlers: Arc<[Handler<K>]> = handlers.into();
         let mut seeds = StdRng::seed_from_u64(seed);
+        metrics.expect_relists(Reason::ALL.map(Reason::as_str));
         if let Some(period) = resync {
             let again = resync_forever(period, seeds.random(), Arc::clone(&store), Arc::clone(&handlers));
             let stop = stop.clone();
@@ -136,10 +165,10 @@ impl<K: Object> Informer<K> {
         for scope in scopes {
             let reflector = Reflector::new(Parts {
                 client: client.clone(),
+                metrics: metrics.reflector(scope.as_deref()),
                 scope,
                 store: Arc::clone(&store),
                 handlers: Arc::clone(&handlers),
-                metrics: metrics.clone(),
                 timing: timing.clone(),
                 synced: waiting.clone(),
                 seed: seeds.random(),
@@ -155,26 +184,29 @@ async fn resync_forever<K: Object>(period: Duration, seed: u64, store: Arc<Store
         sleep(period.mul_f64(random.random_range(1.0..1.5))).await;
         for key in store.keys() {
             let Some(entry) = store.get(&key) else { continue };
-            let change = Change { old: Some(entry.clone()), new: Some(entry), initial: true };
+            let change = Change { old: Some(entry.clone()), new: Some(entry), origin: Origin::Resync };
             handlers.iter().for_each(|handler| handler(&change));
         }
     }
 }
 
-/// Says whether an informer knows the whole state and has told of it. Clones say the same.
+/// Tells whether an informer knows the complete state and has passed it to its handlers. Clones are equivalent.
 #[derive(Debug, Clone)]
 pub struct Synced(watch::Receiver<usize>);
 
 impl Synced {
-    /// Whether it has.
+    /// Whether it has synced.
     pub fn now(&self) -> bool {
         *self.0.borrow() == 0
     }
 
-    /// Waits until it has. Never, if the informer has been stopped before.
+    /// Waits until it has synced. If the informer was stopped before that, this waits for ever.
     pub async fn wait(&mut self) {
         if self.0.wait_for(|waiting| *waiting == 0).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,24 @@
 //! Leader election: of several instances, at most one writes.
 //!
-//! # The naive way, and how it breaks
+//! # The naive solution, and how it breaks
 //!
-//! Put a name and a time into an object that all instances can read. Whoever holds it writes the time anew
-//! every few seconds; when the time is older than 15 seconds, the holder is dead and another takes over.
-//! Four things are wrong with it, and each of them makes *two leaders*:
+//! Put a name and a time into an object that all instances can read. The holder updates the time
+//! every few seconds; when the time is older than 15 seconds, the holder is considered dead and another instance takes
+//! over. Four things are wrong with that, and each of them leads to *two leaders*:
 //!
-//! - **Clocks.** "Older than 15 seconds" compares one machine's clock with another's. If they are an hour apart,
-//!   every leader is dead from the first second on. So nobody here compares a time that he reads
-//!   with a time that he measures: a follower watches the *record* stand still, on its own watch.
+//! - **Clocks.** "Older than 15 seconds" compares the clock of one machine with another's. If they are an hour apart,
+//!   every leader is dead from the first second on. So no instance compares a timestamp in the Lease with its own
+//!   clock: a follower measures, on its own clock, how long the *record* has not changed.
 //! - **The slow answer.** The leader renews, the answer takes eight seconds, and the leader counts its 15 seconds
 //!   from the answer. The others count from the write, which was done eight seconds earlier.
-//! - **The lost answer.** A renewal fails with a timeout. Was it done? A leader that assumes so reigns too long;
-//!   one that sends it again blindly overwrites a successor.
-//! - **The sleeper.** The leader checks that it leads, is suspended for a minute, wakes up, and writes.
+//! - **The lost answer.** A renewal fails with a timeout. Was it done? A leader that assumes so leads for too long;
+//!   a leader that blindly sends it again overwrites a successor.
+//! - **The stopped process.** The leader checks that it leads, is stopped for a minute, continues, and writes.
 //!
 //! # The mechanism
 //!
-//! One `coordination.k8s.io/v1` Lease, replaced only in the very state that was read (`resourceVersion`), and one
-//! inequality:
+//! One `coordination.k8s.io/v1` Lease, which is replaced only in exactly the state that was read (`resourceVersion`),
+//! and one inequality:
 //!
 //! ```text
 //!              sent      done       answered
@@ -35,23 +35,23 @@
 //!
 //! `sent` ≤ `done` ≤ `first sight`: both sides count the same 15 seconds, the leader from an instant *before*
 //! the write and the follower from one *after* it. Whatever the network does to a request or its answer, the
-//! leader's right to write ends before the follower's begins. Neither has to know the other's time for it.
+//! leader's right to write ends before the follower's begins. Neither needs to know the other's time.
 //!
-//! - [`decision`] is the rule, pure: what was seen, what was written, and an [`Instant`] in; what to do out.
-//! - [`record`] is what the Lease says, and what to write into it.
-//! - [`elector`] does it: asks the API server, sleeps, and keeps the [`Fence`](crate::client::Fence) that every
-//!   other write of this process passes.
-//! - [`config`] holds the three durations and the rule between them; [`api`] the three requests.
+//! - [`decision`] contains the rules, pure: what was seen, what was written, and an [`Instant`] in; what to do out.
+//! - [`record`] reads the Lease, and builds what to write into it.
+//! - [`elector`] carries out the decisions: it asks the API server, sleeps, and operates the
+//!   [`Fence`](crate::client::Fence) that every other write of this process passes.
+//! - [`config`] contains the three durations and the rule between them; [`api`] the three requests.
 //!
-//! The sleeper is caught by the fence. It is no task that would have to run in order to stop the others:
-//! it is an instant, and each write compares it with the clock in the moment of being sent.
+//! The fence catches the stopped process. It is not a task that would have to run in order to stop other tasks:
+//! it is an instant, and each write compares it with the clock at the moment it is sent.
 //!
-//! A Lease that is *absent* proves nothing: somebody may have deleted it a second ago under its leader. Whoever
-//! makes it leads only after it has stood for a lease duration, so the first instance of a new installation starts
-//! its work 15 seconds late, once. A Lease that its holder gave back (`holderIdentity: ""`) is free at once,
-//! since whoever gave it back had stopped writing.
+//! An *absent* Lease proves nothing: somebody may have deleted it a second ago while its holder was leading. So an
+//! instance that creates the Lease leads only after the Lease has existed for a lease duration. The first instance of a
+//! new installation therefore starts its work 15 seconds late, once. A Lease that its holder released
+//! (`holderIdentity: ""`) is free at once, since its holder had stopped writing before.
 //!
-//! # Its use, and the order that it needs
+//! # How to use it, in which order
 //!
 //! ```no_run
 //! # use smooth_operator::leader_election::{Elector, LeaseApi, Term};
@@ -81,28 +81,42 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The types hold the order: [`Elector`] → [`Leader`] → [`Retired`], and only a [`Retired`] can release.
+//! The types enforce the order: [`Elector`] → [`Leader`] → [`Retired`], and only a [`Retired`] can release the Lease.
 //!
 //! # What it does not promise
 //!
-//! - That a write which was *sent* in time also *arrives* in time. The margin gives it room; what comes later still
-//!   meets the uid and the resourceVersion that it names. A true fence would need the API server to check a token.
-//! - Anything across a suspended machine, if the monotonic clock stands still meanwhile (Linux: it does). A suspended
+//! - That a write which was *sent* in time also *arrives* in time. The margin gives it some room, and a later one still
+//!   has to match the uid and the resourceVersion that it names. A true fence would need the API server to check a
+//!   token.
+//! - Safety across a suspended machine, if the monotonic clock stops during suspend (on Linux it does). A stopped
 //!   *process* is caught.
-//! - Anything about clocks whose *rates* differ by more than the margin, a tenth of the lease duration.
-//! - Anything against hands in the Lease: who empties `holderIdentity` under a living leader has released what was
-//!   not theirs. (Deleting the Lease is safe, however often.)
+//! - Safety with clocks whose *rates* differ by more than the margin, a tenth of the lease duration.
+//! - Safety if somebody edits the Lease: emptying `holderIdentity` while its holder leads releases a Lease that is in
+//!   use. (Deleting the Lease is safe, however often.)
 //! - That there *is* a leader. Without an API server there is none, and nothing could be written anyway.
 //!
-//! In client-go this is `tools/leaderelection` with `resourcelock.LeaseLock`; kube-runtime has none.
+//! # Equivalents
+//!
+//! client-go: `tools/leaderelection` with `resourcelock.LeaseLock`. kube-runtime has none.
 //!
 //! # What to try
 //!
-//! Start the operator twice with `--leader-elect` and follow `kubectl get lease smooth-operator -o yaml -w`.
-//! Then: `kill` the leader (the other one takes over within a retry period), `kill -9` it (within lease duration +
-//! retry period), `kill -STOP` it for 20 seconds and `kill -CONT` it (it wakes up, writes nothing, and exits).
-//! `kubectl delete lease smooth-operator` (the leader makes it again). In the source: let
-//! [`Election::wrote`](decision::Election::wrote) count from the answer, and see which tests notice.
+//! Start an API server, and two operators in two more terminals:
+//!
+//! ```sh
+//! cargo run -p playground -- --listen 127.0.0.1:7001 --kubeconfig /tmp/playground.kubeconfig
+//! export KUBECONFIG=/tmp/playground.kubeconfig; make install        # in each of the other terminals
+//! cargo run -- run --leader-elect --metrics-bind-address=0 --health-bind-address=0
+//! ```
+//!
+//! In a fourth terminal, `kubectl get lease smooth-operator -o yaml -w` shows the Lease. Then:
+//!
+//! - `kill` the leader: the other operator takes over within a retry period.
+//! - `kill -9` it: the other one takes over within the lease duration plus a retry period.
+//! - `kill -STOP` it for 20 seconds, then `kill -CONT`: it continues, writes nothing, and exits.
+//! - `kubectl delete lease smooth-operator`: the leader creates it again.
+//!
+//! In the source, let [`Election::wrote`](decision::Election::wrote) count from the answer, and see which tests fail.
 //!
 //! [`Instant`]: tokio::time::Instant
 

@@ -1,17 +1,18 @@
-//! The reconcile: make the world as an MCPServer wants it, and say how it is.
+//! The reconcile: make the cluster what an MCPServer asks for, and report its state.
 //!
-//! # The naive way, and how it breaks
+//! # The naive solution, and how it breaks
 //!
-//! React to events: "created" makes a Deployment, "updated" changes it, "deleted" deletes it. That is an operator which is right
-//! as long as it sees every event once and in order. It never does. It is restarted between the event and the write; two
-//! events are merged into one; somebody edits the Deployment, which is no event of the MCPServer's at all. Every such
-//! gap leaves something that no later event will mend.
+//! React to events: "created" creates a Deployment, "updated" changes it, "deleted" deletes it. Such an operator is
+//! correct as long as it sees every event once and in order. It never does. It is restarted between the event and the
+//! write; two events are merged into one; somebody edits the Deployment, which is not an event of the MCPServer at all.
+//! Each of these gaps leaves something wrong that no later event will correct.
 //!
 //! # The mechanism
 //!
-//! Forget *what happened*. Whatever it was, the question is always the same: what is wanted, what is there, what is
-//! the difference? ("Level-triggered", as against "edge-triggered": electricians' words, for a thing that acts on how
-//! it is rather than on how it changed.) A key comes out of the queue, and its server goes through six steps:
+//! Ignore *what happened*. Whatever it was, the question is always the same: what is wanted, what exists, what is the
+//! difference? This is called "level-triggered", as opposed to "edge-triggered": the terms come from electronics, where
+//! a circuit may react to a signal's level or to its changes. A key comes out of the queue, and its server goes through
+//! six steps:
 //!
 //! ```text
 //!  observe ───► validate ───► build ───► apply ───► report ───► tell
@@ -22,21 +23,27 @@
 //!  Observed ──► Verdict ──► Children ──► Applied ──► Status, written if it says something new
 //! ```
 //!
-//! Each step takes what the one before it made, so the order can't be mistaken: an [`Applied`] comes
-//! only from `apply`, which takes a [`Wanted`](validate::Wanted), which comes only from `validate`.
-//! Only `apply` and the last line of the reconcile write; all else can be tested without a cluster.
+//! Each step takes the result of the previous one, so their order can't be confused: an [`Applied`] comes
+//! only from `apply`, which takes a [`Wanted`], which comes only from `validate`.
+//! Only `apply` and the end of the reconcile write; everything else can be tested without a cluster.
 //!
-//! Where nothing differs nothing is written. On a settled cluster this is all reading from memory.
+//! If nothing differs, nothing is written. On a settled cluster a reconcile only reads from memory.
 //!
 //! # What it does not promise
 //!
-//! To delete anything. Children carry an owner reference, and the cluster's garbage collector does the rest, also when
-//! this operator is not running. Hence there is no finalizer that could keep a namespace from going away.
+//! To delete anything. Children have an owner reference, and the cluster's garbage collector does the rest, even while
+//! this operator is not running. So there is no finalizer that could keep a namespace from being deleted.
+//!
+//! # Equivalents
+//!
+//! client-go has none; controller-runtime: an implementation of `reconcile.Reconciler`. kube-runtime: the reconcile
+//! function that is passed to `Controller::run`.
 //!
 //! # What to try
 //!
-//! In the playground: `kubectl delete deployment example-server`, `kubectl scale deployment example-server --replicas=7`,
-//! `kubectl rollout restart deployment example-server`. The first two are put right, the last one is left alone. Why?
+//! In `make playground`: `kubectl delete deployment example-server`,
+//! `kubectl scale deployment example-server --replicas=7`, `kubectl rollout restart deployment example-server`. The
+//! operator corrects the first two and leaves the last one alone. Why?
 
 pub mod apply;
 pub mod build;
@@ -65,7 +72,7 @@ use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
 use apply::{Applied, Done, Why, apply, nothing_to_do};
-use build::build;
+use build::{BuildError, build};
 use memory::{Memory, Refused, Written};
 use observe::{Observed, Stores, observe};
 use report::{Outcome, Urgency, report, urgency};
@@ -79,8 +86,15 @@ pub struct Reconciler {
     recorder: Recorder,
     metrics: ServerMetrics,
     memory: Memory,
-    /// The time of day, for what people read; no decision is made by it.
+    /// The time of day, which is written down for people. No decision depends on it.
     wall_clock: fn() -> Timestamp,
+}
+
+impl Reconciler {
+    /// A reconciler that reads these stores and writes through this client.
+    pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
+        Self { client, stores, recorder, metrics, memory: Memory::default(), wall_clock: Timestamp::now }
+    }
 }
 
 impl Reconcile<ObjectKey> for Reconciler {
@@ -91,54 +105,43 @@ impl Reconcile<ObjectKey> for Reconciler {
 
 impl Reconciler {
     /// The reconcile itself.
-    async fn six_steps(&self, key: &ObjectKey) -> Result<Action, Error> {
+    async fn six_steps(&self, key: &ObjectKey) -> Result<Action, Failure> {
         if let Some(wait) = self.memory.behind(key, &self.stores, Instant::now()) {
-            return Ok(Action::RequeueAfter(wait));
+            return Ok(Action::Wait(wait));
         }
         let Some(observed) = observe(&self.stores, key) else {
             self.forget(key);
             return Ok(Action::Done);
         };
         let (applied, written) = match validate(&observed) {
-            Verdict::HandsOff(why) => return self.say(&observed, &Outcome::HandsOff(&why)).await,
+            Verdict::HandsOff(why) => return Ok(self.write_report(&observed, &Outcome::HandsOff(&why)).await?),
             Verdict::Suspended(wanted) => {
-                let followed = wanted.map_or(Ok(false), |wanted| self.is_followed(&observed, &wanted))?;
-                return self.say(&observed, &Outcome::Suspended { followed }).await;
+                let followed = wanted.map_or(Ok(false), |wanted| is_followed(&observed, &wanted))?;
+                return Ok(self.write_report(&observed, &Outcome::Suspended { followed }).await?);
             }
             Verdict::Wanted(wanted) if self.memory.is_settled(&observed.server, &wanted) => {
                 (Applied::unchanged(&observed), Ok(()))
             }
             Verdict::Wanted(wanted) => {
-                let children = build(&observed.server, &wanted).map_err(|source| unbuildable(key, source))?;
+                let children = build(&observed.server, &wanted)?;
                 apply(&self.client, &self.memory, &observed, &wanted, &children).await
             }
         };
-        self.tell(&observed, &applied.done);
+        self.publish_events(&observed, &applied.done);
         if applied.failed.is_none() {
             written?;
-            return self.say(&observed, &Outcome::Applied(&applied)).await;
+            return Ok(self.write_report(&observed, &Outcome::Applied(&applied)).await?);
         }
-        // People have to learn what goes wrong while it does. That is all: the error decides what happens next.
-        if let Err(error) = self.say(&observed, &Outcome::Applied(&applied)).await {
-            tracing::debug!(%error, "the status does not say yet what goes wrong");
+        // The status has to say what is going wrong while it is. What happens next is decided by the first error alone.
+        if let Err(error) = self.write_report(&observed, &Outcome::Applied(&applied)).await {
+            tracing::debug!(%error, "the failure could not be written into the status");
         }
-        written.map(|()| Action::Done)
+        written?;
+        Ok(Action::Done)
     }
 
-    /// Whether the children are what the spec calls for, though nothing is to be done about it.
-    fn is_followed(&self, observed: &Observed, wanted: &Wanted<'_>) -> Result<bool, Error> {
-        let server = &observed.server;
-        let children = build(server, wanted).map_err(|source| unbuildable(&server.meta.key, source))?;
-        Ok(nothing_to_do(wanted, &children))
-    }
-
-    /// A reconciler over these caches, writing through this client.
-    pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
-        Self { client, stores, recorder, metrics, memory: Memory::default(), wall_clock: Timestamp::now }
-    }
-
-    /// Reports, and writes the report if it says something new that is worth a write by now.
-    async fn say(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
+    /// Reports the server's state, and writes it if it says something new that is worth a write by now.
+    async fn write_report(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
         let server = &observed.server;
         let key = &server.meta.key;
         let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
@@ -162,7 +165,7 @@ impl Reconciler {
         let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
         let operation = request.operation.clone();
         let answer = match self.client.send::<Box<RawValue>>(request).await {
-            // It was deleted a moment ago, and the event that says so is on its way.
+            // The server was deleted a moment ago, and the event about that is on its way.
             Err(error) if is_gone(&error) => return Ok(()),
             answer => answer?,
         };
@@ -172,48 +175,69 @@ impl Reconciler {
         self.memory.agrees(key);
         let phase = status.phase.map_or("", Phase::as_str);
         tracing::info!(phase, available = status.available_replicas, "wrote the status");
-        for event in tell::tell_change(server.status.as_ref(), status) {
+        for event in tell::events_of_change(server.status.as_ref(), status) {
             self.recorder.publish(&regarding(server), event);
         }
         Ok(())
     }
 
-    fn tell(&self, observed: &Observed, done: &[Done]) {
+    fn publish_events(&self, observed: &Observed, done: &[Done]) {
         let server = &observed.server;
-        for event in tell::tell_done(server.meta.key.name(), done) {
+        for event in tell::events_of_writes(server.meta.key.name(), done) {
             self.recorder.publish(&regarding(server), event);
         }
         for Done { kind, why } in done {
-            tracing::info!(kind, ?why, "wrote a child");
+            tracing::info!(kind = kind.as_str(), ?why, "wrote a child");
             if *why == Why::DriftCorrected {
-                self.metrics.drift_corrected(kind);
+                self.metrics.drift_corrected(kind.as_str());
             }
         }
     }
 
-    /// The server is gone. The garbage collector takes its children.
+    /// The server is gone. The garbage collector deletes its children.
     fn forget(&self, key: &ObjectKey) {
         self.memory.forget(key);
         self.metrics.remove(key.namespace(), key.name());
     }
 }
 
-/// Whoever is asked too much says when to come back. Not at once, in any case, and not in an hour.
-fn judge(error: Error) -> controller::Error {
+/// Why a reconcile failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// A request failed.
+    #[error(transparent)]
+    Request(#[from] Error),
+    /// The children can't be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// Decides when a failed reconcile is tried again. A busy server names a time, which is taken within limits: neither at
+/// once nor in an hour.
+fn judge(failure: Failure) -> controller::Error {
     const SOONEST: Duration = Duration::from_secs(1);
     const LATEST: Duration = Duration::from_secs(5 * 60);
-    match error.retry_after() {
-        Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
-        None => controller::Error::transient(error),
+    match failure {
+        Failure::Request(error) => match error.retry_after() {
+            Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
+            None => controller::Error::transient(error),
+        },
+        Failure::Build(error) => controller::Error::permanent(error),
     }
 }
 
-/// Whether there is no such object any more: none of its name, or none of its uid.
+/// Whether the children of a suspended server are what its spec calls for.
+fn is_followed(observed: &Observed, wanted: &Wanted<'_>) -> Result<bool, BuildError> {
+    Ok(nothing_to_do(wanted, &build(&observed.server, wanted)?))
+}
+
+/// Whether the object no longer exists: there is none with its name, or none with its uid.
 fn is_gone(error: &Error) -> bool {
     error.code() == 404 || (error.code() == 409 && error.status().is_some_and(|s| s.message.contains("uid mismatch")))
 }
 
-/// The whole status, as server-side apply wants it. The uid makes sure that it is about this server and no later one.
+/// The whole status as an object for server-side apply. The uid makes sure that it is written to this server and not to
+/// a later one with the same name.
 fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
     json!({
         "apiVersion": MCPSERVERS.api_version(),
@@ -231,7 +255,7 @@ fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Er
     crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
 }
 
-/// What is awaited that sends no event: the end of a refusal.
+/// When to look again without an event: after a refusal.
 fn next(outcome: &Outcome<'_>, now: Instant) -> Action {
     match outcome {
         Outcome::Applied(Applied { refused: Some(Refused { until, .. }), .. }) => Action::RequeueAfter(*until - now),
@@ -241,12 +265,12 @@ fn next(outcome: &Outcome<'_>, now: Instant) -> Action {
     }
 }
 
-/// Times in Kubernetes objects have no fractions, and neither have those that people compare with them.
+/// Times in Kubernetes objects have no fractions, so the ones that are compared with them must not have any either.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// Whether the Deployment's controller has said anything of its present generation.
+/// Whether the Deployment controller has processed the current generation of the Deployment.
 fn controller_spoke(outcome: &Outcome<'_>) -> bool {
     match outcome {
         Outcome::Applied(applied) => applied
@@ -268,7 +292,7 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
         ("ready", status.ready_replicas),
         ("available", status.available_replicas),
     ];
-    // Nobody knows how many pods a spec asks for that can't be read.
+    // If the spec can't be read, nobody knows how many pods it asks for.
     let desired = server.spec.iter().map(|spec| ("desired", spec.replicas));
     ServerReport {
         phase: status.phase.map_or("", Phase::as_str),
@@ -280,15 +304,33 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
     }
 }
 
-fn unbuildable(key: &ObjectKey, source: serde_json::Error) -> Error {
-    let operation = Request::get(&crate::object::DEPLOYMENTS, key).operation;
-    Error::Answer { operation: Box::new(operation), source: source.into() }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use kube_client::client::Body;
+
     use super::*;
+    use crate::informer::Store;
+    use crate::telemetry::Metrics;
     use crate::watch::Status;
+
+    /// It knows too little to call that a success: a failing key would lose its backoff.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_whose_own_write_the_stores_have_not_seen_is_not_reconciled() {
+        let never = |_| std::future::pending::<Result<http::Response<Body>, Infallible>>();
+        let client = Client::new(kube_client::Client::new(tower::service_fn(never), "default"));
+        let (servers, deployments) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
+        let (services, secrets) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
+        let (recorder, _delivery) = Recorder::new(&client, "host");
+        let stores = Stores { servers, deployments, services, secrets };
+        let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers());
+        let key = ObjectKey::new("n", "a");
+        reconciler.memory.wrote(&key, Written::Deployment, "7".into(), Instant::now());
+        let action = reconciler.reconcile(&key).await.unwrap();
+        assert!(matches!(action, Action::Wait(wait) if !wait.is_zero()), "{action:?}");
+    }
 
     #[test]
     fn a_busy_server_is_asked_again_when_it_says_but_neither_at_once_nor_in_an_hour() {
@@ -296,7 +338,7 @@ mod tests {
             let operation = Request::get(&MCPSERVERS, &ObjectKey::new("n", "a")).operation;
             let status = Box::new(Status { code: 429, ..Status::default() });
             let retry_after = retry_after.map(Duration::from_secs);
-            judge(Error::Api { operation: Box::new(operation), status, retry_after })
+            judge(Error::Api { operation: Box::new(operation), status, retry_after }.into())
         };
         let wait = |seconds| match answered(Some(seconds)) {
             controller::Error::Busy(_, wait) => wait.as_secs(),

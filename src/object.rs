@@ -1,27 +1,60 @@
 //! What every Kubernetes object has: a name, an identity, a version, perhaps an owner.
 //!
-//! Four small types carry all of the identity in this crate, and they are easy to confuse:
+//! # The naive solution, and how it breaks
+//!
+//! Remember objects by name: "I created the children of `prod/web`". Then somebody deletes `web` and creates another
+//! `web` between two looks of the operator. By name nothing happened, so the new object is taken for the old one. It
+//! inherits the old one's children, which the garbage collector is about to delete. Or a Deployment that belongs to the
+//! new object is deleted as a leftover of the old one. Confusing a name with an identity is how operators delete the
+//! wrong thing.
+//!
+//! # The mechanism
+//!
+//! Four small values identify everything in this crate, and they are easy to confuse:
 //!
 //! | type | answers | changes when |
 //! |---|---|---|
 //! | [`ObjectKey`] | *which name?* `namespace/name` | never; but another object may take the name later |
-//! | [`Uid`] | *which object?* | the object is deleted and made again under the same name |
+//! | [`Uid`] | *which object?* | the object is deleted and created again under the same name |
 //! | [`ResourceVersion`] | *which state of it?* | anything about the object changes |
-//! | `generation` | *which wish?* | the `spec` changes |
+//! | `generation` | *which version of the spec?* | the `spec` changes |
 //!
-//! A key is what travels through the [work queue](crate::workqueue): small, and true whatever happens to the
-//! object meanwhile. A uid is what ownership means: a child belongs to the object that *was* there when it was
-//! made, not to a later one of the same name. Confusing the two is how operators delete the wrong thing.
+//! A key is what travels through the [work queue](crate::workqueue): it is small, and stays valid whatever happens to
+//! the object. Ownership is expressed by uid: a child belongs to the object that existed when the child was made, not
+//! to a later object of the same name.
+//!
+//! # What it does not promise
+//!
+//! That a key names something. An object may be gone by the time its key is looked at, or be another object; whoever
+//! cares compares uids.
+//!
+//! # Equivalents
+//!
+//! client-go: `types.NamespacedName` and `types.UID`; `metav1.ObjectMeta`, from which [`Meta`] keeps a few fields;
+//! `metav1.GetControllerOf` for [`Controller`]. kube-runtime: `reflector::ObjectRef`, which holds the name and the uid
+//! but compares only the name.
+//!
+//! # What to try
+//!
+//! In `make playground`, delete a server and create it again:
+//!
+//! ```sh
+//! uids() { kubectl get mcp,deployment -o custom-columns=KIND:.kind,NAME:.metadata.name,UID:.metadata.uid; }
+//! uids; kubectl delete mcp fetch; kubectl apply -f config/samples/fetch.yaml; uids
+//! ```
+//!
+//! The names are the same, but both uids of `fetch` are new: the second `fetch` did not inherit the Deployment of the
+//! first one.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A kind of object as the API server addresses it: group, version and plural make the path,
-/// `kind` stands in the object itself.
+/// A kind of object as the API server addresses it: group, version and plural form the path,
+/// `kind` appears in the object itself.
 ///
-/// All the kinds that this operator touches are namespaced, so there is no scope here to get wrong.
+/// All the kinds that this operator uses are namespaced, so there is no scope here to get wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
     /// API group; empty for the core group.
@@ -56,7 +89,7 @@ impl Resource {
     }
 }
 
-/// `deployments.apps`, `secrets`: the way `kubectl` and RBAC messages name it.
+/// `deployments.apps`, `secrets`: the form that `kubectl` and RBAC messages use.
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.plural)?;
@@ -80,7 +113,7 @@ pub const EVENTS: Resource = Resource { group: "events.k8s.io", version: "v1", p
 
 /// The name of an object within its kind: `namespace/name`.
 ///
-/// One allocation, shared by every clone: keys are copied into stores, indexes and queues all day long.
+/// A clone copies two pointers and no text: keys are copied into stores, indexes and queues all day long.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     namespace: Arc<str>,
@@ -93,12 +126,12 @@ impl ObjectKey {
         Self { namespace: namespace.into(), name: name.into() }
     }
 
-    /// Where it lives.
+    /// The namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// What it is called there.
+    /// The name within the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -129,9 +162,14 @@ impl fmt::Debug for ObjectKey {
 pub struct Uid(Arc<str>);
 
 impl Uid {
-    /// The uid as the API server writes it.
+    /// The uid in the API server's notation.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -147,11 +185,11 @@ impl fmt::Display for Uid {
     }
 }
 
-/// A state of the cluster, in the API server's own count.
+/// A state of the cluster, as counted by the API server.
 ///
-/// Opaque but comparable: a decimal number of any length, so it is compared as text, longer is newer, and
-/// never parsed into an integer that it might one day outgrow
-/// ([API concepts](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions)).
+/// Opaque but comparable: a decimal number of any length. It is compared as text (longer is newer) and never parsed
+/// into an integer, which it might outgrow one day ([API
+/// concepts](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions)).
 ///
 /// ```
 /// use smooth_operator::object::ResourceVersion;
@@ -169,7 +207,7 @@ impl ResourceVersion {
         Self::from("0")
     }
 
-    /// The text that the API server gave.
+    /// The text that the API server sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -206,14 +244,14 @@ pub struct Controller {
     pub kind: String,
     /// Group of the owner's `apiVersion`; empty for the core group.
     pub group: String,
-    /// Name of the owner; its namespace is the child's.
+    /// Name of the owner, which is always in the child's namespace.
     pub name: String,
     /// Identity of the owner.
     pub uid: Uid,
 }
 
 impl Controller {
-    /// Whether the owner is of this kind. Versions don't matter: `v1alpha1` and a later `v1` are one kind.
+    /// Whether the owner is of this kind. Versions don't matter: `v1alpha1` and a later `v1` are the same kind.
     pub fn is_a(&self, resource: &Resource) -> bool {
         self.kind == resource.kind && self.group == resource.group
     }
@@ -221,25 +259,25 @@ impl Controller {
 
 /// The metadata that this operator keeps of an object: a tenth of what the API server sends.
 ///
-/// `managedFields` and the annotations of others are read when they matter and never stored.
+/// `managedFields` and other managers' annotations are read while decoding and never stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meta {
-    /// Its name.
+    /// Namespace and name.
     pub key: ObjectKey,
-    /// Its identity.
+    /// Identity.
     pub uid: Uid,
-    /// The state of it that this is.
+    /// The state of the object that was read.
     pub resource_version: ResourceVersion,
-    /// The count of its `spec`'s changes; 0 where the kind has none.
+    /// How often its `spec` has changed; 0 where the kind does not count that.
     pub generation: i64,
-    /// It has a `deletionTimestamp`: it is going away, and only waits for finalizers or its dependents.
+    /// It has a `deletionTimestamp`: it is being deleted, and only waits for finalizers or its dependents.
     pub deleting: bool,
-    /// Who controls it.
+    /// The owner that controls it.
     pub controller: Option<Controller>,
 }
 
 impl Meta {
-    /// Whether the object with this uid controls it.
+    /// Whether the object with this uid controls this one.
     pub fn is_controlled_by(&self, owner: &Uid) -> bool {
         self.controller.as_ref().is_some_and(|controller| controller.uid == *owner)
     }
@@ -259,7 +297,7 @@ impl<'de> Deserialize<'de> for Meta {
     }
 }
 
-/// Metadata as it comes over the wire, before what nobody reads is dropped.
+/// Metadata as it comes over the wire, before the fields that nobody reads are dropped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireMeta {
@@ -286,25 +324,25 @@ struct WireOwner {
     controller: bool,
 }
 
-/// The one owner with `controller: true`; the API server admits no second.
+/// The one owner with `controller: true`; the API server does not accept a second one.
 fn controller_of(owners: Vec<WireOwner>) -> Option<Controller> {
     let WireOwner { api_version, kind, name, uid, controller: _ } = owners.into_iter().find(|o| o.controller)?;
     let group = api_version.split_once('/').map_or(String::new(), |(group, _version)| group.to_owned());
     Some(Controller { kind, group, name, uid })
 }
 
-/// An object that an [informer](crate::informer) can hold: it has a resource and metadata, and is made from JSON.
+/// An object that an [informer](crate::informer) can hold: it has a resource and metadata, and is decoded from JSON.
 ///
-/// The deserialization decides what of the object is kept. It runs once for each event, so it keeps little. Two states
-/// are equal if what is kept of them is.
+/// `decode` decides what is kept of the object. It runs once for each event, so it keeps little. Two states are equal
+/// if what is kept of them is equal.
 pub trait Object: Sized + PartialEq + Send + Sync + 'static {
-    /// What the API server calls its kind.
+    /// How the API server addresses this kind.
     const RESOURCE: Resource;
 
-    /// Takes what is worth keeping out of the object's JSON.
+    /// Reads the parts worth keeping out of the object's JSON.
     fn decode(json: &str) -> Result<Self, serde_json::Error>;
 
-    /// Its metadata.
+    /// The object's metadata.
     fn meta(&self) -> &Meta;
 }
 

@@ -1,44 +1,56 @@
-//! What the operator says about itself: logs for one thing that happened, metrics for all of them.
+//! What the operator says about itself: logs for single events, metrics for totals.
 //!
 //! # The naive solution, and how it breaks
 //!
-//! A global registry and a macro at each place that counts. It works until a test starts two operators in
+//! A global registry and a macro at each place that counts. That works until a test starts two operators in
 //! one process and reads the sum of both; until a deleted `MCPServer` is still "Running" on the
-//! dashboard, because somebody set its gauge and nobody took it back; and until the queue is stuck and
-//! the gauge that should tell shows the last value that was set *before* it got stuck.
+//! dashboard, because somebody set its gauge and nobody removed it; and until the queue is stuck and
+//! the gauge that should show it has the last value from *before* it got stuck.
 //!
 //! # The mechanism
 //!
 //! ```text
 //!   Metrics::new() --- owns ---> Registry <--- render() --- GET /metrics
 //!       |                          ^   ^
-//!       | queue("mcpserver")       |   | asked at the scrape: depth, unfinished work, ages,
+//!       | queue("mcpserver")       |   | read at the scrape: depth, unfinished work, ages,
 //!       v                          |   | everything about one MCPServer
 //!   QueueMetrics -- counts into ---+   +--- Weak<dyn QueueProbe>, the last report of each server
 //! ```
 //!
-//! * **No globals.** A [`Metrics`] is made in `main` and handed down; each module gets the small handle with
-//!   just its own families ([`QueueMetrics`], [`ControllerMetrics`], [`ClientMetrics`], [`InformerMetrics`],
-//!   [`LeaderMetrics`], [`ServerMetrics`]). Handles are cheap to clone and count into the same series.
-//! * **What can be asked is not stored twice.** Gauges that are a function of the time or of
-//!   another structure are computed while the answer to a scrape is written. They can't be stale,
-//!   negative, or left behind.
-//! * **Everything fixed exists at 0 from the start**: `rate()` over a counter that appears with its first
+//! * **No globals.** The [manager](crate::manager) creates a [`Metrics`] and hands it down; each module gets a small
+//!   handle with only its own families ([`QueueMetrics`], [`ControllerMetrics`], [`ClientMetrics`],
+//!   [`InformerMetrics`], [`LeaderMetrics`], [`ServerMetrics`]). Handles are cheap to clone and count into the same
+//!   series.
+//! * **No value is stored twice.** Gauges that depend on the time or on another data structure are computed when they
+//!   are scraped. They can't be stale, negative, or left behind.
+//! * **Every series with fixed labels exists at 0 from the start**: `rate()` over a counter that appears with its first
 //!   increment never sees that increment.
-//! * **No label comes out of data**, except namespace and name of an `MCPServer`, whose series go away with it.
+//! * **No label value comes from data**, except the namespace and name of an `MCPServer`; those series are removed with
+//!   it.
 //!
-//! What is *not* promised: that the numbers of one scrape belong to one instant. Each is right at the
-//! moment when it is read.
+//! # What it does not promise
 //!
-//! Names, labels and buckets are those that existing dashboards know, from client-go (`workqueue_*`, `rest_client_*`,
+//! That the numbers of one scrape belong to one instant. Each is correct at the moment it is read.
+//!
+//! # Equivalents
+//!
+//! Names, labels and buckets are the ones that existing dashboards use, from client-go (`workqueue_*`, `rest_client_*`,
 //! `leader_election_*`) and controller-runtime (`controller_runtime_*`). kube-runtime has no metrics.
-//! A counter is registered *without* `_total`: the OpenMetrics text format has the suffix on the sample only, and
+//! A counter is registered *without* `_total`: in the OpenMetrics text format only the sample has the suffix, and
 //! prometheus-client appends it.
 //!
 //! # What to try
 //!
-//! In the playground: `curl -s localhost:8080/metrics | grep workqueue`. Create an `MCPServer` and look again; delete it,
-//! and see that `smooth_operator_mcpserver_info` forgets it.
+//! Start `make playground ARGS="--metrics-bind-address 127.0.0.1:8080"`. In another terminal:
+//!
+//! ```sh
+//! curl -s localhost:8080/metrics | grep ^workqueue
+//! curl -s localhost:8080/metrics | grep mcpserver_info
+//! kubectl delete mcp fetch
+//! curl -s localhost:8080/metrics | grep mcpserver_info
+//! ```
+//!
+//! Changes move the queue's counters, and the series of `fetch` are gone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,9 +60,9 @@ use prometheus_client::registry::Registry;
 
 pub use client::ClientMetrics;
 pub use controller::{ControllerMetrics, ReconcileResult};
-pub use informer::InformerMetrics;
+pub use informer::{InformerMetrics, ReflectorMetrics};
 pub use leader::LeaderMetrics;
-pub use logs::{LogFormat, LogsError, init_logs};
+pub use logs::{LogFilter, LogFormat, LogsError, init_logs};
 pub use queue::{QueueMetrics, QueueProbe, QueueSnapshot};
 pub use server::{ServerMetrics, ServerReport};
 
@@ -72,7 +84,7 @@ pub struct Metrics(Arc<Families>);
 
 #[derive(Debug)]
 struct Families {
-    /// Never changes after `new`: families are fixed, only their series come and go.
+    /// Never changes after `new`: the families are fixed, only their series come and go.
     registry: Registry,
     queues: queue::Families,
     controllers: controller::Families,
@@ -83,7 +95,7 @@ struct Families {
 }
 
 impl Metrics {
-    /// A registry with every family of the operator and no series yet, except those of no label.
+    /// A registry with every family of the operator, and no series yet except those without labels.
     pub fn new() -> Self {
         let mut registry = Registry::default();
         Self(Arc::new(Families {

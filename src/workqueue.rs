@@ -2,16 +2,16 @@
 //!
 //! # The naive solution, and how it breaks
 //!
-//! Events come in, so put them into a channel and let workers read it. Then a Deployment rolls out and sends
-//! forty events within a second: forty entries for the same object, and forty reconciles of which
-//! thirty-nine find nothing to do. Two workers read two of them and reconcile the same object at the
-//! same time, each from what it saw, each undoing the other. One object fails, is put back, fails, is put
-//! back: a core at 100 % and an API server that gets the same refused write a thousand times a second. And the
-//! ten thousand objects of the initial list stand in front of the one that a person just changed.
+//! Put events into a channel and let workers read from it. Then a Deployment rolls out and sends
+//! forty events within a second: forty entries for the same object and forty reconciles, thirty-nine of them
+//! for nothing. Two workers read two of the entries and reconcile the same object at the
+//! same time, each from what it saw, each undoing the other's work. One object fails, is added again, fails, is added
+//! again: a core at 100 % and an API server that gets the same refused write a thousand times a second. And the
+//! ten thousand objects of the initial list are ahead of the one that a person has just changed.
 //!
 //! # The mechanism
 //!
-//! The queue holds *keys*, and three sets of them make all the difference:
+//! The queue holds *keys*, in three sets:
 //!
 //! ```text
 //!            +----------------------------- dirty: needs a run ------------------------------+
@@ -28,34 +28,35 @@
 //!   delayed: { e: in 3 s, g: in 17 min } ---- the one timer, set to the earliest ----> add
 //! ```
 //!
-//! 1. A key stands in the queue at most once: many adds, one run.
+//! 1. A key is in the queue at most once: many adds, one run.
 //! 2. A key is never with two workers: the reconcile needs no lock of its own.
-//! 3. An add while the key is processed gives exactly one more run, after the present one: no change is lost,
+//! 3. An add while the key is processed causes exactly one more run, after the current one: no change is lost,
 //!    because a key leaves `dirty` *before* its run starts.
-//! 4. First in, first out within a [`Priority`]; what just changed comes before the initial list.
-//! 5. A key waits at most once: of two delays the earlier counts, and an immediate add cancels it.
-//! 6. What fails waits longer each time, and all failures together are bounded: see [`RateLimit`].
+//! 4. First in, first out within a [`Priority`]; fresh changes come before the initial list.
+//! 5. A key waits for at most one deadline: of two delays the earlier one counts, and an immediate add cancels it.
+//! 6. A key that keeps failing waits longer each time, and the rate of all retries together is limited: see
+//!    [`RateLimit`].
 //!
-//! The rules are a pure machine in `state`, which takes the time and returns values; who waits for the deadlines is
-//! told in `timekeeper`. This file adds the lock, the waiting and the metrics.
+//! The rules are a pure machine in `state`, which takes the time and returns values; `timekeeper` explains who waits
+//! for the deadlines. This file adds the lock, the waiting and the metrics.
 //!
 //! # What it does not promise
 //!
-//! * It is not durable: a restart loses it all, and the initial list brings it all back.
-//! * It is not fair between priorities: while there is work of a higher one, a lower one waits.
-//! * Deadlines are not exact: a key that is due comes when a worker is free.
-//! * An object is not carried along. By the time of the run the key's *newest* state counts (level-triggered).
+//! * Durability: a restart loses everything, and the initial list brings everything back.
+//! * Fairness between priorities: while there is work of a higher priority, a lower one waits.
+//! * Exact deadlines: a key that is due runs when a worker is free.
+//! * Objects: the queue carries keys only. A run reads the *newest* state of its key (level-triggered).
 //!
 //! # Equivalents
 //!
-//! client-go: `util/workqueue` (`queue.go`, `delaying_queue.go`, `rate_limiting_queue.go`), three types around each
-//! other; the priorities are controller-runtime's `priorityqueue`. kube-runtime: `scheduler` and `runner`,
-//! which deduplicate and delay, but know neither backoff per key nor depth.
+//! client-go: `util/workqueue` (`queue.go`, `delaying_queue.go`, `rate_limiting_queue.go`), three types that wrap each
+//! other; the priorities are those of controller-runtime's `priorityqueue`. kube-runtime: `scheduler` and `runner`,
+//! which deduplicate and delay, but have neither a backoff per key nor a depth.
 //!
 //! # What to try
 //!
 //! Move `self.dirty.remove` from `take` to `done` in `workqueue/state.rs` and run `cargo test workqueue`: the failing
-//! `a_change_that_arrives_right_after_the_get_is_not_lost` tells the story of the lost update.
+//! `a_change_that_arrives_right_after_the_get_is_not_lost` shows the lost update.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,11 +81,11 @@ mod timekeeper;
 pub struct Priority(pub i32);
 
 impl Priority {
-    /// What just changed.
+    /// For keys that have just changed.
     pub const NORMAL: Self = Self(0);
-    /// What was found in the initial list or by a resync, and most likely needs nothing.
+    /// For keys from the initial list or a resync, which most likely need nothing.
     /// The number is controller-runtime's `handler.LowPriority`.
-    pub const INITIAL: Self = Self(-100);
+    pub const LOW: Self = Self(-100);
 }
 
 /// A queue of keys; see the [module](self). Clones are handles to the same queue.
@@ -99,7 +100,7 @@ struct Shared<K: Ord + Clone> {
     /// Wakes one waiting `get`. Invariant: while a key is ready and a `get` waits, one of them is being woken.
     ready: Notify,
     timekeeper: Role,
-    /// Wakes all who wait for the queue to be idle.
+    /// Wakes everybody who waits for the queue to be idle.
     idle: Notify,
     metrics: QueueMetrics,
 }
@@ -111,10 +112,10 @@ impl<K: Ord + Clone> Clone for Workqueue<K> {
 }
 
 impl<K: Ord + Clone + Send + 'static> Workqueue<K> {
-    /// An empty queue. `seed` is that of the rate limit's jitter.
-    pub fn new(limit: RateLimit, seed: u64, metrics: QueueMetrics) -> Self {
+    /// An empty queue.
+    pub fn new(limit: RateLimit, metrics: QueueMetrics) -> Self {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(limit, seed)),
+            state: Mutex::new(State::new(limit)),
             ready: Notify::new(),
             timekeeper: Role::new(),
             idle: Notify::new(),
@@ -127,12 +128,13 @@ impl<K: Ord + Clone + Send + 'static> Workqueue<K> {
 }
 
 impl<K: Ord + Clone> Workqueue<K> {
-    /// Asks for a run of `key`, as soon as a worker is free.
+    /// Requests a run of `key` as soon as a worker is free.
     pub fn add(&self, key: K) {
         self.add_with_priority(key, Priority::NORMAL);
     }
 
-    /// Asks for a run of `key` at this priority. A key that is ready already keeps its place, unless this is higher.
+    /// Requests a run of `key` at this priority. A key that is ready already keeps its place, unless this priority is
+    /// higher.
     pub fn add_with_priority(&self, key: K, priority: Priority) {
         let now = Instant::now();
         let mut state = self.shared.lock();
@@ -144,38 +146,44 @@ impl<K: Ord + Clone> Workqueue<K> {
         }
     }
 
-    /// Asks for a run of `key` once `delay` has passed, at the priority of the run that asks; at once where it is zero.
-    /// A delay beyond a year is a year.
+    /// Requests a run of `key` after `delay`, at the priority of its current run; at once if the delay is zero.
+    /// A delay of more than a year counts as a year.
     ///
-    /// A run that comes earlier, for whatever reason, serves for this one too.
+    /// A run that comes earlier, for whatever reason, replaces this one.
     pub fn add_after(&self, key: K, delay: Duration) {
         self.shared.delay(|state, now| state.add_after(key, delay, now));
     }
 
-    /// Asks for another run of `key`, whose run failed, when the [`RateLimit`] allows.
+    /// Requests another run of `key` after a failed one, as soon as the [`RateLimit`] allows.
     pub fn add_rate_limited(&self, key: K) {
-        self.shared.delay(|state, now| state.add_rate_limited(key, now));
+        self.add_rate_limited_after(key, Duration::ZERO);
     }
 
-    /// Ends the backoff of `key`, because a run succeeded. It stays in the queue, if it is there.
+    /// The same, but not before `at_least` has passed. It is for a server that says when to come back. Since the server
+    /// may say the same to everybody, its time can't replace the [`RateLimit`].
+    pub fn add_rate_limited_after(&self, key: K, at_least: Duration) {
+        self.shared.delay(|state, now| state.add_rate_limited(key, at_least, now));
+    }
+
+    /// Resets the backoff of `key`, because a run succeeded. If the key is in the queue, it stays there.
     pub fn forget(&self, key: &K) {
         self.shared.lock().forget(key);
     }
 
-    /// How often `key` was rate-limited since it was last forgotten, not counting the failures of runs that an
-    /// event brought about during the backoff.
+    /// How often `key` was rate-limited since it was last forgotten, not counting failed runs that an event caused
+    /// during the backoff.
     pub fn num_requeues(&self, key: &K) -> u32 {
         self.shared.lock().num_requeues(key)
     }
 
-    /// Waits for a key and takes it. None once the queue is shut down and nothing is ready any more.
+    /// Waits for a key and takes it. `None` once the queue is shut down and no key is ready.
     ///
-    /// Cancel-safe: a key leaves the queue in the very poll that returns it, so a future that is
-    /// dropped while it waits has taken nothing, and hands on what it was woken for.
+    /// Cancel-safe: a key leaves the queue in the poll that returns it. A future that is
+    /// dropped while it waits has taken nothing, and passes its wake-up on.
     pub async fn get(&self) -> Option<Item<K>> {
         let mut role = None;
         loop {
-            // Before looking, so that what happens after the look is not missed.
+            // Created before the look, so that what happens after it is not missed.
             let woken = self.shared.ready.notified();
             match self.shared.take() {
                 Take::Key { key, priority, waited: _ } => {
@@ -193,22 +201,24 @@ impl<K: Ord + Clone> Workqueue<K> {
         }
     }
 
-    /// Ends the run of a key: the same as dropping the [`Item`].
+    /// Ends the run of a key, like dropping the [`Item`].
     pub fn done(&self, item: Item<K>) {
         drop(item);
     }
 
-    /// Ignores every add from here on. What is ready is still given out, then [`get`](Self::get) returns None;
-    /// what is delayed is dropped.
+    /// Ignores every add from now on. Ready keys are still given out, then [`get`](Self::get) returns `None`;
+    /// delayed keys are dropped.
     pub fn shut_down(&self) {
         self.shared.lock().shut_down();
         self.shared.ready.notify_waiters();
     }
 
-    /// Waits until no key is ready and none is with a worker. Delayed keys don't count.
+    /// [Shuts down](Self::shut_down), then waits until no key is ready and none is with a worker.
     ///
-    /// Somebody has to work for that: with a key in the queue and no worker this waits for ever.
-    pub async fn drained(&self) {
+    /// Workers must be running: with a key in the queue and no worker this waits for ever. The
+    /// [controller](crate::controller) doesn't use it: its workers leave ready keys undone at a stop.
+    pub async fn shut_down_with_drain(&self) {
+        self.shut_down();
         loop {
             let idle = self.shared.idle.notified();
             if self.shared.lock().is_idle() {
@@ -218,13 +228,7 @@ impl<K: Ord + Clone> Workqueue<K> {
         }
     }
 
-    /// [`shut_down`](Self::shut_down), then [`drained`](Self::drained).
-    pub async fn shut_down_with_drain(&self) {
-        self.shut_down();
-        self.drained().await;
-    }
-
-    /// The number of keys that a worker could take right now; delayed ones and those in processing don't count.
+    /// The number of keys that a worker could take now, without delayed keys and keys in processing.
     pub fn len(&self) -> usize {
         self.shared.snapshot().depth
     }
@@ -237,7 +241,7 @@ impl<K: Ord + Clone> Workqueue<K> {
 
 impl<K: Ord + Clone> Shared<K> {
     fn lock(&self) -> MutexGuard<'_, State<K>> {
-        // Nothing in the critical sections panics, short of the keys' own `Ord`.
+        // Nothing in the critical sections panics, except perhaps the keys' own `Ord`.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -254,7 +258,8 @@ impl<K: Ord + Clone> Shared<K> {
         }
     }
 
-    /// So many delayed keys became ready. One wake-up is enough: who takes a key and leaves others, wakes the next.
+    /// This many delayed keys became ready. One wake-up is enough: a worker that takes a key and leaves others wakes
+    /// the next worker.
     fn moved(&self, keys: u64) {
         self.metrics.added(keys);
         if keys > 0 {
@@ -272,7 +277,7 @@ impl<K: Ord + Clone> Shared<K> {
         self.metrics.added(moved);
         if let Take::Key { waited, .. } = &take {
             self.metrics.taken(*waited);
-            // The wake-up that led here may have been meant for the next key, or for the next timekeeper.
+            // The wake-up that led here may have been meant for another key, or for the next timekeeper.
             if more || (deadlines && self.timekeeper.is_free()) {
                 self.ready.notify_one();
             }
@@ -315,8 +320,8 @@ impl<K: Ord + Clone + Send> QueueProbe for Shared<K> {
     }
 }
 
-/// A key that a worker has, and nobody else. Dropping it ends the run, however the worker ends: a key can't stay
-/// in processing for ever because of a panic or an abort, nor can a run be ended twice.
+/// A key in the hands of one worker. Dropping it ends the run, however the worker ends: a panic or an abort can't leave
+/// a key in processing for ever, and no run can be ended twice.
 #[derive(Debug)]
 pub struct Item<K: Ord + Clone> {
     key: K,

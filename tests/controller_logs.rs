@@ -71,7 +71,7 @@ async fn each_failure_is_one_line_in_a_span_with_the_key_and_the_id_of_the_run()
     let recorder = Recorder::default();
     let _default = tracing::subscriber::set_default(recorder.clone());
     let metrics = Metrics::new();
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("test"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("test"));
     for key in ["fails", "panics", "is wrong"] {
         queue.add(key);
     }

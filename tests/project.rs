@@ -7,8 +7,8 @@ use smooth_operator::api::crd;
 
 /// The layers, from below. A module imports only from layers below its own, or from its own module.
 const LAYERS: [&[&str]; 8] = [
-    &["object", "telemetry"],
-    &["api", "watch", "backoff"],
+    &["object", "telemetry", "backoff"],
+    &["api", "watch"],
     &["client"],
     &["informer", "workqueue", "leader_election", "events"],
     &["controller"],

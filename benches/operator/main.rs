@@ -31,6 +31,7 @@ mod process;
 mod stages;
 mod table;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -75,6 +76,10 @@ struct Load {
     /// How long a pod takes to be ready, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 100, env = "BENCH_READY_MS")]
     ready_ms: u64,
+    /// The program that is measured. It has to be the one that is released: what is built beside a test has the features
+    /// of the tests' dependencies in it, and is half as large again.
+    #[arg(long, value_name = "FILE", default_value = "target/release/smooth-operator", env = "BENCH_OPERATOR")]
+    operator: PathBuf,
 }
 
 fn main() -> ExitCode {

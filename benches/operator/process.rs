@@ -94,10 +94,10 @@ pub(crate) async fn start_playground(ready_ms: u64) -> anyhow::Result<(Process, 
 }
 
 /// Starts the operator as it is released, with a Lease as in a cluster. Gives the URL of its metrics, too.
-pub(crate) fn start_operator(kubeconfig: &Path) -> anyhow::Result<(Process, String)> {
+pub(crate) fn start_operator(program: &Path, kubeconfig: &Path) -> anyhow::Result<(Process, String)> {
     // Free a moment ago; the operator says so where it isn't any more.
     let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smooth-operator"));
+    let mut command = Command::new(program);
     command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--leader-elect", "--health-bind-address", "0"]);
     command.args(["--metrics-bind-address", &metrics.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
     Ok((spawn(command, "operator")?, format!("http://{metrics}")))
@@ -106,7 +106,9 @@ pub(crate) fn start_operator(kubeconfig: &Path) -> anyhow::Result<(Process, Stri
 fn spawn(mut command: Command, name: &str) -> anyhow::Result<Process> {
     let log = scratch(&format!("{name}.log"));
     let file = File::create(&log).with_context(|| log.display().to_string())?;
-    let child = command.stderr(file).kill_on_drop(true).spawn().with_context(|| format!("starting the {name}"))?;
+    let program = command.as_std().get_program().display().to_string();
+    let child = command.stderr(file).kill_on_drop(true).spawn();
+    let child = child.with_context(|| format!("the {name} can't be started: {program}"))?;
     let pid = child.id().context("it ended at once")?;
     Ok(Process { child, pid, log })
 }

@@ -88,7 +88,7 @@ pub(crate) async fn story(servers: usize, load: &Load) -> anyhow::Result<Story> 
     let kubeconfig = Kubeconfig::write(&url)?;
 
     println!("{servers} servers: making them");
-    let (operator, _metrics) = start_operator(&kubeconfig.0)?;
+    let (operator, _metrics) = start_operator(&load.operator, &kubeconfig.0)?;
     operator.idle(QUIET).await?;
     let made = make(&api, &keys, &operator, &playground).await?;
     operator.stop().await.context("the operator")?;
@@ -96,7 +96,7 @@ pub(crate) async fn story(servers: usize, load: &Load) -> anyhow::Result<Story> 
     println!("{servers} servers: starting the operator again");
     api.forget().await?;
     let started = Instant::now();
-    let (operator, metrics) = start_operator(&kubeconfig.0)?;
+    let (operator, metrics) = start_operator(&load.operator, &kubeconfig.0)?;
     let idle = operator.idle(QUIET).await?.duration_since(started);
     let restarted = Restarted { idle, writes: api.writes().await?, operator: operator.usage()? };
     // Read when its memory was measured: the series of ten thousand servers are long.

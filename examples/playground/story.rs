@@ -1,7 +1,7 @@
-//! What happens in the cluster, told as it happens: one line for each thing worth a line.
+//! Prints what happens in the cluster, one line per interesting change.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use playground::Cluster;
@@ -10,8 +10,8 @@ use playground::storage::EventKind;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// The kinds that the story is about, and how their lines begin.
-const CAST: [(&str, &str); 5] = [
+/// The kinds that are printed, and how their lines begin.
+const KINDS: [(&str, &str); 5] = [
     ("mcpservers.mcp.mcp.dev", "MCPServer"),
     ("deployments.apps", "Deployment"),
     ("services", "Service"),
@@ -19,19 +19,28 @@ const CAST: [(&str, &str); 5] = [
     ("events.events.k8s.io", "Event"),
 ];
 
-/// What happens from now on, in the order in which it happens.
+/// Everything that happens from now on, in order.
 pub(crate) struct Story(mpsc::UnboundedReceiver<(&'static str, WatchEvent)>);
 
-/// Begins to listen.
+/// Begins to watch.
 pub(crate) fn begin(cluster: &Cluster) -> Story {
     let (to, news) = mpsc::unbounded_channel();
-    for (resource, kind) in CAST {
+    for (resource, kind) in KINDS {
         let Ok(mut cursor) = cluster.watch(resource, cluster.revision()) else { continue };
-        let to = to.clone();
+        let (to, from) = (to.clone(), cluster.clone());
         tokio::spawn(async move {
-            while let Ok(event) = cursor.next().await {
-                if to.send((kind, event)).is_err() {
-                    return;
+            loop {
+                match cursor.next().await {
+                    Ok(event) => {
+                        if to.send((kind, event)).is_err() {
+                            return;
+                        }
+                    }
+                    // History was forgotten: the story goes on from here.
+                    Err(_expired) => match from.watch(resource, from.revision()) {
+                        Ok(fresh) => cursor = fresh,
+                        Err(_gone) => return,
+                    },
                 }
             }
         });
@@ -39,9 +48,23 @@ pub(crate) fn begin(cluster: &Cluster) -> Story {
     Story(news)
 }
 
-/// Tells it, for ever.
-pub(crate) async fn tell(Story(mut news): Story) {
-    let began = Instant::now();
+/// Prints which faults have struck, for ever: of each kind a line a second at most, however often it strikes.
+pub(crate) async fn tell_strikes(cluster: Cluster, began: Instant) {
+    let mut told: BTreeMap<&str, u64> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for (class, total) in cluster.faults().strikes() {
+            let before = told.insert(class, total).unwrap_or(0);
+            if total > before {
+                let line = format!("struck {}x, {total}x in all", total - before);
+                println!("  {:7.2}s  {:<10}  {class:<32}  {line}", began.elapsed().as_secs_f32(), "Fault");
+            }
+        }
+    }
+}
+
+/// Prints it, for ever.
+pub(crate) async fn tell(Story(mut news): Story, began: Instant) {
     let mut told: BTreeMap<(&str, String), String> = BTreeMap::new();
     while let Some((kind, event)) = news.recv().await {
         let name = event.object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -63,7 +86,7 @@ pub(crate) async fn tell(Story(mut news): Story) {
     }
 }
 
-/// What is worth telling of an object as it is now.
+/// The interesting part of an object's current state.
 fn state(kind: &str, object: &Value) -> Option<String> {
     let status = &object["status"];
     let count = |field: &str| status[field].as_i64().unwrap_or(0);
@@ -77,7 +100,8 @@ fn state(kind: &str, object: &Value) -> Option<String> {
         "Deployment" => {
             let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
             let image = object["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
-            Some(format!("{wanted} wanted of {}", image.rsplit('/').next().unwrap_or(image)))
+            let replicas = if wanted == 1 { "replica" } else { "replicas" };
+            Some(format!("{wanted} {replicas} of {}", image.rsplit('/').next().unwrap_or(image)))
         }
         "Service" => Some(format!("port {}", object["spec"]["ports"][0]["port"])),
         "Pod" if object["metadata"]["deletionTimestamp"].is_string() => Some("terminating".to_owned()),
@@ -91,7 +115,7 @@ fn state(kind: &str, object: &Value) -> Option<String> {
     }
 }
 
-/// Why a pod's container does not run, if it says.
+/// Why a pod's container does not run, if the pod says so.
 fn waiting(status: &Value) -> Option<&str> {
     let reason = status["containerStatuses"][0]["state"]["waiting"]["reason"].as_str()?;
     (reason != "ContainerCreating").then_some(reason)

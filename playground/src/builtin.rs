@@ -26,8 +26,10 @@ mod lease;
 mod names;
 mod namespace;
 mod pod;
+mod policies;
 mod probe;
 pub(crate) mod quantity;
+mod rbac;
 mod secret;
 pub mod selector;
 mod service;
@@ -95,7 +97,11 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
         "events.events.k8s.io" | "events" => event::default(resource, new),
         "endpointslices.discovery.k8s.io" => endpoints::default(new),
         "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
+        "limitranges" => policies::default_limits(new),
+        "networkpolicies.networking.k8s.io" => policies::default_network(new),
+        "priorityclasses.scheduling.k8s.io" => policies::default_priority(new),
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),
+        _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::default(resource, new),
         _ => {}
     }
 }
@@ -110,6 +116,13 @@ fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Cause
         "leases.coordination.k8s.io" => lease::validate(new, causes),
         "events.events.k8s.io" => event::validate(new, old, causes),
         "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
+        "limitranges" => policies::validate_limits(new, causes),
+        "poddisruptionbudgets.policy" => policies::validate_budget(new, causes),
+        "priorityclasses.scheduling.k8s.io" => policies::validate_priority(new, old, causes),
+        "resourcequotas" => policies::validate_quota(new, causes),
+        "validatingwebhookconfigurations.admissionregistration.k8s.io"
+        | "mutatingwebhookconfigurations.admissionregistration.k8s.io" => policies::validate_webhooks(new, causes),
+        _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::validate(resource, new, old, causes),
         _ => {}
     }
 }

@@ -20,6 +20,8 @@ mod delete;
 mod metadata;
 mod namespaces;
 mod requests;
+mod restore;
+mod roles;
 mod watch;
 mod write;
 
@@ -41,7 +43,9 @@ pub use watch::{WatchCursor, WatchEvent};
 pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 
+use crate::auth;
 use crate::builtin::ClusterIps;
+use crate::faults::{Break, Faults, Matcher};
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
 use crate::storage::{Key, Revision, Store};
@@ -58,16 +62,16 @@ struct Inner {
     registry: RwLock<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
-    /// Counts the calls of [`Cluster::cut_watches`].
-    cuts: signal::Sender<u64>,
+    /// See [`Cluster::stream_lists`].
+    streams_lists: AtomicBool,
+    faults: Faults,
     requests: Mutex<requests::Log>,
+    auth: auth::Tokens,
     random: Mutex<StdRng>,
     ips: Mutex<ClusterIps>,
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
     started: (Timestamp, Instant),
     bookmark_interval: Duration,
-    /// Lists are streamed to those who ask for it.
-    stream_lists: AtomicBool,
     /// How many requests are being answered, but for watches.
     in_flight: AtomicUsize,
     /// How many of them there may be.
@@ -78,19 +82,25 @@ struct Inner {
 }
 
 impl Cluster {
-    /// An empty cluster: the standard namespaces and the built-in resources. Equal seeds make equal uids and names.
+    /// An empty cluster: the standard namespaces and roles, and the built-in resources. Equal seeds make equal uids and names.
     pub fn new(seed: u64, bookmark_interval: Duration) -> Self {
+        Self::with_auth(seed, bookmark_interval, auth::Options::default())
+    }
+
+    /// The same, telling people apart.
+    pub fn with_auth(seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
         let inner = Inner {
             store: Mutex::default(),
             registry: RwLock::default(),
             news: Mutex::default(),
-            cuts: signal::Sender::new(0),
+            streams_lists: AtomicBool::new(true),
+            faults: Faults::new(seed),
             requests: Mutex::default(),
+            auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
             bookmark_interval,
-            stream_lists: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
             max_in_flight: AtomicUsize::new(usize::MAX),
             latest: signal::Sender::new(0),
@@ -98,6 +108,7 @@ impl Cluster {
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.create_standard_namespaces();
+        cluster.create_standard_roles();
         cluster
     }
 
@@ -189,24 +200,29 @@ impl Cluster {
         Ok(WatchCursor::new(self.clone(), target.resource.table(), from))
     }
 
+    /// What goes wrong, and when, for those who come by [`exchange`](Self::exchange).
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
     /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.
     pub fn cut_watches(&self) {
-        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+        self.faults().strike_watches(&Matcher::default(), Break::Cut);
+    }
+
+    /// Whether a watch may begin with the whole state (`sendInitialEvents`). An API server whose etcd is too old can't do
+    /// it: it says so in the stream, and its clients list.
+    pub fn stream_lists(&self, can: bool) {
+        self.inner.streams_lists.store(can, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams_lists(&self) -> bool {
+        self.inner.streams_lists.load(Ordering::Relaxed)
     }
 
     /// Forgets all history: watches and continue tokens from before now get 410.
     pub fn compact(&self) {
         self.store().compact();
-    }
-
-    /// Whether lists are streamed to those who ask for it, as they are by default. A server whose etcd is too old answers
-    /// with an error instead, and clients fall back to a list and a watch.
-    pub fn set_stream_lists(&self, on: bool) {
-        self.inner.stream_lists.store(on, Ordering::Relaxed);
-    }
-
-    pub(crate) fn streams_lists(&self) -> bool {
-        self.inner.stream_lists.load(Ordering::Relaxed)
     }
 
     /// How many HTTP requests may be answered at a time, watches aside; by default there is no limit. What comes beyond it
@@ -275,12 +291,12 @@ impl Cluster {
         self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn bookmark_interval(&self) -> Duration {
-        self.inner.bookmark_interval
+    pub(crate) fn auth(&self) -> &auth::Tokens {
+        &self.inner.auth
     }
 
-    pub(crate) fn cuts(&self) -> signal::Receiver<u64> {
-        self.inner.cuts.subscribe()
+    pub(crate) fn bookmark_interval(&self) -> Duration {
+        self.inner.bookmark_interval
     }
 
     /// A receiver that learns of every write to a table.
@@ -329,7 +345,13 @@ impl Cluster {
         make(&mut self.inner.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn new_uid(&self) -> String {
+    /// A bearer token. As random as the seed is secret, which is not at all where the seed is a number in a test.
+    pub(crate) fn new_token(&self) -> String {
+        let (high, low): (u128, u128) = self.random(|random| (random.random(), random.random()));
+        format!("{high:032x}{low:032x}")
+    }
+
+    pub(crate) fn new_uid(&self) -> String {
         let bits: u128 = self.random(Rng::random);
         let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
         let hex = format!("{bits:032x}");

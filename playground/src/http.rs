@@ -3,6 +3,7 @@
 //! [`Cluster::call`] is all there is. The socket server feeds it, and so can a test, without any socket.
 //!
 //! ```text
+//!  headers ---> access     who asks, and may they?
 //!  path ------> route      which resource, namespace, name, subresource; or discovery, health ...
 //!  Accept ----> negotiate  JSON, metadata only, or a table
 //!  query -----> query      options, checked as the API server checks them
@@ -13,8 +14,11 @@
 //! What the playground has not got is answered with a `Status` that names it, or with the "404 page not found" that a
 //! real server gives for paths it does not know: never with something that merely looks right.
 
+mod access;
 mod columns;
 mod discovery;
+mod exchange;
+mod faults;
 mod json_path;
 mod mutate;
 mod negotiate;
@@ -22,19 +26,24 @@ mod openapi;
 mod protobuf;
 mod query;
 mod read;
-mod response;
+pub(crate) mod response;
 mod review;
 mod route;
 mod scale;
 mod table;
+mod token;
 mod watch;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 
+use crate::auth::User;
 use crate::cluster::{Cluster, RequestRecord};
 use crate::resources::Trait;
 use crate::status::Status;
+pub use access::Peer;
 use query::Query;
 pub use response::Body;
 use route::{Place, Route};
@@ -55,6 +64,8 @@ struct Call<'a> {
     host: &'a str,
     query: Query,
     body: &'a Bytes,
+    /// Who asks.
+    user: Arc<User>,
 }
 
 /// The answer to a body that is longer than [`MAX_BODY`].
@@ -72,6 +83,8 @@ impl Cluster {
             parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
         let raw_query = parts.uri.query().unwrap_or_default();
+        let query = Query::parse(raw_query);
+        let (user, admitted) = access::admit(self, &parts, &query);
         let call = Call {
             cluster: self,
             method: &parts.method,
@@ -79,15 +92,17 @@ impl Cluster {
             content_type: header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim(),
             user_agent: header(header::USER_AGENT),
             host: header(header::HOST),
-            query: Query::parse(raw_query),
+            query,
             body: &body,
+            user: Arc::new(user),
         };
         let route = route::route(&self.registry(), parts.uri.path());
         let seat = if call.query.watch { None } else { Some(self.seat()) };
-        let answer = match seat {
-            Some(None) => Ok(response::too_many_requests()),
-            _ if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
-            _ => call.answer(&route).await,
+        let answer = match (admitted, seat) {
+            (Err(refused), _) => Err(refused),
+            (Ok(()), Some(None)) => Ok(response::too_many_requests()),
+            (Ok(()), _) if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
+            (Ok(()), _) => call.answer(&route).await,
         };
         let response = answer.unwrap_or_else(|status| response::status(&status));
         if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
@@ -109,9 +124,10 @@ impl Call<'_> {
             Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
             Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
-            Route::Review => review::review(self),
+            Route::Review { review, namespace } => review::answer(self, *review, namespace),
             Route::Containers(place, what) => Err(self.without_containers(place, what)),
             Route::Requests => self.answer_requests(),
+            Route::Control(control) => faults::answer(self, control),
             Route::Unknown => Ok(response::page_not_found()),
         }
     }
@@ -163,6 +179,7 @@ impl Call<'_> {
                 mutate::delete_collection(self, place)
             }
             (Some("scale"), true, _) => scale::scale(self, place),
+            (Some("token"), true, &Method::POST) => token::request(self, place),
             _ => Err(Status::method_not_allowed()),
         }
     }
@@ -186,18 +203,9 @@ impl Call<'_> {
             Route::Unknown => (path.to_owned(), String::new(), String::new(), String::new()),
             _ => return None,
         };
-        let verb = match (self.method, name.is_empty()) {
-            (&Method::GET, true) if self.query.watch => "watch",
-            (&Method::GET, true) => "list",
-            (&Method::POST, _) => "create",
-            (&Method::PUT, _) => "update",
-            (&Method::PATCH, _) if self.content_type == mutate::APPLY => "apply",
-            (&Method::PATCH, _) => "patch",
-            (&Method::DELETE, true) => "deletecollection",
-            (&Method::DELETE, false) => "delete",
-            _ => "get",
-        };
+        let verb = verb(self.method, self.content_type, self.query.watch, !name.is_empty());
         Some(RequestRecord {
+            user: self.user.name.clone(),
             user_agent: self.user_agent.to_owned(),
             verb: verb.to_owned(),
             resource,
@@ -207,5 +215,20 @@ impl Call<'_> {
             status,
             query: query.to_owned(),
         })
+    }
+}
+
+/// What a request does, in Kubernetes' words; an apply is told from the other patches.
+fn verb(method: &Method, content_type: &str, watch: bool, named: bool) -> &'static str {
+    match (method, named) {
+        (&Method::GET, false) if watch => "watch",
+        (&Method::GET, false) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) if content_type == mutate::APPLY => "apply",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, false) => "deletecollection",
+        (&Method::DELETE, true) => "delete",
+        _ => "get",
     }
 }

@@ -7,7 +7,7 @@
 //! ```text
 //!    kubectl, operators                     tests in the process
 //!          | HTTP                                   |
-//!       server -----> http (Cluster::call) <--------+
+//!       server --faults--> http (Cluster::call) <---+
 //!                       |                           |
 //!                    cluster  <---- controllers     |
 //!                    /  |   \_______________________|
@@ -19,7 +19,8 @@
 //!
 //! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
 //! decided and done), [`http`] (the door), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
-//! resources), [`builtin`] (Kubernetes' own kinds), and [`controllers`] (what makes things happen).
+//! resources), [`builtin`] (Kubernetes' own kinds), [`controllers`] (what makes things happen), and [`faults`] (what goes
+//! wrong).
 //!
 //! # What it is
 //!
@@ -29,17 +30,22 @@
 //! tables, metadata-only forms and discovery for kubectl; CustomResourceDefinitions with defaults, pruning, validation
 //! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection.
 //!
-//! And what no real cluster offers: [`Cluster::cut_watches`], [`Cluster::compact`], [`Cluster::requests`].
+//! And what no real cluster offers: [`Cluster::requests`], and bad days on demand ([`faults`]): requests that are delayed,
+//! lost, answered with errors, quotas and policies; watches that break in every way ([`Faults::strike_watches`]); history that
+//! is forgotten ([`Cluster::compact`]), stale lists, a restore from a backup ([`Cluster::restore`]), and a server that goes
+//! away ([`Playground::go_away`]). Over HTTP: `/playground/requests`, `/playground/faults`, `/playground/watches/cut`,
+//! `/playground/history/compact`.
+//!
+//! [`Faults::strike_watches`]: faults::Faults::strike_watches
 //!
 //! # What it is not
 //!
-//! Nothing is stored on disk, nobody is authenticated or authorized, no webhook is called, no container runs. Protobuf
-//! is read as far as `kubectl create namespace|secret|configmap|serviceaccount|deployment` and `kubectl auth can-i` send
-//! it, and never written; what else comes as protobuf is refused: pipe it,
-//! `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
-//! for the rules that operators run into, not for all, and their unknown fields are kept. One version of a built-in
-//! kind is served. `exec`, `logs`, `port-forward`, quotas, endpoints, events of controllers, autoscaling and CRD
-//! conversion by webhook are not there, and say so.
+//! Nothing is stored on disk, no webhook is called, no container runs: what needs one (`exec`, `logs`, `attach`,
+//! `port-forward`, evictions) is refused with 501 and a word that says so. An autoscaler holds its bounds and has no
+//! metrics; quotas, limits, budgets, network policies, priorities and webhook configurations are stored and not enforced.
+//! Protobuf is read for every kind that is served and never written. Built-in kinds are checked for the rules that
+//! operators run into, not for all. Of the versions of Kubernetes' own kinds one is served, but for Events and autoscalers,
+//! which have two. There are no nodes, Jobs, StatefulSets, Ingresses or Endpoints of old, and no CRD conversion by webhook.
 //!
 //! # Example
 //!
@@ -60,9 +66,11 @@
 //! # }
 //! ```
 
+pub mod auth;
 pub mod builtin;
 pub mod cluster;
 pub mod controllers;
+pub mod faults;
 pub mod fields;
 pub mod http;
 pub mod patch;

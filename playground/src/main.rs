@@ -2,18 +2,24 @@
 
 use std::process::ExitCode;
 
+use playground::auth::Authorization;
+use playground::faults::{Plan, SYNTAX};
 use playground::{Options, Playground};
 use tokio::time::Duration;
 
 const USAGE: &str = "\
 A Kubernetes API server small enough to embed, with controllers for Deployments and pods, and no containers.
 
-Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION] [--seed N]
+Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION] [--faults FAULTS] [--seed N]
+                  [--authorization MODE]
 
   --listen ADDRESS        where to listen [default: 127.0.0.1:0, a free port]
   --kubeconfig FILE       write a kubeconfig that leads here
   --ready-delay DURATION  from a pod's making to its readiness, such as 300ms or 2s [default: 300ms]
-  --seed N                where uids and names come from [default: 0]
+  --faults FAULTS         what goes wrong, such as delay=50ms..500ms:0.3,cut-watches=5s; see below
+  --seed N                where uids, names, tokens and all other chance come from [default: 0]
+  --authorization MODE    always-allow, or rbac: what roles and bindings say; the kubeconfig then leads here as the
+                          administrator [default: always-allow]
 ";
 
 /// What the command line asks for.
@@ -26,7 +32,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        print!("{USAGE}");
+        print!("{USAGE}\n{SYNTAX}\n");
         return ExitCode::SUCCESS;
     }
     match parse(&arguments) {
@@ -79,11 +85,23 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             "--listen" => options.listen = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
             "--kubeconfig" => kubeconfig = Some(value),
             "--ready-delay" => options.ready_delay = duration(&value)?,
+            "--authorization" => options.authorization = authorization(&value)?,
+            "--faults" => {
+                options.faults = value.parse::<Plan>().map_err(|error| format!("{flag}: {error}"))?;
+            }
             "--seed" => options.seed = value.parse().map_err(|_| format!("{value} is no number"))?,
             other => return Err(format!("unknown flag {other}")),
         }
     }
     Ok(Arguments { options, kubeconfig })
+}
+
+fn authorization(text: &str) -> Result<Authorization, String> {
+    match text.to_lowercase().as_str() {
+        "always-allow" | "alwaysallow" => Ok(Authorization::AlwaysAllow),
+        "rbac" => Ok(Authorization::Rbac),
+        _ => Err(format!("{text} is no authorization mode: it is always-allow or rbac")),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

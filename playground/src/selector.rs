@@ -48,6 +48,12 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// The one name that it selects, where it selects by `metadata.name`.
+    pub fn name(&self) -> Option<&str> {
+        let named = |rule: &&FieldRule| rule.label == "metadata.name" && rule.equal && !rule.value.is_empty();
+        self.fields.iter().find(named).map(|rule| rule.value.as_str())
+    }
+
     /// The first field label that `known` does not hold, beyond name and namespace.
     pub fn unknown_field(&self, known: &[(String, String)]) -> Option<&str> {
         let labels = self.fields.iter().map(|rule| rule.label.as_str());

@@ -2,9 +2,13 @@
 //!
 //! One task accepts, one task serves each connection. Stopping tells them all to finish: open watches end cleanly, what
 //! is in flight is answered, and a connection that does neither within a bound is dropped.
+//!
+//! Going away is something else, and what a crash looks like from outside: all connections break at once, new ones are
+//! refused, and the state waits for the server to come back at the same address.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,8 +21,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{self, Authorization, StaticToken, User};
 use crate::cluster::Cluster;
 use crate::controllers;
+use crate::faults;
 use crate::http::{Body, MAX_BODY};
 
 /// How long a connection may take to finish once the server stops.
@@ -36,8 +42,16 @@ pub struct Options {
     /// Whether the controllers write Events about what they do, as those of a real cluster: for people who look with
     /// `kubectl describe`. A test that reads Events mostly wants those of what it tests, so the default is no.
     pub events: bool,
-    /// Where uids, name suffixes and all other chance come from.
+    /// Where uids, name suffixes, tokens and all other chance come from.
     pub seed: u64,
+    /// Who may do what. Unless asked for otherwise: everybody everything.
+    pub authorization: Authorization,
+    /// Tokens that are good from the start.
+    pub tokens: Vec<StaticToken>,
+    /// See [`auth::Options::enforce_owner_references`].
+    pub enforce_owner_references: bool,
+    /// What goes wrong from the start.
+    pub faults: faults::Plan,
 }
 
 impl Default for Options {
@@ -48,6 +62,10 @@ impl Default for Options {
             bookmark_interval: Duration::from_secs(60),
             events: false,
             seed: 0,
+            authorization: Authorization::AlwaysAllow,
+            tokens: Vec::new(),
+            enforce_owner_references: false,
+            faults: faults::Plan::default(),
         }
     }
 }
@@ -61,20 +79,55 @@ pub struct Playground {
     address: SocketAddr,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    /// The administrator's, where one is needed.
+    token: Option<String>,
+    /// None while it is away.
+    door: Mutex<Option<Door>>,
+}
+
+/// Who lets connections in.
+#[derive(Debug)]
+struct Door {
+    /// Breaks all connections.
+    shut: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Door {
+    fn open(listener: TcpListener, cluster: &Cluster) -> Self {
+        let shut = CancellationToken::new();
+        let task = tokio::spawn(accept(listener, cluster.clone(), shut.clone()));
+        Self { shut, task }
+    }
 }
 
 impl Playground {
     /// Binds the address and starts to serve.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Options { listen, ready_delay, bookmark_interval, events, seed } = options;
+        let Options {
+            listen,
+            ready_delay,
+            bookmark_interval,
+            events,
+            seed,
+            authorization,
+            tokens,
+            enforce_owner_references,
+            faults,
+        } = options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let cluster = Cluster::new(seed, bookmark_interval);
+        let auth = auth::Options { authorization, tokens, enforce_owner_references };
+        let cluster = Cluster::with_auth(seed, bookmark_interval, auth);
+        let token = (authorization == Authorization::Rbac).then(|| admin_token(&cluster));
         let stop = cluster.stop_token();
         let pace = controllers::Options { ready_delay, events, ..controllers::Options::default() };
+        let faults::Plan { rules, beats } = faults;
+        cluster.faults().replace(rules);
         let mut tasks = controllers::start(&cluster, pace, &stop);
-        tasks.push(tokio::spawn(accept(listener, cluster.clone(), stop.clone())));
-        Ok(Self { cluster, address, stop, tasks })
+        tasks.push(tokio::spawn(faults::run(cluster.clone(), beats, stop.clone())));
+        let door = Mutex::new(Some(Door::open(listener, &cluster)));
+        Ok(Self { cluster, address, stop, tasks, token, door })
     }
 
     /// The base URL.
@@ -82,12 +135,23 @@ impl Playground {
         format!("http://{}", self.address)
     }
 
-    /// A kubeconfig that leads here, as YAML.
+    /// A kubeconfig that leads here as the administrator, as YAML.
     pub fn kubeconfig(&self) -> String {
+        let user = self.token.as_ref().map_or_else(|| "{}".to_owned(), |token| format!("{{token: {token:?}}}"));
+        self.kubeconfig_of(&user)
+    }
+
+    /// A kubeconfig that leads here with this bearer token, as YAML.
+    pub fn kubeconfig_with_token(&self, token: &str) -> String {
+        self.kubeconfig_of(&format!("{{token: {token:?}}}"))
+    }
+
+    /// `user` is YAML of the flow style.
+    fn kubeconfig_of(&self, user: &str) -> String {
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\ncontexts:\n\
              - name: playground\n  context:\n    cluster: playground\n    user: playground\n    namespace: default\n\
-             current-context: playground\nusers:\n- name: playground\n  user: {{}}\n",
+             current-context: playground\nusers:\n- name: playground\n  user: {user}\n",
             self.url()
         )
     }
@@ -95,6 +159,27 @@ impl Playground {
     /// The state behind the server.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Breaks all connections and refuses new ones, as when the server has crashed. The cluster stays as it is, and its
+    /// controllers go on.
+    pub async fn go_away(&self) {
+        let door = self.door().take();
+        if let Some(Door { shut, task }) = door {
+            shut.cancel();
+            ended(task).await;
+        }
+    }
+
+    /// Serves again, at the same address.
+    pub async fn come_back(&self) -> io::Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        self.door().get_or_insert_with(|| Door::open(listener, &self.cluster));
+        Ok(())
+    }
+
+    fn door(&self) -> MutexGuard<'_, Option<Door>> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells everything to end; [`stop`](Self::stop) waits for it, too.
@@ -105,11 +190,19 @@ impl Playground {
     /// Ends everything and waits for it.
     pub async fn stop(mut self) {
         self.stop_serving();
-        for task in self.tasks.drain(..) {
-            if let Err(error) = task.await {
-                tracing::warn!(%error, "a task of the playground did not end well");
-            }
+        let door = self.door().take();
+        if let Some(Door { shut: _, task }) = door {
+            ended(task).await;
         }
+        for task in self.tasks.drain(..) {
+            ended(task).await;
+        }
+    }
+}
+
+async fn ended(task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::warn!(%error, "a task of the playground did not end well");
     }
 }
 
@@ -119,11 +212,19 @@ impl Drop for Playground {
     }
 }
 
-async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken) {
+fn admin_token(cluster: &Cluster) -> String {
+    let token = cluster.new_token();
+    cluster.accept_token(StaticToken { token: token.clone(), user: User::admin() });
+    token
+}
+
+async fn accept(listener: TcpListener, cluster: Cluster, shut: CancellationToken) {
+    let stop = cluster.stop_token();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
+            () = shut.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, cluster.clone(), stop.clone()));
@@ -138,6 +239,10 @@ async fn accept(listener: TcpListener, cluster: Cluster, stop: CancellationToken
         }
     }
     drop(listener);
+    if shut.is_cancelled() {
+        connections.shutdown().await;
+        return;
+    }
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all).await.is_err() {
         connections.shutdown().await;
@@ -151,7 +256,7 @@ async fn serve(stream: TcpStream, cluster: Cluster, stop: CancellationToken) {
     }
     let service = hyper::service::service_fn(move |request| {
         let cluster = cluster.clone();
-        async move { Ok::<_, std::convert::Infallible>(answer(&cluster, request).await) }
+        async move { answer(&cluster, request).await }
     });
     let server = auto::Builder::new(TokioExecutor::new());
     let connection = server.serve_connection(TokioIo::new(stream), service);
@@ -168,16 +273,16 @@ async fn serve(stream: TcpStream, cluster: Cluster, stop: CancellationToken) {
     }
 }
 
-/// Reads the body, within the limit, and calls the cluster.
-async fn answer(cluster: &Cluster, request: Request<Incoming>) -> Response<Body> {
+/// Reads the body, within the limit, and calls the cluster. An error breaks the connection.
+async fn answer(cluster: &Cluster, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
     let bytes = match Limited::new(body, MAX_BODY).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return crate::http::too_large(),
+        Err(error) if error.is::<LengthLimitError>() => return Ok(crate::http::too_large()),
         Err(error) => {
             tracing::debug!(%error, "a request's body broke off");
             Bytes::new()
         }
     };
-    cluster.call(Request::from_parts(parts, bytes)).await
+    cluster.exchange(Request::from_parts(parts, bytes)).await
 }

@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::auth::{About, Attributes, User};
 use crate::resources::Resource;
 use crate::schema::{self, Cause};
 
@@ -139,6 +140,38 @@ impl Status {
         Self::about(403, "Forbidden", message, Details { causes, ..Details::of_resource(resource, name) })
     }
 
+    /// 401: the credentials are not good.
+    pub fn unauthorized() -> Self {
+        Self::failure(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// 403: who asks may not do it. `reason` is the authorizer's, often empty.
+    pub fn not_authorized(user: &User, wanted: &Attributes, reason: &str) -> Self {
+        let details = match &wanted.about {
+            About::Path(_) => Details::default(),
+            About::Resource(about) => Details {
+                name: about.name.clone(),
+                group: about.group.clone(),
+                kind: about.resource.clone(),
+                ..Details::default()
+            },
+        };
+        let resource = match details.group.as_str() {
+            "" => details.kind.clone(),
+            group => format!("{}.{group}", details.kind),
+        };
+        let subject = match (resource.as_str(), details.name.as_str()) {
+            ("", _) => String::new(),
+            (resource, "") => format!("{resource} is "),
+            (resource, name) => format!("{resource} {name:?} is "),
+        };
+        let mut message = format!("{subject}forbidden: {}", wanted.refusal(user));
+        if !reason.is_empty() {
+            message += &format!(": {reason}");
+        }
+        Self::about(403, "Forbidden", message, details)
+    }
+
     /// 405: the resource exists, the verb does not.
     pub fn method_not_allowed() -> Self {
         Self::failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
@@ -167,6 +200,12 @@ impl Status {
     /// 410: the history that the request needs is gone.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::failure(410, "Expired", message)
+    }
+
+    /// 429: not now.
+    pub fn too_many_requests(message: &str, retry_after_seconds: u32) -> Self {
+        let details = Details { retry_after_seconds, ..Details::default() };
+        Self::about(429, "TooManyRequests", message.to_owned(), details)
     }
 
     /// 500: what should not happen, said plainly.

@@ -69,6 +69,8 @@ const RECENT: usize = 512;
 pub struct Store {
     revision: Revision,
     compacted: Revision,
+    /// Counts the restores: what was read in another epoch may never have happened.
+    epoch: u64,
     tables: BTreeMap<String, Table>,
     /// The parsed forms of the newest objects: whoever is told of a write asks for them at once. Bounded.
     recent: VecDeque<Arc<Value>>,
@@ -199,6 +201,36 @@ impl Store {
         for table in self.tables.values_mut() {
             table.history.forget(self.revision);
         }
+    }
+
+    /// Goes back to an older revision, as when etcd is restored from a backup: what came after never happened, and its
+    /// revisions will be given again.
+    pub fn restore(&mut self, to: Revision) -> Result<(), Expired> {
+        let floor = self.tables.values().map(|table| table.history.floor()).fold(self.compacted, Revision::max);
+        if !(floor..=self.revision).contains(&to) {
+            return Err(Expired { floor });
+        }
+        let names: Vec<String> = self.tables.keys().cloned().collect();
+        for name in names {
+            let then = self.list_at(&name, None, to)?.objects;
+            if let Some(table) = self.tables.get_mut(&name) {
+                table.objects = then.into_iter().map(|object| (object.key.clone(), object)).collect();
+                table.history.forget_after(to);
+            }
+        }
+        self.revision = to;
+        self.epoch += 1;
+        Ok(())
+    }
+
+    /// Which of its lives the store is in; another one after each [`restore`](Self::restore).
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The oldest revision at which a table can still be seen.
+    pub fn oldest(&self, table: &str) -> Revision {
+        self.floor(table)
     }
 
     fn keep(&mut self, parsed: Arc<Value>) {

@@ -51,7 +51,7 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn raw(cluster: &Cluster, method: &str, path: &str, media: &str, body: impl Into<Bytes>) -> Response<Body> {
     let request = Request::builder().method(method).uri(path).header("content-type", media);
-    cluster.call(request.body(body.into()).unwrap()).await
+    cluster.exchange(request.body(body.into()).unwrap()).await.unwrap()
 }
 
 /// Status code and JSON body.
@@ -361,7 +361,8 @@ async fn what_is_not_there_is_named_and_never_invented() {
         ("POST", "/apis/apps/v1/namespaces/default/deployments/x", "application/json", 405),
         ("GET", "/api/v1/namespaces/default/pods/x/log", "", 404),
         ("GET", "/api/v1/nodes", "", 404),
-        ("POST", "/apis/authentication.k8s.io/v1/tokenreviews", "application/json", 404),
+        ("GET", "/apis/authentication.k8s.io/v1/tokenreviews", "", 405),
+        ("POST", "/apis/certificates.k8s.io/v1/certificatesigningrequests", "application/json", 404),
         ("POST", CONFIG_MAPS, "application/cbor", 415),
         ("DELETE", "/api/v1/namespaces", "", 405),
         ("PATCH", "/apis/apps/v1/namespaces/default/deployments/x/scale", "application/apply-patch+yaml", 404),
@@ -406,4 +407,34 @@ async fn a_cursor_sees_every_change_in_order() {
     cluster.create("configmaps", "default", config_map("y", &json!({})), "t").unwrap();
     cluster.compact();
     assert!(cursor.next().await.is_err(), "its place is gone");
+}
+
+/// The layer needs no socket, and its delays are tokio's time.
+#[tokio::test(start_paused = true)]
+async fn faults_strike_without_a_socket_on_paused_time_too() {
+    use playground::faults::{Fault, Rule, Verb};
+    let cluster = cluster();
+    let (least, most) = (Duration::from_secs(30), Duration::from_secs(60));
+    cluster.faults().add(Rule::new(Fault::Delay { least, most }).verb(Verb::List));
+    let started = tokio::time::Instant::now();
+    let (code, _) = ask(&cluster, "GET", CONFIG_MAPS, Value::Null).await;
+    assert_eq!(code, 200);
+    assert!((least..=most).contains(&started.elapsed()), "{:?}", started.elapsed());
+    cluster.faults().replace([Rule::new(Fault::LoseAnswer)]);
+    let lost = Request::builder().uri(CONFIG_MAPS).body(Bytes::new()).unwrap();
+    assert_eq!(cluster.exchange(lost).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// After a restore a client asks for what follows a version that is yet to come. An API server does not tell it so.
+#[tokio::test(start_paused = true)]
+async fn a_watch_from_the_future_is_silent_until_its_time_has_come() {
+    let cluster = cluster();
+    let ahead = cluster.revision() + 1;
+    let path = format!("{CONFIG_MAPS}?watch=true&allowWatchBookmarks=true&resourceVersion={ahead}");
+    let mut body = watch(&cluster, &path).await;
+    assert!(tokio::time::timeout(Duration::from_secs(600), chunk(&mut body)).await.is_err(), "not even a bookmark");
+    cluster.create("configmaps", "default", config_map("unseen", &json!({})), "t").unwrap();
+    cluster.create("configmaps", "default", config_map("seen", &json!({})), "t").unwrap();
+    let events = chunk(&mut body).await.unwrap().unwrap();
+    assert_eq!(events[0]["object"]["metadata"]["name"], "seen");
 }

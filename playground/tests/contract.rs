@@ -12,6 +12,7 @@ mod rollout;
 use std::collections::BTreeSet;
 
 use http_body_util::BodyExt;
+use playground::auth::{StaticToken, User};
 use playground::cluster::{DeleteOptions, WriteOptions};
 use replay::{Replay, fixtures, recorded, recorded_events};
 use serde_json::{Value, json};
@@ -19,12 +20,6 @@ use tokio::time::Duration;
 
 /// Recordings that are not replayed, and why.
 const NOT_REPRODUCED: &[(&str, &str)] = &[
-    ("auth/anonymous", "there is no authentication"),
-    ("auth/bad-token", "there is no authentication"),
-    ("auth/forbidden-list", "there is no authorization"),
-    ("auth/forbidden-patch", "there is no authorization"),
-    ("auth/subjectaccessreview", "there is no authorization"),
-    ("auth/tokenreview", "there is no authentication"),
     ("discovery/openapi-v3-mcp", "compared in its schema alone: descriptions and responses are shortened"),
     ("discovery/openapi-v3-root", "hashes, and groups that are not served"),
     ("discovery/version", "the playground says what it is"),
@@ -104,6 +99,14 @@ const DELETES: &[&str] = &[
     "mcpservers/delete-foreground",
     "mcpservers/delete-owner-background",
 ];
+/// What anybody gets; [`BY_NOBODY`] was asked with the token of a ServiceAccount that has no rights.
+const REFUSED: &[&str] = &["auth/anonymous"];
+const BY_NOBODY: &[&str] = &["auth/forbidden-list", "auth/forbidden-patch"];
+const REVIEWED: &[&str] = &["auth/subjectaccessreview", "auth/tokenreview"];
+/// The token itself was not recorded.
+const BAD_TOKEN: &[&str] = &["auth/bad-token"];
+/// By a server whose etcd is too old.
+const NO_STREAMING: &[&str] = &["watch/streaming-list-unsupported"];
 /// Their messages name revisions, so the test says what it expects itself.
 const EXPIRED: &[&str] = &["mcpservers/list-continue-expired", "mcpservers/list-exact-expired"];
 const NAME_RULE: &[&str] =
@@ -180,8 +183,8 @@ const WATCHES: &[&str] = &[
     "watch/streaming-list",
 ];
 
-/// What a server says that can't do as it is asked.
-const LIMITS: &[&str] = &["errors/too-many-requests", "watch/streaming-list-unsupported"];
+/// What a server says that has too much to do.
+const LIMITS: &[&str] = &["errors/too-many-requests"];
 
 /// What the controllers did, told in `contract/rollout.rs`.
 const CONTROLLERS: &[&str] = &["deployments/get-stuck-rollout", "hpa/get", "rollout/deployments", "rollout/pods"];
@@ -205,6 +208,11 @@ fn every_recording_is_replayed_or_says_why_not() {
         WATCHES,
         LIMITS,
         CONTROLLERS,
+        REFUSED,
+        BY_NOBODY,
+        REVIEWED,
+        BAD_TOKEN,
+        NO_STREAMING,
     ];
     let excused = NOT_REPRODUCED.iter().map(|(name, _)| *name);
     let told: BTreeSet<String> = stories.concat().into_iter().chain(excused).map(str::to_owned).collect();
@@ -251,136 +259,44 @@ async fn a_definition_comes_into_force() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_custom_resource_lives_as_recorded() {
-    let mut replay = with_definition().await;
-    tell(&mut replay, CUSTOM_RESOURCE).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn lists_show_pages_selections_and_tables_as_recorded() {
-    let mut replay = with_pages().await;
-    tell(&mut replay, LISTS).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn deletes_answer_as_recorded() {
-    let mut replay = with_pages().await;
-    // Learns the uids of what is deleted.
-    tell(&mut replay, &LISTS[..3]).await;
-    tell(&mut replay, DELETES).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn lists_of_a_forgotten_past_expire_as_recorded() {
-    let mut replay = with_pages().await;
-    replay.cluster.compact();
-    for name in EXPIRED {
-        let exchange = recorded(name);
-        let answer = replay.ask(&exchange).await;
-        assert_eq!(answer.status, 410);
+async fn who_has_no_rights_is_refused_as_recorded() {
+    let mut replay = Replay::with_authorization();
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody"}});
+    replay.cluster.create("serviceaccounts", "default", account, "test").unwrap();
+    let token = replay.cluster.issue_token("default", "nobody", jiff::SignedDuration::from_hours(1)).unwrap();
+    tell(&mut replay, REFUSED).await;
+    for name in BY_NOBODY {
+        replay.step_with_token(name, &token).await;
+    }
+    for name in BAD_TOKEN {
+        replay.step_with_token(name, "wrong").await;
+    }
+    let admin = StaticToken { token: "admin".into(), user: User::admin() };
+    replay.cluster.accept_token(admin);
+    for name in REVIEWED {
+        let mut exchange = recorded(name);
+        let path = exchange["request"]["path"].as_str().unwrap().to_owned();
+        // What was left out of the recording.
+        if exchange["request"]["body"].is_null() {
+            let spec = json!({"token": token});
+            exchange["request"]["body"] =
+                json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec});
+            exchange["response"]["body"]["spec"] = spec;
+        }
+        let headers = json!({"authorization": "Bearer admin", "content-type": "application/json"});
+        let body = exchange["request"]["body"].to_string();
+        let mut answer = replay.send("POST", &path, headers.as_object().unwrap(), body).await;
+        assert_eq!(answer.status, 201, "{name}: {}", answer.body);
+        const CREDENTIAL: &str = "/status/user/extra/authentication.kubernetes.io~1credential-id/0";
+        if let (Some(ours), Some(theirs)) =
+            (answer.body.pointer_mut(CREDENTIAL), exchange["response"]["body"].pointer(CREDENTIAL))
+        {
+            assert_eq!(ours.as_str().unwrap().len(), theirs.as_str().unwrap().len());
+            *ours = theirs.clone();
+        }
         let differences = replay.differences(&exchange["response"]["body"], &answer.body);
         assert!(differences.is_empty(), "{name}: {differences:?}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rule_on_the_name_is_obeyed() {
-    let mut replay = Replay::new();
-    // The definition had been made by `kubectl apply` before.
-    let exchange = recorded("crd/apply-with-name-rule");
-    let annotations = &exchange["response"]["body"]["metadata"]["annotations"];
-    let applied = annotations["kubectl.kubernetes.io/last-applied-configuration"].as_str().unwrap();
-    let mut definition: Value = serde_json::from_str(applied).unwrap();
-    definition["metadata"]["annotations"] = annotations.clone();
-    let resource = "customresourcedefinitions.apiextensions.k8s.io";
-    replay.cluster.create(resource, "", definition, "kubectl-client-side-apply").unwrap();
-    tell(&mut replay, NAME_RULE).await;
-}
-
-/// Writes what the recorded controllers had written before the exchange.
-fn write_as_controllers(replay: &mut Replay, recorded: &Value) {
-    let answer = &recorded["response"]["body"];
-    let body = match answer["kind"].as_str() {
-        Some("Deployment") => answer,
-        Some("DeploymentList") => &answer["items"][0],
-        _ => return,
-    };
-    let by_controller = |entry: &Value| entry["manager"] == "kube-controller-manager";
-    if !body["metadata"]["managedFields"].as_array().unwrap().iter().any(by_controller) {
-        return;
-    }
-    let name = body["metadata"]["name"].as_str().unwrap();
-    let mut object = (*replay.cluster.get("deployments.apps", "default", name).unwrap()).clone();
-    object["status"] = body["status"].clone();
-    for (key, value) in body["metadata"]["annotations"].as_object().unwrap() {
-        if key.starts_with("deployment.kubernetes.io/") {
-            object["metadata"]["annotations"][key] = value.clone();
-        }
-    }
-    replay.cluster.update_status("deployments.apps", "default", object, "kube-controller-manager").unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deployment_is_applied_as_recorded() {
-    let mut replay = Replay::new();
-    for name in DEPLOYMENT {
-        if *name == "kubectl/table-deployments" {
-            tokio::time::advance(Duration::from_secs(48)).await;
-        }
-        write_as_controllers(&mut replay, &recorded(name));
-        replay.step(name).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn preconditions_hold_as_recorded() {
-    let mut replay = Replay::new();
-    tell(&mut replay, PRECONDITIONS).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_service_is_applied_as_recorded() {
-    let mut replay = Replay::new();
-    tell(&mut replay, SERVICE).await;
-    // The recorded list also holds the API server's own Service, which the playground has not got.
-    let exchange = recorded("services/list");
-    let answer = replay.ask(&exchange).await;
-    let mut body = exchange["response"]["body"].clone();
-    body["items"].as_array_mut().unwrap().retain(|item| item["metadata"]["name"] != "kubernetes");
-    assert_eq!(replay.differences(&body, &answer.body), Vec::<String>::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_secret_lives_as_recorded() {
-    let mut replay = Replay::new();
-    for name in SECRET {
-        if *name == "secrets/list" {
-            let seen =
-                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seen"}, "stringData": {"k": "v"}});
-            replay.cluster.create("secrets", "default", seen, "unknown").unwrap();
-        }
-        replay.step(name).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_beyond_the_limit_is_asked_to_come_again() {
-    let mut replay = with_definition().await;
-    replay.cluster.set_max_in_flight(0);
-    replay.step(LIMITS[0]).await;
-    replay.cluster.set_max_in_flight(1);
-    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200);
-    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200, "the first one's seat is free again");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_cannot_stream_lists_says_so_in_the_stream() {
-    let replay = with_definition().await;
-    replay.cluster.set_stream_lists(false);
-    let exchange = recorded(LIMITS[1]);
-    let answer = replay.ask(&exchange).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(Some(&answer.body), recorded_events(LIMITS[1]).first());
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ async fn unknown_fields_are_refused_warned_of_or_dropped() {
         assert_says(&warned.err, &["Warning: unknown field \"spec.replica\""]);
         assert_eq!(warned.out, "deployment.apps/d created\n");
         assert!(!session.good("get deployment d -o json").await.contains("\"imag\""), "it was not stored");
-        let fatal = session.bad("create --validate=warn --warnings-as-errors -f d.json --dry-run=server").await;
+        let fatal = session.bad("apply --validate=warn --warnings-as-errors -f d.json").await;
         assert_says(&fatal, &["unknown field"]);
         let refused = session.bad("apply --server-side -f d.json --validate=ignore").await;
         assert_says(
@@ -100,7 +100,7 @@ async fn get_shows_objects_in_every_form() {
         assert_eq!(named, "mcpserver.mcp.mcp.dev/b\n");
         assert_says(&session.good("get mcp -A").await, &["NAMESPACE NAME", "default a"]);
         let several = session.good("get deploy,rs,po -o wide").await;
-        assert_says(&several, &["deployment.apps/web 1/1 1 1", "web i:1 app=web", "READY STATUS RESTARTS AGE IP NODE"]);
+        assert_says(&several, &["deployment.apps/web 1/1 1 1", "i i:1 app=web", "READY STATUS RESTARTS AGE IP NODE"]);
         let all = session.good("get all").await;
         assert_says(&all, &["pod/web-", "deployment.apps/web", "replicaset.apps/web-", "mcpserver.mcp.mcp.dev/a"]);
         assert_says(&session.bad("get mcp nobody").await, &["mcpservers.mcp.mcp.dev \"nobody\" not found"]);
@@ -246,7 +246,7 @@ async fn a_delete_takes_the_dependents_along_or_leaves_them() {
 async fn a_wait_ends_when_the_condition_holds() {
     with_each_kubectl("wait", async |session| {
         session.make_server("a", &json!({}));
-        let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True",
+        let ready = json!({"status": {"phase": "Running", "observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True",
             "reason": "Available", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
         let cluster = session.playground.cluster();
         let late = async {

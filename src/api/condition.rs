@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One aspect of the state of a server, in the standard form of Kubernetes.
+/// One aspect of a server's state, in the standard form of Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
@@ -16,17 +16,18 @@ pub struct Condition {
     pub condition_type: String,
     /// Whether it holds.
     pub status: ConditionStatus,
-    /// The generation of the spec that this is said of. An older one than the server's speaks of the past.
+    /// The generation of the spec that this condition describes. If it is older than the server's, the condition is
+    /// outdated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// When `status` last became what it is.
+    /// When `status` last changed.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub last_transition_time: Timestamp,
-    /// Why, in one word for programs.
+    /// The reason, in one word for programs.
     #[schemars(length(min = 1, max = 1024))]
     pub reason: String,
-    /// Why, in a sentence for people.
+    /// The reason, in a sentence for people.
     #[schemars(length(max = 32768))]
     pub message: String,
 }
@@ -38,7 +39,7 @@ pub enum ConditionStatus {
     True,
     /// `False`: it does not.
     False,
-    /// `Unknown`: nobody can tell.
+    /// `Unknown`: it can't be determined.
     Unknown,
 }
 

@@ -1,7 +1,7 @@
-//! The CustomResourceDefinition, made from the types.
+//! The CustomResourceDefinition, generated from the types.
 //!
-//! A schema that the API server takes is stricter than what JSON Schema allows: *structural*, with every field's type in
-//! its place, no references, no `oneOf` that adds fields
+//! The API server accepts only a restricted form of JSON Schema, the *structural* schema: every field has a type in
+//! its place, there are no references, and no `oneOf` adds fields
 //! ([structural schemas](https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema)).
 //! `schemars` derives the JSON Schema, and `Structural` below turns it into that form.
 
@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::{MCPSERVERS, MCPServerSpec, MCPServerStatus};
 
-/// The longest name of an MCPServer: its Service has the same, and a Service's name is a DNS label.
+/// The rule for the name of an MCPServer: its Service has the same name, and that must be a DNS label.
 const NAME_RULE: &str = "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
 const NAME_MESSAGE: &str = "metadata.name becomes the name of a Service: at most 63 lower-case letters, digits and '-', \
      beginning with a letter and ending with a letter or digit";
 
-/// The whole definition, as `kubectl apply` takes it.
+/// The whole definition, as an object for `kubectl apply`.
 pub fn definition() -> Value {
     let singular = MCPSERVERS.kind.to_lowercase();
     json!({
@@ -54,11 +54,11 @@ pub fn definition() -> Value {
     })
 }
 
-/// The definition as YAML, the way it stands in `config/crd`.
+/// The definition as YAML, as in `config/crd`.
 ///
 /// # Errors
 ///
-/// The YAML library refuses, which a test rules out.
+/// The definition can't be written as YAML, which a test rules out.
 pub fn yaml() -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(&definition())
 }
@@ -76,12 +76,12 @@ fn columns() -> Value {
     json!([
         column("Ready", "string", &ready("status"), 0, "Whether the server does what the spec asks."),
         column("Phase", "string", ".status.phase", 0, "The state in one word."),
-        column("Available", "integer", ".status.availableReplicas", 0, "Pods that serve."),
-        column("Desired", "integer", ".spec.replicas", 0, "Pods that are wanted."),
-        column("URL", "string", ".status.url", 0, "Where the server is reached within the cluster."),
-        column("Age", "date", ".metadata.creationTimestamp", 0, "Since when the MCPServer exists."),
-        column("Image", "string", ".spec.image", 1, "The image that is wanted."),
-        column("Message", "string", &ready("message"), 1, "Why it is ready, or not."),
+        column("Available", "integer", ".status.availableReplicas", 0, "The number of pods that are available."),
+        column("Desired", "integer", ".spec.replicas", 0, "The number of pods that the spec asks for."),
+        column("URL", "string", ".status.url", 0, "Where clients in the cluster reach the server."),
+        column("Age", "date", ".metadata.creationTimestamp", 0, "How long the MCPServer has existed."),
+        column("Image", "string", ".spec.image", 1, "The container image."),
+        column("Message", "string", &ready("message"), 1, "Why the server is ready, or not."),
     ])
 }
 
@@ -132,7 +132,7 @@ impl Transform for Structural {
     }
 }
 
-/// An optional enum becomes "this or null". Absence is how Kubernetes says it, so only "this" stays.
+/// An optional enum becomes "this or null". In Kubernetes an absent field means the same, so only "this" is kept.
 fn unwrap_option(object: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = object.remove("anyOf") else { return };
     let inner = choices.into_iter().find(|choice| choice["type"].is_string());
@@ -141,8 +141,8 @@ fn unwrap_option(object: &mut Map<String, Value>) {
     }
 }
 
-/// An enum whose variants have documentation becomes `oneOf` constants. Kubernetes wants one `enum`; what the variants
-/// say goes into the description.
+/// An enum with documented variants becomes `oneOf` constants. Kubernetes requires one `enum`; the documentation of
+/// the variants goes into the description.
 fn merge_variants(object: &mut Map<String, Value>) {
     let Some(Value::Array(variants)) = object.remove("oneOf") else { return };
     let constant = |variant: &Value| variant["enum"][0].as_str().or(variant["const"].as_str()).map(str::to_owned);
@@ -155,14 +155,14 @@ fn merge_variants(object: &mut Map<String, Value>) {
     object.insert("enum".to_owned(), names.into());
 }
 
-/// Source lines wrap; `kubectl explain` wraps by itself.
+/// Source lines are wrapped, but `kubectl explain` wraps by itself.
 fn one_line_descriptions(object: &mut Map<String, Value>) {
     if let Some(Value::String(description)) = object.get_mut("description") {
         *description = description.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
     }
 }
 
-/// The API server knows no formats of Rust's, `uint16` say, and would warn of them.
+/// The API server does not know Rust's formats, such as `uint16`, and would warn about them.
 fn known_formats(object: &mut Map<String, Value>) {
     const KNOWN: [&str; 3] = ["int32", "int64", "date-time"];
     if object.get("format").and_then(Value::as_str).is_some_and(|format| !KNOWN.contains(&format)) {

@@ -1,4 +1,4 @@
-//! What this operator tells people.
+//! The actual state: what this operator reports.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -6,30 +6,30 @@ use serde_json::value::RawValue;
 
 use super::condition::Condition;
 
-/// What is known of an MCP server.
+/// The actual state of an MCP server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MCPServerStatus {
-    /// The generation of the spec that all of this is said of.
+    /// The generation of the spec that this status describes.
     pub observed_generation: i64,
-    /// A summary for people. Programs read the conditions.
+    /// A summary for people. Programs should read the conditions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// How many pods there are.
+    /// The number of pods.
     pub replicas: i32,
-    /// How many of them are ready.
+    /// The number of ready pods.
     pub ready_replicas: i32,
-    /// How many of them have been ready for long enough to count.
+    /// The number of pods that have been ready for long enough.
     pub available_replicas: i32,
-    /// How many of them run what the spec asks for now.
+    /// The number of pods that run the current spec.
     pub updated_replicas: i32,
     /// The label selector of the pods, as text, for autoscalers.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub selector: String,
-    /// Where the server is reached within the cluster, while it is available.
+    /// Where clients in the cluster reach the server, while it is available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// What holds and what does not: Ready, Accepted, SecretResolved, Available, Progressing.
+    /// The conditions of the server: Ready, Accepted, SecretResolved, Available, Progressing.
     #[serde(deserialize_with = "readable")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -42,8 +42,8 @@ impl MCPServerStatus {
     }
 }
 
-/// The conditions that can be read. The list is shared: if one of another's making, the 30th of February for its time, made all of
-/// the status unreadable, ours would be written anew, with new times, after each of its own events, for ever.
+/// The conditions that can be decoded. Another manager's malformed condition (say, 30 February) must not make the whole
+/// status unreadable: ours would then be rewritten for ever, after each of its own events.
 fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
     let conditions = Vec::<Box<RawValue>>::deserialize(deserializer)?;
     Ok(conditions.into_iter().filter_map(|condition| serde_json::from_str(condition.get()).ok()).collect())
@@ -52,38 +52,27 @@ fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>
 /// The state of a server in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// `Pending`: nothing runs yet.
+    /// `Pending`: no pod exists yet.
     Pending,
-    /// `Progressing`: pods are on their way to what the spec asks for.
+    /// `Progressing`: pods are being started, replaced or stopped.
     Progressing,
-    /// `Running`: all is as the spec asks.
+    /// `Running`: everything is as the spec asks.
     Running,
-    /// `Degraded`: the server is available, but not all is as the spec asks.
+    /// `Degraded`: not everything is as the spec asks: too few pods are available, a rollout is stuck, or the Secret is
+    /// missing.
     Degraded,
-    /// `ScaledToZero`: there are to be no pods, and there are none.
+    /// `ScaledToZero`: the spec asks for no pods, and there are none.
     ScaledToZero,
-    /// `Failed`: it does not run, and will not by itself.
+    /// `Failed`: the spec can't be applied, or no pod is available after a rollout got stuck.
     Failed,
-    /// `Suspended`: the operator keeps its hands off.
+    /// `Suspended`: the operator changes nothing, because the spec says so.
     Suspended,
     /// `Terminating`: it is being deleted.
     Terminating,
 }
 
 impl Phase {
-    /// All of them, in the order of a server's life.
-    pub const ALL: [Self; 8] = [
-        Self::Pending,
-        Self::Progressing,
-        Self::Running,
-        Self::Degraded,
-        Self::ScaledToZero,
-        Self::Failed,
-        Self::Suspended,
-        Self::Terminating,
-    ];
-
-    /// The word in `status.phase`.
+    /// The value of `status.phase`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",

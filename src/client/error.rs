@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::request::{Operation, Target};
 use crate::watch::{LineTooLong, Status};
 
-/// A request that did not do what it was to do.
+/// A request that failed.
 ///
-/// Each variant is one that somebody acts on differently: an answer is an answer, a lost connection leaves open
-/// whether a write was done, and a fenced write was certainly not.
+/// There is a variant for each case that callers handle differently: a refusal is a definite answer, a lost connection
+/// leaves open whether a write was done, and a fenced write was certainly not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server answered, and said no. Where it is known what a person can do about it, the message says that too.
-    #[error("{operation}: {status}{}", mend(operation, status))]
+    /// The API server refused the request. Where it is known how to fix that, the message says so.
+    #[error("{operation}: {status}{}", remedy(operation, status))]
     Api {
         /// What was tried.
         operation: Box<Operation>,
         /// The answer.
         status: Box<Status>,
-        /// When the server wants to be asked again.
+        /// How long the server asks the client to wait before the next try.
         retry_after: Option<Duration>,
     },
     /// There was no connection, or it broke. A write may or may not have been done.
@@ -29,15 +29,15 @@ pub enum Error {
         /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No answer in time. A write may or may not have been done.
+    /// There was no answer in time. A write may or may not have been done.
     #[error("{operation}: no answer within {after:?}")]
     Timeout {
         /// What was tried.
         operation: Box<Operation>,
-        /// How long it was waited for.
+        /// How long the client waited.
         after: Duration,
     },
-    /// The answer makes no sense. A write has been done.
+    /// The request succeeded, but the answer can't be read. A write has been done.
     #[error("{operation}: the answer can't be read: {source}")]
     Answer {
         /// What was tried.
@@ -45,10 +45,10 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Not sent: this instance may not write any more, or not yet.
+    /// The write was not sent: this instance may not write any more, or not yet.
     #[error("{operation}: not sent, this instance does not hold the lease")]
     Fenced {
-        /// What was to be done.
+        /// What would have been done.
         operation: Box<Operation>,
     },
 }
@@ -62,17 +62,17 @@ impl Error {
         }
     }
 
-    /// The HTTP status of the answer; 0 where there was none.
+    /// The HTTP status code of the answer; 0 where there was none.
     pub fn code(&self) -> u16 {
         self.status().map_or(0, |status| status.code)
     }
 
-    /// Whether the answer gives this reason, `AlreadyExists` say.
+    /// Whether the answer gives this reason, for example `AlreadyExists`.
     pub fn is(&self, reason: &str) -> bool {
         self.status().is_some_and(|status| status.reason == reason)
     }
 
-    /// When the server wants to be asked again.
+    /// How long the server asks the client to wait before the next try.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Api { retry_after, .. } => *retry_after,
@@ -81,20 +81,20 @@ impl Error {
     }
 }
 
-/// The missing RBAC rule, or the wrong credentials.
-fn mend(operation: &Operation, status: &Status) -> String {
+/// How to fix missing permissions and invalid credentials.
+fn remedy(operation: &Operation, status: &Status) -> String {
     match status.code {
         401 => {
-            "; the API server does not know these credentials: log in again, or name another context of the kubeconfig"
+            "; the API server does not accept these credentials: log in again, or use another context of the kubeconfig"
                 .to_owned()
         }
-        // RBAC says "User … cannot list resource …"; quotas and terminating namespaces are "forbidden", too.
+        // RBAC says "User … cannot list resource …"; quotas and terminating namespaces also answer "forbidden".
         403 if status.message.contains(" cannot ") => format!("; {}", missing_rule(operation)),
         _ => String::new(),
     }
 }
 
-/// The RBAC rule that a refused operation lacks, as it would stand in a Role.
+/// The RBAC rule that a refused operation needs, in the notation of a Role.
 fn missing_rule(operation: &Operation) -> String {
     let Operation { verb, resource, subresource, target } = operation;
     let Some(resource) = resource else { return "allow the operator's service account this path".to_owned() };
@@ -113,7 +113,7 @@ fn missing_rule(operation: &Operation) -> String {
     )
 }
 
-/// The innermost error says what happened ("Connection refused"); the ones around it say where in our stack.
+/// The innermost error, which says what happened ("Connection refused"). The outer ones only say in which layer.
 pub(crate) fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -128,7 +128,7 @@ pub enum StreamError {
     /// The connection broke, or the body was cut.
     #[error("the stream broke: {}", root_cause(.0.as_ref()))]
     Broken(Box<dyn std::error::Error + Send + Sync>),
-    /// A line past the bound.
+    /// A line exceeded the limit.
     #[error(transparent)]
     TooLong(#[from] LineTooLong),
 }

@@ -1,56 +1,55 @@
 //! The fence: the last gate before a write leaves this process.
 //!
-//! Leader election alone does not keep two instances from writing. The leader is told that it has lost *by its
-//! own clock and its own tasks*, and a worker may be anywhere when that happens: just past its last check,
-//! suspended with the whole process while the laptop slept, waiting in a connection pool. So the check belongs
-//! where nothing can come after it: each write asks the fence in the moment it is sent.
+//! Leader election alone does not keep two instances from writing. The leader learns that it has lost *from its own
+//! clock and its own tasks*, and a worker may be anywhere when that happens: just past its last check, stopped for a
+//! minute with the whole process (`kill -STOP`, a starved node), or waiting for a pooled connection. So the check
+//! belongs where nothing can come after it: each write asks the fence at the moment it is sent.
 //!
-//! The fence does not say "you are the leader", which can be outdated by the time it is read. It says "you may
-//! write *until* this instant", and the instant was computed from before the lease was renewed. An instance that
-//! learns nothing any more, not even that it lost, is stopped by its own clock.
+//! The fence does not say "you are the leader", which may be outdated by the time it is read. It says "you may
+//! write *until* this instant", and the instant is computed from the time before the renewal of the Lease was sent. An
+//! instance that learns nothing any more, not even that it has lost, is stopped by its own clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Says whether a write may be sent now. Clones share one gate.
+/// Decides whether a write may be sent now. Clones share one gate.
 #[derive(Debug, Clone)]
 pub struct Fence(Arc<Mutex<Gate>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gate {
-    /// There is no election: this instance is alone.
+    /// There is no election: this is the only instance.
     Open,
-    /// The lease is ours up to here.
+    /// This instance holds the Lease until this instant.
     OpenUntil(Instant),
-    /// The lease is not ours.
+    /// This instance does not hold the Lease.
     Closed,
 }
 
 impl Fence {
-    /// A fence for an instance that is alone: it lets everything pass.
+    /// A fence for a single instance: every write passes.
     pub fn always_open() -> Self {
         Self(Arc::new(Mutex::new(Gate::Open)))
     }
 
-    /// A fence for a candidate: nothing passes before [`open_until`](Self::open_until).
+    /// A fence for a candidate: no write passes before [`open_until`](Self::open_until).
     pub fn closed() -> Self {
         Self(Arc::new(Mutex::new(Gate::Closed)))
     }
 
-    /// Lets writes pass until `deadline`, and none after it.
+    /// Lets writes pass until `deadline`, but not after it.
     pub fn open_until(&self, deadline: Instant) {
         self.set(Gate::OpenUntil(deadline));
     }
 
-    /// Lets nothing pass from now on.
+    /// Lets no write pass from now on.
     pub fn close(&self) {
         self.set(Gate::Closed);
     }
 
-    /// How much longer writes may be sent: `None` means now is already too late, [`Duration::MAX`] that there
-    /// is no end.
+    /// How much longer writes may be sent: `None` means not even now, [`Duration::MAX`] means without limit.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Gate::Open => Some(Duration::MAX),

@@ -1,7 +1,7 @@
-//! Requests as values: what is to be asked, without asking it.
+//! Requests as values: what to ask, separate from asking it.
 //!
-//! Everything that this operator ever says to an API server is made here, so this file is also the list of
-//! what its RBAC rules must allow. A [`Request`] knows its [`Operation`], and an operation can name itself in
+//! Every request that this operator ever sends to an API server is built here, so this file is also the list of
+//! what its RBAC rules must allow. A [`Request`] knows its [`Operation`], and an operation can be printed in
 //! an error message the way a person would say it.
 
 use std::fmt;
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use crate::object::{ObjectKey, Resource, ResourceVersion};
 
-/// The name under which this operator's fields stand in `managedFields`.
+/// The name of this operator in `managedFields`.
 pub const FIELD_MANAGER: &str = "smooth-operator";
 
-/// A request, whole and unsent.
+/// A complete request that has not been sent.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What it does, for errors, metrics and the fence.
+    /// What the request does, for errors, logs and the fence.
     pub operation: Operation,
     pub(super) method: Method,
     pub(super) uri: String,
@@ -30,13 +30,13 @@ pub struct Request {
 /// What a request does, in the words of an RBAC rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// The verb, as in RBAC.
+    /// The RBAC verb.
     pub verb: Verb,
-    /// The resource; `None` for a path outside all resources, such as `/version`.
+    /// The resource; `None` for a path that belongs to no resource, such as `/version`.
     pub resource: Option<Resource>,
     /// `status`, or empty.
     pub subresource: &'static str,
-    /// What it acts on.
+    /// What the request acts on.
     pub target: Target,
 }
 
@@ -45,35 +45,33 @@ pub struct Operation {
 pub enum Target {
     /// One object.
     Object(ObjectKey),
-    /// All objects of a namespace.
+    /// All objects in a namespace.
     Namespace(String),
-    /// All objects of the cluster.
+    /// All objects in the cluster.
     Cluster,
     /// A path that belongs to no resource.
     Path(&'static str),
 }
 
-/// The verbs of RBAC.
+/// The RBAC verbs that this operator uses. There is no `delete`: the garbage collector deletes children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Read one.
+    /// Read one object.
     Get,
-    /// Read many.
+    /// Read many objects.
     List,
-    /// Follow many.
+    /// Follow the changes of many objects.
     Watch,
-    /// Make one, which must not exist.
+    /// Create an object, which must not exist yet.
     Create,
-    /// Replace one, in the state that was read.
+    /// Replace an object, in the state that was read.
     Update,
-    /// Change fields of one; server-side apply is a patch.
+    /// Change fields of an object; server-side apply is a patch.
     Patch,
-    /// Remove one.
-    Delete,
 }
 
 impl Verb {
-    /// The word in an RBAC rule.
+    /// The verb in an RBAC rule.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -82,15 +80,14 @@ impl Verb {
             Self::Create => "create",
             Self::Update => "update",
             Self::Patch => "patch",
-            Self::Delete => "delete",
         }
     }
 
-    /// Whether it changes the cluster.
+    /// Whether the verb changes the cluster.
     pub fn writes(self) -> bool {
         match self {
             Self::Get | Self::List | Self::Watch => false,
-            Self::Create | Self::Update | Self::Patch | Self::Delete => true,
+            Self::Create | Self::Update | Self::Patch => true,
         }
     }
 }
@@ -114,25 +111,26 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Where and how a LIST reads.
+/// The parameters of a LIST.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListParams {
-    /// At most so many items a page.
+    /// The largest number of items per page; 0 for no limit.
     pub limit: u32,
-    /// "Not older than this"; unset means the newest.
+    /// "Not older than this"; unset means the newest state.
     pub resource_version: Option<ResourceVersion>,
-    /// The next page of an earlier answer. It carries its own version: the server refuses another beside it.
+    /// The token for the next page, from the previous one. It contains a version: the server refuses another one beside
+    /// it.
     pub continue_token: Option<String>,
 }
 
-/// Where and how a WATCH reads.
+/// The parameters of a WATCH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchParams {
-    /// Everything behind this. Unset only for a streaming list that wants the newest state.
+    /// Start after this version. Unset only for a streaming list that wants the newest state.
     pub resource_version: Option<ResourceVersion>,
-    /// First the state as synthetic ADDED events, then a bookmark that says so, then what happens.
+    /// Send the state first, as synthetic ADDED events, then a bookmark that marks its end, then the changes.
     pub send_initial_events: bool,
-    /// When the server is to end it.
+    /// When the server should end the watch.
     pub timeout: Duration,
 }
 
@@ -148,10 +146,10 @@ impl Request {
         Self { operation, method: Method::GET, uri: path.to_owned(), content_type: None, body: Bytes::new() }
     }
 
-    /// Reads many, a page at a time.
+    /// Reads many objects, a page at a time.
     ///
-    /// With `limit` and a version but no match rule the server would take the version as *exactly* this one,
-    /// so the rule is always sent with it.
+    /// With `limit` and a version but no match rule, the server would return *exactly* this version, so the rule is
+    /// always sent along.
     pub fn list(resource: &Resource, namespace: Option<&str>, params: &ListParams) -> Self {
         let ListParams { limit, resource_version, continue_token } = params;
         let mut query = Query::default();
@@ -167,7 +165,7 @@ impl Request {
         Self::collection(Verb::List, Method::GET, resource, namespace, query)
     }
 
-    /// Follows many.
+    /// Follows the changes of many objects.
     pub fn watch(resource: &Resource, namespace: Option<&str>, params: &WatchParams) -> Self {
         let WatchParams { resource_version, send_initial_events, timeout } = params;
         let mut query = Query::default();
@@ -184,27 +182,27 @@ impl Request {
         Self::collection(Verb::Watch, Method::GET, resource, namespace, query)
     }
 
-    /// Makes an object, which must not exist.
+    /// Creates an object, which must not exist yet.
     pub fn create(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         let uri = resource.collection(Some(key.namespace()));
         let request = Self::object(Verb::Create, Method::POST, resource, "", key, uri);
         request.with_body("application/json", object)
     }
 
-    /// Replaces an object. The body's `resourceVersion` says which state of it may be replaced.
+    /// Replaces an object. The `resourceVersion` in the body says which state of it may be replaced.
     pub fn replace(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         let request = Self::object(Verb::Update, Method::PUT, resource, "", key, resource.path(key));
         request.with_body("application/json", object)
     }
 
-    /// Changes fields of an object by merge patch (RFC 7386).
+    /// Changes fields of an object with a merge patch (RFC 7386).
     pub fn merge_patch(resource: &Resource, key: &ObjectKey, patch: &Value) -> Self {
         let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, resource.path(key));
         request.with_body("application/merge-patch+json", patch)
     }
 
-    /// Server-side apply: the fields of `object` become what they say and this operator's, and the fields that
-    /// this operator applied before and no longer names go away. All others stay as they are.
+    /// Server-side apply: the fields of `object` get these values and this operator as their manager. Fields that this
+    /// operator applied before and no longer sends are removed. All others stay as they are.
     pub fn apply(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         Self::apply_to(resource, "", key, object)
     }
@@ -246,7 +244,7 @@ impl Request {
         Self { content_type: Some(content_type), body: body.to_string().into(), ..self }
     }
 
-    /// What is sent with it.
+    /// The body.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

@@ -1,23 +1,26 @@
-//! What a reconcile may answer.
+//! What a reconcile may return.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What comes after a reconcile that succeeded.
+/// What to do after a reconcile that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing: the next event brings the next run.
+    /// Nothing: the next event causes the next run.
     Done,
-    /// Another run after this time, event or not: something is awaited that sends no events.
+    /// Run again after this time even without an event: something is awaited that sends no events.
     RequeueAfter(Duration),
+    /// The run has not begun: it needs information that an event will bring, and waits for it no longer than this time.
+    /// That is neither a success nor a failure, so a failing key keeps its backoff.
+    Wait(Duration),
 }
 
-/// Why a reconcile failed, and thereby whether trying again makes sense.
+/// Why a reconcile failed, and so whether another try makes sense.
 #[derive(Debug)]
 pub enum Error {
-    /// It may work later: the server is away, a write met a conflict. Retried with backoff.
+    /// It may work later: the server is unreachable, a write met a conflict. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
-    /// It may work later, but not before this time: the server said so. Retried then.
+    /// It may work later, but not before this time, says the server. Retried with backoff, and not sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
@@ -29,7 +32,7 @@ impl Error {
         Self::Transient(error.into())
     }
 
-    /// A failure that is retried after `wait`.
+    /// A failure that is retried with backoff, and no sooner than after `wait`.
     pub fn busy(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, wait: Duration) -> Self {
         Self::Busy(error.into(), wait)
     }
@@ -41,7 +44,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// The error and its sources in one line, without what a source only repeats.
+    /// The error and its sources in one line. A source whose text the message contains already is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Transient(error) | Self::Busy(error, _) | Self::Permanent(error)) = self;
         let mut said = error.to_string();
@@ -57,7 +60,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// No `source`: the display holds the whole chain already, and who printed both would say everything twice.
+/// No `source`: the display contains the whole chain already, and printing both would repeat everything.
 impl std::error::Error for Error {}
 
 #[cfg(test)]

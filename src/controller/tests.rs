@@ -18,6 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 enum Script {
     Succeed,
     RequeueAfter(Duration),
+    Wait(Duration),
     Fail,
     FailPermanently,
     /// Fails, and the server says when to come back.
@@ -46,6 +47,7 @@ impl Reconcile<&'static str> for Scripted {
         self.ran.notify_waiters();
         let action = match script {
             Script::RequeueAfter(delay) => Action::RequeueAfter(delay),
+            Script::Wait(delay) => Action::Wait(delay),
             Script::Fail => return Err(Error::transient("no luck")),
             Script::FailPermanently => return Err(Error::permanent("never")),
             Script::Busy(wait) => return Err(Error::busy("too many requests", wait)),
@@ -84,7 +86,7 @@ fn controller(
     workers: usize,
     scripts: impl IntoIterator<Item = (&'static str, Script)>,
 ) -> (Workqueue<&'static str>, Arc<Scripted>, Controller<&'static str, Scripted>) {
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("test"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("test"));
     let reconciler = Arc::new(Scripted::default());
     *reconciler.scripts.lock().unwrap() = scripts.into_iter().collect();
     let options = Options { workers: NonZeroUsize::new(workers).unwrap(), grace: 5 * SECOND };
@@ -151,6 +153,21 @@ async fn requeue_after_runs_the_key_again_after_that_time_and_forgets_its_failur
     assert_eq!(bench.queue.num_requeues(&"a"), 0);
 }
 
+/// A server whose Deployment is taken and whose Service fails waits, after each failure, until the store has seen the
+/// Deployment. That was answered as a success: the failures were forgotten each time, and the backoff never grew.
+#[tokio::test(start_paused = true)]
+async fn a_wait_runs_the_key_again_after_that_time_and_neither_forgets_its_failures_nor_counts_as_one() {
+    let bench = Bench::start([("a", Script::Fail)]);
+    bench.queue.add("a");
+    assert_eq!(bench.runs_within("a", Duration::from_millis(20)).await, [0, 5, 15]);
+    bench.reconciler.scripts.lock().unwrap().insert("a", Script::Wait(SECOND));
+    assert_eq!(bench.runs_within("a", Duration::from_millis(20)).await, [0, 5, 15, 35]);
+    assert_eq!(bench.queue.num_requeues(&"a"), 3);
+    bench.reconciler.scripts.lock().unwrap().insert("a", Script::Fail);
+    assert_eq!(bench.runs_within("a", 1100 * SECOND / 1000).await, [0, 5, 15, 35, 1035, 1075]);
+    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 5);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_is_retried_with_growing_delays() {
     let bench = Bench::start([("a", Script::Fail)]);
@@ -160,11 +177,28 @@ async fn an_error_is_retried_with_growing_delays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_with_a_time_is_retried_at_that_time_and_not_before_and_counts_as_an_error() {
-    let bench = Bench::start([("a", Script::Busy(7 * SECOND))]);
+async fn an_error_with_a_time_is_not_retried_before_that_time_and_with_growing_delays() {
+    let bench = Bench::start([("a", Script::Busy(Duration::from_millis(70)))]);
     bench.queue.add("a");
-    assert_eq!(bench.runs_within("a", 20 * SECOND).await, [0, 7_000, 14_000]);
-    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 3);
+    // 5, 10, 20 and 40 ms would have been too early; then the key's own delay is the later one.
+    assert_eq!(bench.runs_within("a", SECOND).await, [0, 70, 140, 210, 280, 360, 520, 840]);
+    assert_eq!(bench.sample("controller_runtime_reconcile_errors_total{controller=\"test\"}"), 8);
+    assert_eq!(bench.queue.num_requeues(&"a"), 8);
+}
+
+/// An overloaded server says "in a second" to each of them. They were all back in a second, every second: the bucket,
+/// which is there for this very moment, was never asked.
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_is_not_met_by_all_keys_at_once_each_time_that_its_time_is_over() {
+    let keys: Vec<&'static str> = (0..300).map(|n| &*format!("{n}").leak()).collect();
+    let bench = Bench::start(keys.iter().map(|key| (*key, Script::Busy(SECOND))));
+    for key in &keys {
+        bench.queue.add(key);
+    }
+    sleep(10 * SECOND).await;
+    let runs = bench.reconciler.runs.lock().unwrap().len();
+    let allowed = 300 + 100 + 10 * 10;
+    assert!((allowed - 10..=allowed).contains(&runs), "each once, the burst of the bucket, ten a second: {runs}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +236,7 @@ impl Reconcile<&'static str> for PanicsWhenCalled {
 #[tokio::test(start_paused = true)]
 async fn a_panic_before_the_first_poll_is_caught_as_well() {
     let metrics = Metrics::new();
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("test"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("test"));
     let handle = metrics.controller("test");
     let stop = CancellationToken::new();
     let controller = Controller::new("test", queue.clone(), Arc::new(PanicsWhenCalled), Options::default(), handle);
@@ -247,7 +281,7 @@ async fn a_change_during_a_reconcile_gives_one_more_run_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_keeps_the_priority_of_its_run() {
     let bench = Bench::with_workers(1, [("listed", Script::FailTimes(1)), ("busy", Script::Take(SECOND))]);
-    bench.queue.add_with_priority("listed", Priority::INITIAL);
+    bench.queue.add_with_priority("listed", Priority::LOW);
     sleep(Duration::from_millis(1)).await;
     // The only worker is busy while the retry becomes ready, and then something changes.
     bench.queue.add("busy");

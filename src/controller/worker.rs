@@ -1,4 +1,4 @@
-//! One worker: the loop, and the rules for what follows from an outcome.
+//! One worker: the loop, and the rules for each outcome.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -18,11 +18,12 @@ use super::{Action, Error, Reconcile};
 use crate::telemetry::{ControllerMetrics, ReconcileResult};
 use crate::workqueue::{Item, Workqueue};
 
-/// How a run ended; what the reconcile answered, or that it never did.
+/// How a run ended: what the reconcile returned, or its panic.
 #[derive(Debug)]
 enum Outcome {
     Done,
     RequeueAfter(Duration),
+    Wait(Duration),
     Transient(Error),
     Busy(Error, Duration),
     Permanent(Error),
@@ -37,7 +38,7 @@ pub(super) struct Worker<K: Ord + Clone, R> {
     pub(super) reconciler: Arc<R>,
     pub(super) metrics: ControllerMetrics,
     pub(super) stop: CancellationToken,
-    /// How many runs were begun: the id that the lines of one run share in the log.
+    /// The number of runs so far. It is the id that the log lines of one run share.
     pub(super) runs: AtomicU64,
 }
 
@@ -71,15 +72,16 @@ where
         self.count(&outcome, started);
         self.requeue(&outcome, item.key());
         self.log(&outcome, item.key());
-        // After the requeue, which so keeps the priority of this run.
+        // After the requeue, so that the new run has the priority of this one.
         self.queue.done(item);
     }
 
     async fn reconcile(&self, key: &K) -> Outcome {
-        // The block makes the call itself a part of what is caught.
+        // The block makes the call itself part of what is caught.
         match caught(async { self.reconciler.reconcile(key).await }).await {
             Ok(Ok(Action::Done)) => Outcome::Done,
             Ok(Ok(Action::RequeueAfter(delay))) => Outcome::RequeueAfter(delay),
+            Ok(Ok(Action::Wait(delay))) => Outcome::Wait(delay),
             Ok(Err(error @ Error::Transient(_))) => Outcome::Transient(error),
             Ok(Err(error @ Error::Busy(_, wait))) => Outcome::Busy(error, wait),
             Ok(Err(error @ Error::Permanent(_))) => Outcome::Permanent(error),
@@ -94,8 +96,11 @@ where
                 self.queue.forget(key);
                 self.queue.add_after(key.clone(), *delay);
             }
-            // The failures stay counted: what comes after the server's own time is a retry like any other.
-            Outcome::Busy(_, wait) => self.queue.add_after(key.clone(), *wait),
+            Outcome::Wait(delay) => self.queue.add_after(key.clone(), *delay),
+            // An overloaded server says "in a second" to ten thousand keys. If each took it at its word, all of them
+            // would be back in a second, every second. So the server's time is a lower bound, and the rate limit still
+            // applies.
+            Outcome::Busy(_, wait) => self.queue.add_rate_limited_after(key.clone(), *wait),
             Outcome::Transient(_) | Outcome::Panic(_) => self.queue.add_rate_limited(key.clone()),
         }
     }
@@ -103,7 +108,7 @@ where
     fn count(&self, outcome: &Outcome, started: Instant) {
         let result = match outcome {
             Outcome::Done => ReconcileResult::Success,
-            Outcome::RequeueAfter(_) => ReconcileResult::RequeueAfter,
+            Outcome::RequeueAfter(_) | Outcome::Wait(_) => ReconcileResult::RequeueAfter,
             Outcome::Transient(_) | Outcome::Busy(..) | Outcome::Permanent(_) | Outcome::Panic(_) => {
                 ReconcileResult::Error
             }
@@ -114,15 +119,16 @@ where
         }
     }
 
-    /// One line for each failure; the key is a field of the span.
+    /// Logs one line for each failure; the key is a field of the span.
     fn log(&self, outcome: &Outcome, key: &K) {
         let failures = self.queue.num_requeues(key);
         match outcome {
             Outcome::Done => debug!("reconciled"),
-            Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will look again"),
+            Outcome::RequeueAfter(delay) => debug!(?delay, "reconciled, will run again"),
+            Outcome::Wait(delay) => debug!(?delay, "not reconciled yet, waiting for the caches"),
             Outcome::Transient(error) => warn!(%error, failures, "reconcile failed, will be retried"),
             Outcome::Busy(error, wait) => {
-                warn!(%error, ?wait, "reconcile failed, will be retried when the server allows");
+                warn!(%error, failures, ?wait, "reconcile failed, will be retried when the server allows");
             }
             Outcome::Permanent(error) => warn!(%error, "reconcile failed, waiting for the object to change"),
             Outcome::Panic(panic) => error!(%panic, failures, "reconcile panicked, will be retried"),
@@ -130,11 +136,11 @@ where
     }
 }
 
-/// Polls `future` to its end, or to its panic.
+/// Polls `future` to its end, or until it panics.
 ///
-/// A task of its own would catch the panic as well, but then each run is a task to abort and to join. What is
-/// asserted here is that nobody sees a broken value: the future is not polled again, and what the reconciler
-/// shares between runs stands behind locks, which know of panics by themselves.
+/// A task of its own would catch the panic as well, but then each run is a task that has to be aborted and joined.
+/// `AssertUnwindSafe` asserts that nobody sees a broken value: the future is not polled again, and what the reconciler
+/// shares between runs is behind locks, which detect panics themselves.
 async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
@@ -145,7 +151,7 @@ async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> 
     .await
 }
 
-/// The text of a panic, where it has one.
+/// The text of a panic, if it has one.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("(no message)").to_owned()

@@ -1,16 +1,19 @@
-//! What becomes of an occurrence: a new Event, one more in a series, or nothing. Pure.
+//! What to do about an occurrence: create an Event, count in a series, or nothing. Pure.
 //!
 //! ```text
 //!  12:00:00  SecretNotFound   POST   eventTime 12:00:00
 //!  12:00:09  SecretNotFound   PATCH  series {count: 2, lastObservedTime: 12:00:09}
 //!  12:00:31  SecretNotFound   PATCH  series {count: 3, lastObservedTime: 12:00:31}
-//!  12:07:00  SecretNotFound   POST   after more than six minutes of quiet this is another story
+//!  12:07:00  SecretNotFound   POST   more than six minutes later, so this is a new series
 //! ```
 //!
-//! Two bounded maps: the series that are going on, and for each object what it may still write. Both forget what was not
-//! used for longest, which costs an Event too many and nothing else.
+//! There are two bounded maps: the current series, and a [token bucket](super::token_buckets) for each object. The
+//! series that was not used for the longest time is evicted; at worst that causes one Event too many.
+//!
+//! Both maps use hashes as keys: the text of the Events is in the API server already, and a thousand notes need not be
+//! kept here, too. A collision of two hashes is less likely than the loss of an Event on its way.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,128 +23,103 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::time::Instant;
 
 use super::lru::Lru;
+use super::token_buckets::TokenBuckets;
 use super::{Event, Occurrence, REPORTING_CONTROLLER, Regarding, What, cut};
 use crate::object::ObjectKey;
 
-/// A series ends when it was quiet for so long.
+/// A series ends after this long without a repetition.
 pub const QUIET: Duration = Duration::from_secs(6 * 60);
-/// So many writes an object may cause in a row ...
-pub const BURST: u32 = 25;
-/// ... and then one in this time.
-pub const REFILL: Duration = Duration::from_secs(5 * 60);
-
-/// How many series, and how many objects, are remembered.
-const REMEMBERED: usize = 1_024;
-/// A DNS subdomain may be so long, an Event's name is one.
+/// The number of series that are remembered.
+const SERIES: usize = 1_024;
+/// The number of objects with a token bucket of their own; further ones share a bucket.
+const BUCKETS: usize = 65_536;
+/// The longest name of an Event: it is a DNS subdomain.
 const LONGEST_EVENT_NAME: usize = 253;
 
-/// What is to be sent.
+/// What to send.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// Make this Event.
+    /// Create this Event.
     Create(Box<KubeEvent>),
-    /// Count on in this one.
+    /// Write this count into an existing Event.
     Patch(ObjectKey, EventSeries),
-    /// Nothing: the object has said too much.
+    /// Nothing: the object's token bucket is empty.
     Nothing,
 }
 
-/// What was said lately.
+/// The recent Events.
 #[derive(Debug)]
 pub(super) struct Correlator {
-    /// In `reportingInstance`.
+    /// The value of `reportingInstance`.
     instance: String,
-    series: Lru<Arc<What>, Series>,
-    purses: Lru<Regarding, Purse>,
-    /// What the last Event's name ends in. Names don't repeat, since this only grows.
+    hashes: RandomState,
+    /// By the hash of [`What`].
+    series: Lru<u64, Series>,
+    buckets: TokenBuckets,
+    /// The end of the last Event's name: the nanoseconds of the wall clock, or one more than the last time. Names don't
+    /// repeat, since this only grows.
     last_stamp: u64,
 }
 
-/// An Event that stands in the API server, as far as we know.
+/// An Event that exists in the API server, as far as is known.
 #[derive(Debug)]
 struct Series {
-    event: ObjectKey,
+    /// The end of its name.
+    stamp: u64,
     /// How often it was seen, whether that was written or not.
     count: i32,
     last_seen: Instant,
 }
 
-/// A bucket of [`BURST`] tokens, one more every [`REFILL`], kept as the instant when it is full again.
-#[derive(Debug)]
-struct Purse {
-    full_at: Instant,
-}
-
-impl Purse {
-    fn pay(&mut self, now: Instant) -> bool {
-        let after = self.full_at.max(now) + REFILL;
-        let can_pay = after <= now + REFILL * BURST;
-        if can_pay {
-            self.full_at = after;
-        }
-        can_pay
-    }
-}
-
 impl Correlator {
-    pub(super) fn new(instance: &str) -> Self {
+    /// A correlator that has not seen any Event yet.
+    pub(super) fn new(instance: &str, now: Instant) -> Self {
         Self {
             instance: instance.to_owned(),
-            series: Lru::new(REMEMBERED),
-            purses: Lru::new(REMEMBERED),
+            hashes: RandomState::new(),
+            series: Lru::new(SERIES),
+            buckets: TokenBuckets::new(BUCKETS, now),
             last_stamp: 0,
         }
     }
 
-    /// Decides about an occurrence that is seen now.
+    /// Decides about an occurrence.
     pub(super) fn correlate(&mut self, occurrence: &Occurrence, now: Instant) -> Verdict {
-        let can_pay = self.pay(&occurrence.what.regarding, now);
-        match self.series.get_mut(&occurrence.what) {
+        let may_write = self.buckets.take(self.hashes.hash_one(&occurrence.what.regarding), now);
+        match self.series.get_mut(&self.hashes.hash_one(&occurrence.what)) {
             Some(series) if now < series.last_seen + QUIET => {
                 series.count = series.count.saturating_add(1);
                 series.last_seen = now;
-                if can_pay {
-                    Verdict::Patch(series.event.clone(), series.state(occurrence.at))
+                if may_write {
+                    Verdict::Patch(event_key(&occurrence.what.regarding.key, series.stamp), series.state(occurrence.at))
                 } else {
                     Verdict::Nothing
                 }
             }
-            Some(_) | None if can_pay => Verdict::Create(Box::new(self.begin(occurrence, now))),
+            Some(_) | None if may_write => Verdict::Create(Box::new(self.begin(occurrence, now))),
             Some(_) | None => Verdict::Nothing,
         }
     }
 
-    /// The Event of a series was not there any more: the API server deletes Events after an hour. It begins anew.
+    /// Begins a new series. That is also necessary if the Event of a series no longer exists: the API server deletes
+    /// Events after an hour.
     pub(super) fn begin(&mut self, occurrence: &Occurrence, now: Instant) -> KubeEvent {
-        let What { regarding, event } = &*occurrence.what;
-        let key = regarding.key.sibling(&self.name(regarding.key.name(), occurrence.at));
-        let made = self.event(&key, regarding, event, occurrence.at);
-        self.series.insert(Arc::clone(&occurrence.what), Series { event: key, count: 1, last_seen: now });
-        made
+        let What { regarding, event } = &occurrence.what;
+        let stamp = self.stamp(occurrence.at);
+        self.series.insert(self.hashes.hash_one(&occurrence.what), Series { stamp, count: 1, last_seen: now });
+        self.event(&event_key(&regarding.key, stamp), regarding, event, occurrence.at)
     }
 
-    /// An Event could not be made: the next occurrence tries again, instead of counting what isn't there.
+    /// An Event could not be created: the next occurrence tries again, instead of counting in an Event that does not
+    /// exist.
     pub(super) fn forget(&mut self, occurrence: &Occurrence) {
-        self.series.remove(&occurrence.what);
+        self.series.remove(&self.hashes.hash_one(&occurrence.what));
     }
 
-    fn pay(&mut self, regarding: &Regarding, now: Instant) -> bool {
-        if let Some(purse) = self.purses.get_mut(regarding) {
-            return purse.pay(now);
-        }
-        let mut purse = Purse { full_at: now };
-        let paid = purse.pay(now);
-        self.purses.insert(regarding.clone(), purse);
-        paid
-    }
-
-    /// `<object>.<hex>`, as `kubectl` users know it: the wall clock's nanoseconds, or one more than last time.
-    fn name(&mut self, object: &str, at: Timestamp) -> String {
+    fn stamp(&mut self, at: Timestamp) -> u64 {
         let nanoseconds = u64::try_from(at.as_nanosecond()).unwrap_or(0);
         self.last_stamp = nanoseconds.max(self.last_stamp.saturating_add(1));
-        let stamp = format!(".{:016x}", self.last_stamp);
-        let object = cut(object, LONGEST_EVENT_NAME - stamp.len()).trim_end_matches(['-', '.']);
-        format!("{object}{stamp}")
+        self.last_stamp
     }
 
     fn event(&self, key: &ObjectKey, regarding: &Regarding, event: &Event, at: Timestamp) -> KubeEvent {
@@ -177,6 +155,13 @@ impl Series {
     fn state(&self, at: Timestamp) -> EventSeries {
         EventSeries { count: self.count, last_observed_time: MicroTime(at) }
     }
+}
+
+/// The key of the Event: `<object>.<hex>`, the usual form.
+fn event_key(object: &ObjectKey, stamp: u64) -> ObjectKey {
+    let stamp = format!(".{stamp:016x}");
+    let name = cut(object.name(), LONGEST_EVENT_NAME - stamp.len()).trim_end_matches(['-', '.']);
+    object.sibling(&format!("{name}{stamp}"))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The task that sends Events, one at a time.
 //!
-//! It tries each a few times and then drops it: the API server's bad minute is no reason to hold on to what nobody
-//! needs. While it tries, the queue fills behind it, up to its bound; that is all that can happen.
+//! It tries each Event a few times and then drops it: when the API server has a bad minute, Events are not worth
+//! keeping. Meanwhile the queue fills up to its limit; nothing worse can happen.
 //!
-//! What failed is logged once, not each time: a missing permission fails every Event, and one line says so.
+//! A failure is logged once, not each time: with a missing permission every Event fails, and one line says so.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,34 +22,34 @@ use super::correlate::{Correlator, Verdict};
 use crate::client::{Client, Error, Request};
 use crate::object::{EVENTS, ObjectKey};
 
-/// How often one Event is tried.
+/// How often an Event is tried.
 const ATTEMPTS: u32 = 3;
 /// How long one try may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// From one try to the next.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a stop waits for what is queued.
+/// How long a stop waits for the queued Events.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What is asked of an API server.
+/// The requests to the API server.
 pub trait EventApi: Send + Sync + 'static {
-    /// Makes an Event. One that is there already was made by an earlier try.
+    /// Creates an Event. If it exists already, an earlier try has created it.
     fn create(&self, event: KubeEvent) -> impl Future<Output = Result<(), EventError>> + Send;
 
-    /// Counts on in an Event that is there.
+    /// Writes the count of a series into an existing Event.
     fn patch(&self, event: ObjectKey, series: EventSeries) -> impl Future<Output = Result<(), EventError>> + Send;
 }
 
 /// An Event could not be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// The Event of the series is not there any more.
+    /// The Event of the series no longer exists.
     #[error("the event is gone")]
     Gone,
-    /// It will not be taken, however often it is tried.
+    /// It was refused, and another try would not help.
     #[error(transparent)]
     Refused(Box<dyn std::error::Error + Send + Sync>),
-    /// It may be taken the next time.
+    /// It failed, and another try may help.
     #[error(transparent)]
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -76,7 +76,7 @@ impl EventApi for Client {
     }
 }
 
-/// Whether it is worth another try.
+/// Decides whether another try may help.
 fn judge(error: Error) -> EventError {
     match &error {
         Error::Api { status, .. } if status.code == 429 || status.code >= 500 => EventError::Failed(error.into()),
@@ -85,7 +85,7 @@ fn judge(error: Error) -> EventError {
     }
 }
 
-/// The owner of the task that sends. Dropping it ends the task and what is queued with it.
+/// The owner of the task that sends. Dropping it aborts the task, and the queued Events are lost.
 #[derive(Debug)]
 pub struct Delivery {
     stop: CancellationToken,
@@ -100,14 +100,14 @@ impl Delivery {
         dropped: Arc<AtomicU64>,
     ) -> Self {
         let stop = CancellationToken::new();
-        let sender = Sender { api, correlator: Correlator::new(instance), failing: false };
+        let sender = Sender { api, correlator: Correlator::new(instance, Instant::now()), failing: false };
         let task = tokio::spawn(sender.run(queued, dropped, stop.clone()));
         Self { stop, task: AbortOnDropHandle::new(task) }
     }
 
-    /// Takes nothing any more, sends what is queued, and ends; after a few seconds it ends in any case.
+    /// Accepts no more Events, sends the queued ones, and ends; after a few seconds it ends in any case.
     ///
-    /// To be awaited after the last [`publish`](super::Recorder::publish) and while the fence is still open.
+    /// Call it after the last [`publish`](super::Recorder::publish), while the fence is still open.
     pub async fn flush(self) {
         self.stop.cancel();
         if timeout(FLUSH, self.task).await.is_err() {
@@ -119,7 +119,7 @@ impl Delivery {
 struct Sender<A> {
     api: A,
     correlator: Correlator,
-    /// Whether the last one failed; if so, the next failure is no news.
+    /// Whether the last Event failed; if so, the next failure is not logged as a warning.
     failing: bool,
 }
 
@@ -136,7 +136,7 @@ impl<A: EventApi> Sender<A> {
         report_dropped(&dropped);
     }
 
-    /// Sends what an occurrence comes to, or gives it up.
+    /// Sends an occurrence, or drops it.
     async fn deliver(&mut self, occurrence: &Occurrence) {
         let sent = match self.correlator.correlate(occurrence, Instant::now()) {
             Verdict::Nothing => return,
@@ -152,7 +152,7 @@ impl<A: EventApi> Sender<A> {
         match &sent {
             Ok(()) => {}
             Err(error) if self.failing => tracing::debug!(%error, "an event was not recorded"),
-            Err(error) => tracing::warn!(%error, "an event was not recorded; the next ones may not be, either"),
+            Err(error) => tracing::warn!(%error, "an event was not recorded; the next ones may fail, too"),
         }
         self.failing = sent.is_err();
     }
@@ -166,7 +166,7 @@ impl<A: EventApi> Sender<A> {
     }
 }
 
-/// Tries until it succeeds, is refused, or was tried often enough.
+/// Tries until it succeeds, is refused, or has been tried often enough.
 async fn attempt<F: Future<Output = Result<(), EventError>>>(send: impl Fn() -> F) -> Result<(), EventError> {
     for _ in 1..ATTEMPTS {
         match once(&send).await {
@@ -186,7 +186,7 @@ async fn once<F: Future<Output = Result<(), EventError>>>(send: impl Fn() -> F) 
 fn report_dropped(dropped: &AtomicU64) {
     let events = dropped.swap(0, Ordering::Relaxed);
     if events > 0 {
-        tracing::warn!(events, "too much happened at once: events were dropped");
+        tracing::warn!(events, "the queue of events was full: events were dropped");
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::client::Fence;
 
-    /// A client of an API server that answers everything like this, and what it was asked.
+    /// A client of an API server that gives this answer to every request, and the requests.
     fn answered(code: u16, reason: &'static str) -> (Client, UnboundedReceiver<(Method, String)>) {
         let (asked, asks) = mpsc::unbounded_channel();
         let answer = move |request: http::Request<Body>| {
@@ -234,12 +234,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_is_there_already_was_made_by_an_earlier_try() {
+    async fn an_event_that_exists_already_was_created_by_an_earlier_try() {
         answered(409, "AlreadyExists").0.create(event()).await.unwrap();
     }
 
     #[tokio::test]
-    async fn only_what_may_pass_by_itself_is_tried_again() {
+    async fn only_failures_that_may_pass_by_themselves_are_tried_again() {
         assert!(matches!(answered(404, "NotFound").0.patch(key(), series()).await, Err(EventError::Gone)));
         for (code, reason) in [(403, "Forbidden"), (404, "NotFound"), (422, "Invalid")] {
             assert!(matches!(answered(code, reason).0.create(event()).await, Err(EventError::Refused(_))), "{code}");

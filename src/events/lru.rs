@@ -1,4 +1,4 @@
-//! A map that forgets what was not asked for longest, instead of growing.
+//! A map with a fixed capacity, which evicts the entry that was not used for the longest time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -7,11 +7,11 @@ use std::hash::Hash;
 #[derive(Debug)]
 pub(super) struct Lru<K, V> {
     capacity: usize,
-    /// The next place in `order`: grows with every use, and outlives any process.
+    /// The next place in `order`. It grows with every use; 64 bits last longer than any process.
     next: u64,
     /// Each value with its place in `order`.
     entries: HashMap<K, (V, u64)>,
-    /// Exactly the keys of `entries`, the one that was not used for longest first.
+    /// Exactly the keys of `entries`, the least recently used first.
     order: BTreeMap<u64, K>,
 }
 
@@ -20,7 +20,7 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         Self { capacity, next: 0, entries: HashMap::new(), order: BTreeMap::new() }
     }
 
-    /// The value, which is now the last to be forgotten.
+    /// The value, which becomes the most recently used one.
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let (value, place) = self.entries.get_mut(key)?;
         if let Some(key) = self.order.remove(place) {
@@ -31,7 +31,7 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         Some(value)
     }
 
-    /// Puts a value in, at the cost of another one where there are `capacity` already.
+    /// Inserts a value. If there are `capacity` entries already, the least recently used one is evicted.
     pub(super) fn insert(&mut self, key: K, value: V) {
         self.remove(&key);
         if self.entries.len() >= self.capacity
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_used_for_longest_is_forgotten() {
+    fn the_least_recently_used_entry_is_evicted() {
         let mut lru = Lru::new(2);
         lru.insert("a", 1);
         lru.insert("b", 2);

@@ -15,15 +15,15 @@ enum Mood {
     Fails,
     Refuses,
     Hangs,
-    /// A series' Event is not there any more.
+    /// The Event of a series no longer exists.
     HasForgotten,
 }
 
-/// What was asked: `create <note>` or `patch <count>`.
+/// The requests: `create <note>` or `patch <count>`.
 #[derive(Clone, Default)]
 struct Api {
     asked: Arc<Mutex<Vec<String>>>,
-    /// For the next requests; then it takes everything.
+    /// For the next requests; then it accepts everything.
     moods: Arc<Mutex<VecDeque<Mood>>>,
 }
 
@@ -172,4 +172,32 @@ async fn what_is_too_long_is_cut_between_two_characters() {
     assert_eq!(cut("", 5), "");
     assert_eq!(cut("12345", 5), "12345");
     assert_eq!(cut("123456", 5), "12345");
+}
+
+/// Reasons and actions are words of this program; the API server would refuse one that grew too long, and the Event
+/// with it.
+#[tokio::test(start_paused = true)]
+async fn a_reason_and_an_action_have_128_bytes_at_most() {
+    let (made, mut events) = mpsc::unbounded_channel();
+    let (recorder, delivery) = Recorder::over(Maker(made), &"i".repeat(200), Arc::new(Timestamp::now));
+    let long: &'static str = format!("x{}", "ü".repeat(100)).leak();
+    recorder.publish(&regarding("a"), Event { reason: long, action: long, ..event("y") });
+    delivery.flush().await;
+    let made = events.recv().await.unwrap();
+    let cut = format!("x{}", "ü".repeat(63));
+    assert_eq!((made.reason, made.action), (Some(cut.clone()), Some(cut)), "127 bytes: another character has two");
+    assert_eq!(made.reporting_instance, Some("i".repeat(128)));
+}
+
+/// An API that hands on the Events that are made.
+struct Maker(mpsc::UnboundedSender<KubeEvent>);
+
+impl EventApi for Maker {
+    async fn create(&self, event: KubeEvent) -> Result<(), EventError> {
+        self.0.send(event).map_err(|error| EventError::Refused(error.into()))
+    }
+
+    async fn patch(&self, _event: ObjectKey, _series: EventSeries) -> Result<(), EventError> {
+        Ok(())
+    }
 }

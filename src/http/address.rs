@@ -1,4 +1,4 @@
-//! Where to listen, as it stands on the command line.
+//! The address to listen on, in the notation of the command line.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use thiserror::Error;
 use tokio::net::TcpListener;
 
-/// An address to listen on, as controller-runtime's flags have it.
+/// An address to listen on, in the notation of controller-runtime's flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindAddress {
     /// `0`: don't listen.
@@ -19,20 +19,20 @@ pub enum BindAddress {
     Host(String),
 }
 
-/// What was given is no [`BindAddress`].
+/// The text is not a [`BindAddress`].
 #[derive(Debug, Error)]
-#[error("`{0}` is no address to listen on: give `:port` for all interfaces, `host:port`, or `0` to switch it off")]
+#[error("`{0}` is not a valid address to listen on: use `:port` for all interfaces, `host:port`, or `0` to disable it")]
 pub struct AddressError(String);
 
 /// Listening failed.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {source}; choose another address with {flag}, or switch it off with {flag}=0")]
+#[error("cannot listen on {address}: {source}; choose another address with {flag}, or disable it with {flag}=0")]
 pub struct BindError {
-    /// The address, as it was given.
+    /// The address.
     address: BindAddress,
-    /// The flag that it was given with.
+    /// The flag that sets the address.
     flag: &'static str,
-    /// What the system says.
+    /// The system's error.
     source: io::Error,
 }
 
@@ -48,7 +48,7 @@ impl FromStr for BindAddress {
         let port: u16 = port.parse().map_err(|_| wrong())?;
         match host {
             "" => Ok(Self::All(port)),
-            // `::1:8080` is itself an IPv6 address: the brackets are not optional.
+            // `::1:8080` is itself an IPv6 address, so the brackets are not optional.
             host if host.contains(':') && text.parse::<SocketAddr>().is_err() => Err(wrong()),
             _ => Ok(Self::Host(text.to_owned())),
         }
@@ -79,10 +79,10 @@ impl BindAddress {
     }
 }
 
-/// IPv6's "any" takes IPv4 connections as well; where there is no IPv6, IPv4's.
+/// Binds the IPv6 wildcard address, which also accepts IPv4 connections; where there is no IPv6, the IPv4 one.
 async fn bind_all(port: u16) -> io::Result<TcpListener> {
     match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-        // These say that the port is the trouble, not the protocol.
+        // With these errors the problem is the port, not the protocol.
         Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => Err(error),
         Err(_no_ipv6) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
         Ok(listener) => Ok(listener),
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_as_the_flags_of_controller_runtime_have_it() {
+    fn an_address_is_read_like_the_flags_of_controller_runtime() {
         let host = |address: &str| BindAddress::Host(address.to_owned());
         for (text, address) in [
             ("0", BindAddress::Disabled),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_forms_that_are() {
+    fn an_invalid_address_is_refused_with_the_valid_forms() {
         for text in ["", "8080", "localhost", ":", ":http", ":65536", "::1:8080", "1.2.3.4:"] {
             let error = text.parse::<BindAddress>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")) && error.contains("host:port"), "{error}");

@@ -1,12 +1,12 @@
 //! `/healthz` and `/readyz`: what the kubelet asks.
 //!
-//! The two questions are often confused, and it is costly. *Alive* means: a restart would not help. An operator that
-//! waits for an API server that is down is alive; were it not, the kubelet would restart every operator of the
-//! cluster during each outage. *Ready* means: it does its work. A replica that waits for leadership does: being
-//! ready to take over *is* its work, and a rollout that waits for it to lead would wait for ever.
+//! The two questions are often confused, and that is costly. *Alive* means that a restart would not help. An operator
+//! that waits for an API server that is down is alive; otherwise the kubelet would restart every operator in the
+//! cluster during each outage. *Ready* means that it does its work. A replica that waits for leadership is ready:
+//! taking over when necessary *is* its work, and a rollout that waits for it to lead would wait for ever.
 //!
-//! So `/healthz` says ok whenever the process can answer at all, `/readyz` asks named checks, and leadership is
-//! none of them.
+//! So `/healthz` answers ok whenever the process can answer at all, `/readyz` runs named checks, and leadership is
+//! not one of them.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -16,13 +16,13 @@ use http::StatusCode;
 
 use super::{Answer, Site};
 
-/// A named condition of readiness: fine, or the reason why not.
+/// A readiness check: fine, or the reason why not.
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The site of the probes.
 #[derive(Clone, Default)]
 pub struct Health {
-    /// In the order in which they are listed.
+    /// In the order in which they are printed.
     checks: Vec<(&'static str, Check)>,
 }
 
@@ -32,8 +32,8 @@ impl Health {
         Self::default()
     }
 
-    /// Readiness demands this too: `check` says whether `name` is fine, or the reason why not. It is asked with each
-    /// probe and must not block.
+    /// Adds a readiness check: `check` returns whether `name` is fine, or the reason why not. It runs for each probe
+    /// and must not block.
     #[must_use]
     pub fn with_check(
         mut self,
@@ -77,7 +77,7 @@ fn verbose(query: Option<&str>) -> bool {
     parameters.any(|parameter| parameter.split('=').next() == Some("verbose"))
 }
 
-/// `ok` in short; in full, or where something is wrong, a line for each check, as the API server writes it.
+/// `ok` in short. If `verbose`, or if a check fails, a line for each check, in the API server's format.
 fn report(endpoint: &str, results: &[(&str, Result<(), String>)], verbose: bool) -> Answer {
     let fine = results.iter().all(|(_name, result)| result.is_ok());
     if fine && !verbose {
@@ -94,7 +94,7 @@ fn report(endpoint: &str, results: &[(&str, Result<(), String>)], verbose: bool)
     let (status, verdict) = if fine {
         (StatusCode::OK, "passed")
     } else {
-        // What the API server answers too; the kubelet takes everything from 400 on as a failure.
+        // The API server answers 500, too; the kubelet treats every status from 400 on as a failure.
         (StatusCode::INTERNAL_SERVER_ERROR, "failed")
     };
     Answer::text(status, format!("{body}{endpoint} check {verdict}\n"))

@@ -1,4 +1,4 @@
-//! The reflector's mind: what to ask next, given what came of the last question. Pure; [`super::run`] acts.
+//! The reflector's decisions: what to ask next, given the outcome of the last request. Pure; [`super::run`] acts.
 //!
 //! ```text
 //!              refused, or silent for 30 s                    complete
@@ -6,7 +6,7 @@
 //!  │  Streaming  │                            │ Listing │ ◄─┐ next page │
 //!  │ (list+watch │                            └─────────┘ ──┘           │
 //!  │  in one)    │ ──────────────┐                 ▲                    │
-//!  └─────────────┘  the bookmark │                 │ (as Streaming where that works)
+//!  └─────────────┘  the bookmark │                 │ (Streaming, where that works)
 //!         ▲                      ▼                 │                    │
 //!         │                 ┌──────────┐           │                    │
 //!         └──────────────── │ Watching │ ──────────┘ ◄──────────────────┘
@@ -15,9 +15,9 @@
 //!            an unreadable line └──┘
 //! ```
 //!
-//! The one invariant worth keeping in mind: `last` is a version of which everything before it is in the store. It moves
-//! with each event and bookmark while watching, at the end of a list, and at no other time — in particular not with
-//! the synthetic events of a streaming list, which come in no order.
+//! The invariant to keep in mind: everything up to `last` is in the store. `last` moves with each event and bookmark
+//! while watching, and at the end of a list. In particular it does not move with the synthetic events of a streaming
+//! list, which come in no order.
 
 mod why;
 
@@ -29,26 +29,26 @@ use crate::watch::{ListMeta, Status};
 
 pub use why::{Failure, Reason};
 
-/// Objects on a page of a list.
+/// The number of objects on a page of a list.
 const PAGE: u32 = 500;
-/// So many failures in a row, and what worked so far is no longer trusted.
+/// After this many failures in a row another approach is tried.
 const PATIENCE: u32 = 3;
-/// A watch that ends sooner than this and brought nothing is no reason to ask again at once.
+/// After a watch that ended sooner than this without any event, back off instead of asking again at once.
 const SHORT: Duration = Duration::from_secs(1);
 
 /// What to ask the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// The whole state and then what happens, in one stream.
+    /// The complete state, then the changes, in one stream.
     Stream {
         /// Not older than this.
         since: Option<ResourceVersion>,
     },
-    /// A page of the whole state.
+    /// A page of the complete state.
     List(ListParams),
-    /// What happens after this.
+    /// The changes after a version.
     Watch {
-        /// The version to go on from.
+        /// The version to continue from.
         since: ResourceVersion,
     },
 }
@@ -62,27 +62,27 @@ pub enum Pause {
     Backoff(Option<Duration>),
 }
 
-/// How a stream ended that did not end with an answer.
+/// How a stream ended without an error from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The server closed it in order.
+    /// The server closed it properly.
     Clean,
     /// The connection broke.
     Broken,
-    /// It said nothing for too long.
+    /// Nothing arrived for too long.
     Stalled,
-    /// A line of it could not be read, so something may be missed.
+    /// A line could not be read, so a change may have been missed.
     Unreadable,
 }
 
-/// What a stream did before it ended.
+/// What happened on a stream before it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lived {
-    /// How long it was open.
+pub struct StreamStats {
+    /// How long the stream was open.
     pub lasted: Duration,
-    /// The version moved: something came that was not known. A bookmark that repeats the last version is no news.
+    /// The version moved: something new arrived. A bookmark that repeats the last version does not count.
     pub moved: bool,
-    /// Objects changed, which no server makes up. Bookmarks it may send as often as it likes.
+    /// The number of changed objects. Bookmarks don't count: a server may send those as often as it likes.
     pub events: u64,
 }
 
@@ -92,11 +92,11 @@ pub struct Machine {
     state: State,
     /// Everything up to here is in the store. `None` before the first state is complete.
     last: Option<ResourceVersion>,
-    /// Streaming lists work here, as far as is known.
+    /// Whether streaming lists work with this server, as far as is known.
     streaming: bool,
-    /// Failures in a row.
+    /// The number of failures in a row.
     failures: u32,
-    /// Why the whole state is, or was last, asked for.
+    /// Why the complete state is being requested, or was requested last.
     reason: Reason,
 }
 
@@ -106,7 +106,7 @@ enum State {
         since: Option<ResourceVersion>,
     },
     Listing(ListParams),
-    /// `moved` once anything came after the state was complete.
+    /// `moved` is set by the first change or bookmark after the state was complete.
     Watching {
         since: ResourceVersion,
         moved: bool,
@@ -114,7 +114,7 @@ enum State {
 }
 
 impl Machine {
-    /// A reflector that knows nothing yet.
+    /// The machine of a reflector that knows nothing yet.
     pub fn new() -> Self {
         Self {
             state: State::Streaming { since: None },
@@ -134,7 +134,7 @@ impl Machine {
         }
     }
 
-    /// Why the whole state is asked for, or was last.
+    /// Why the complete state is being requested, or was requested last.
     pub fn reason(&self) -> Reason {
         self.reason
     }
@@ -144,7 +144,7 @@ impl Machine {
         self.last.as_ref()
     }
 
-    /// A page of the list is in. Its version, if it was the last one: the state is complete.
+    /// A page of the list has been read. Returns the list's version if this was the last page: the state is complete.
     ///
     /// # Errors
     ///
@@ -162,12 +162,12 @@ impl Machine {
         Ok(None)
     }
 
-    /// The state is complete as of this version, and what happens after it comes next.
+    /// The state is complete as of this version; the changes after it come next.
     ///
     /// # Errors
     ///
-    /// It is older than what was asked for, so it is of another history, and what it has in common with the store
-    /// can't be told from the versions. It must be asked for anew, without one.
+    /// The version is older than the one that was requested, so the server was restored, and versions can no longer be
+    /// compared with the store's. The state has to be requested again, without a version.
     pub fn complete(&mut self, version: ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
         let not_older_than = match &self.state {
@@ -184,12 +184,13 @@ impl Machine {
         Ok(())
     }
 
-    /// An event or a bookmark says that the watch has come to this version.
+    /// An event or a bookmark has moved the watch to this version.
     ///
     /// # Errors
     ///
-    /// It goes backwards: the server's data were restored from a backup, and what is in the store may never have
-    /// happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state must be learned anew.
+    /// The version goes backwards: the server's data were restored from a backup, and what is in the store may never
+    /// have happened ([kubernetes#107457](https://github.com/kubernetes/kubernetes/issues/107457)). The state has to be
+    /// read again.
     pub fn advance(&mut self, version: &ResourceVersion) -> Result<(), WentBackwards> {
         self.failures = 0;
         let State::Watching { since, moved } = &mut self.state else { return Ok(()) };
@@ -203,7 +204,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The question was answered with a failure.
+    /// The request failed.
     pub fn failed(&mut self, failure: Failure) -> Pause {
         match failure {
             Failure::Unavailable => Pause::Backoff(None),
@@ -213,9 +214,17 @@ impl Machine {
                 self.relist(None, Reason::WentBackwards);
                 Pause::Backoff(None)
             }
-            Failure::Refused => self.refused(),
+            Failure::Unsupported => self.unsupported(),
+            Failure::Refused => {
+                self.refused();
+                Pause::Backoff(None)
+            }
             Failure::Trouble => {
                 self.trouble();
+                Pause::Backoff(None)
+            }
+            Failure::Unreachable => {
+                self.unreachable();
                 Pause::Backoff(None)
             }
         }
@@ -225,21 +234,21 @@ impl Machine {
     pub fn error_event(&mut self, status: &Status) -> Pause {
         let retry_after = status.details.as_ref().and_then(|details| details.retry_after_seconds);
         match (Failure::answered(status, retry_after.map(Duration::from_secs)), &self.state) {
-            // A server that can't stream lists accepts the request, and then says so with a 500.
-            (Failure::Trouble, State::Streaming { .. }) => self.refused(),
+            // The stream failed after it had been accepted: what it was about to send may be the cause.
+            (Failure::Trouble, State::Streaming { .. }) => self.failed(Failure::Refused),
             (failure, _) => self.failed(failure),
         }
     }
 
     /// The stream ended without a Status.
-    pub fn ended(&mut self, ending: Ending, lived: Lived) -> Pause {
+    pub fn ended(&mut self, ending: Ending, stats: StreamStats) -> Pause {
         match (&self.state, ending) {
-            // Silent, or ended in order when its time was over: the bookmark does not come.
+            // Silent, or properly ended at its timeout: the bookmark will not come.
             (State::Streaming { .. }, Ending::Stalled | Ending::Clean) => {
                 self.list(Reason::Stalled);
-                if lived.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
+                if stats.lasted < SHORT { Pause::Backoff(None) } else { Pause::None }
             }
-            // A list can pass over what it can't read, a stream can't.
+            // A list can skip an item that it can't read, a stream can't.
             (State::Streaming { .. }, Ending::Unreadable) => {
                 self.list(Reason::Unreadable);
                 Pause::Backoff(None)
@@ -253,22 +262,25 @@ impl Machine {
                 Pause::Backoff(None)
             }
             (State::Watching { .. }, Ending::Clean | Ending::Broken | Ending::Stalled) => {
-                // No news at all: perhaps a version that this server will never reach. A few times, then look anew.
-                if !lived.moved {
+                // Nothing new at all: perhaps this server will never reach the version. After a few times, list again.
+                if ending == Ending::Broken {
+                    self.unreachable();
+                } else if !stats.moved {
                     self.trouble();
                 }
-                let lively = lived.moved && lived.events > 0;
-                if lived.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
+                let lively = stats.moved && stats.events > 0;
+                if stats.lasted < SHORT && !lively { Pause::Backoff(None) } else { Pause::None }
             }
         }
     }
 
-    /// The version is too old. Where it was the last known one the newest state will do; where that is what was
-    /// asked for, the server contradicts itself and is given time.
+    /// The version is too old. If a version was requested, request the newest state instead; if the newest state was
+    /// requested already, the server contradicts itself and gets some time.
     fn gone(&mut self) -> Pause {
         match &mut self.state {
             State::Watching { since: _, moved } => {
-                // What was learned for this very reason, a moment ago, is too old already? Then again, but not in a hot loop.
+                // The state was listed for this very reason a moment ago, and is too old already: list again, but not
+                // in a hot loop.
                 let again = !*moved && self.reason == Reason::Expired;
                 self.relist(self.last.clone(), Reason::Expired);
                 if again { Pause::Backoff(None) } else { Pause::None }
@@ -278,7 +290,7 @@ impl Machine {
                 *since = None;
                 pause
             }
-            // A list so long that its first version expires while it is read: all at once, then, and no pages.
+            // The list is so long that its version expires before the last page: request it without pages.
             State::Listing(params) if params.continue_token.is_some() => {
                 *params =
                     ListParams { limit: 0, continue_token: None, resource_version: params.resource_version.take() };
@@ -292,8 +304,8 @@ impl Machine {
         }
     }
 
-    /// The server does not do this at all: another way must do.
-    fn refused(&mut self) -> Pause {
+    /// The server will never support this request: use another one from now on.
+    fn unsupported(&mut self) -> Pause {
         match self.state {
             State::Streaming { .. } => {
                 self.streaming = false;
@@ -307,21 +319,44 @@ impl Machine {
         }
     }
 
-    /// It did not work, for no reason that says what would.
+    /// The server does not answer this request now: use another one this time. One failure must not disable streaming
+    /// lists, which are cheaper, for the rest of this process.
+    fn refused(&mut self) {
+        match self.state {
+            State::Streaming { .. } => self.list(Reason::Refused),
+            State::Listing(_) | State::Watching { .. } => self.trouble(),
+        }
+    }
+
+    /// The server could not be reached, or the connection broke. A watch keeps its version: an API server that was away
+    /// for a minute has forgotten nothing, and relists of every kind at once could bring it down again. A list may have
+    /// been too much for the server, so for a list this counts as trouble.
+    fn unreachable(&mut self) {
+        match self.state {
+            State::Streaming { .. } | State::Listing(_) => self.trouble(),
+            State::Watching { .. } => {}
+        }
+    }
+
+    /// It failed, and the failure does not say what would work instead.
     fn trouble(&mut self) {
         self.failures += 1;
         if self.failures < PATIENCE {
             return;
         }
         self.failures = 0;
-        match self.state {
+        match &mut self.state {
             State::Streaming { .. } => self.list(Reason::Trouble),
-            State::Listing(_) => {}
+            // One page, or all of them at once, keeps failing: start again from the first page.
+            State::Listing(params) => {
+                let resource_version = params.resource_version.take();
+                *params = ListParams { limit: PAGE, resource_version, continue_token: None };
+            }
             State::Watching { .. } => self.relist(None, Reason::Trouble),
         }
     }
 
-    /// The whole state again, not older than `since`.
+    /// Requests the complete state again, not older than `since`.
     fn relist(&mut self, since: Option<ResourceVersion>, reason: Reason) {
         self.failures = 0;
         self.reason = reason;
@@ -332,12 +367,12 @@ impl Machine {
         }
     }
 
-    /// The whole state in pages instead of the stream: not older than the stream was to be; from any version if it is the first,
-    /// from the cheap end of the server's cache.
+    /// Requests the complete state in pages instead of a stream, with the same lower bound as the stream. The first
+    /// state may be of any version, which the server answers from its cache.
     fn list(&mut self, reason: Reason) {
         self.reason = reason;
         let resource_version = match (&self.state, &self.last) {
-            // Perhaps the newest was wanted because versions went backwards, and then `last` is of no use.
+            // If the stream had no lower bound, versions may have gone backwards, and then `last` means nothing.
             (State::Streaming { since }, Some(_)) => since.clone(),
             (_, last) => Some(last.clone().unwrap_or_else(ResourceVersion::any)),
         };
@@ -351,7 +386,7 @@ impl Default for Machine {
     }
 }
 
-/// A `resourceVersion` was smaller than one before it.
+/// A `resourceVersion` was smaller than an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the resourceVersion went backwards: the API server's data were restored from a backup")]
 pub struct WentBackwards;
@@ -361,8 +396,8 @@ mod tests {
     use super::*;
 
     const SOON: Pause = Pause::Backoff(None);
-    const LONG_AND_BUSY: Lived = Lived { lasted: Duration::from_secs(300), moved: true, events: 9 };
-    const SILENT: Lived = Lived { lasted: Duration::from_secs(90), moved: false, events: 0 };
+    const LONG_AND_BUSY: StreamStats = StreamStats { lasted: Duration::from_secs(300), moved: true, events: 9 };
+    const SILENT: StreamStats = StreamStats { lasted: Duration::from_secs(90), moved: false, events: 0 };
 
     fn watching(version: &str) -> Machine {
         let mut machine = Machine::new();
@@ -373,7 +408,7 @@ mod tests {
     /// In pages, because streaming lists were refused.
     fn listing() -> Machine {
         let mut machine = Machine::new();
-        assert_eq!(machine.failed(Failure::Refused), Pause::None);
+        assert_eq!(machine.failed(Failure::Unsupported), Pause::None);
         machine
     }
 
@@ -403,6 +438,12 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    /// What a server says in the stream that can't stream lists, as recorded.
+    fn unsupported() -> Status {
+        let message = "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled";
+        Status { code: 500, message: message.to_owned(), ..Status::default() }
+    }
+
     #[test]
     fn a_streaming_list_is_tried_first_and_goes_on_as_the_watch() {
         let mut machine = Machine::new();
@@ -414,8 +455,9 @@ mod tests {
     #[test]
     fn a_server_that_refuses_streaming_lists_is_asked_for_pages_and_never_for_a_stream_again() {
         for refuse in [
-            |machine: &mut Machine| machine.failed(Failure::Refused),
-            |machine: &mut Machine| machine.error_event(&status(500, "")),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(400, ""), None)),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(422, ""), None)),
+            |machine: &mut Machine| machine.error_event(&unsupported()),
         ] {
             let mut machine = Machine::new();
             assert_eq!(refuse(&mut machine), Pause::None);
@@ -423,6 +465,23 @@ mod tests {
             machine.page(page("40", "")).unwrap();
             machine.failed(Failure::Gone);
             assert_eq!(machine.ask(), list(500, Some("40"), None));
+        }
+    }
+
+    /// One 503 in a bad moment meant pages for as long as the process lived.
+    #[test]
+    fn a_streaming_list_that_fails_once_becomes_a_list_this_time() {
+        for fail in [
+            |machine: &mut Machine| machine.error_event(&status(503, "")),
+            |machine: &mut Machine| machine.error_event(&status(408, "")),
+            |machine: &mut Machine| machine.failed(Failure::answered(&status(408, ""), None)),
+        ] {
+            let mut machine = Machine::new();
+            assert_eq!(fail(&mut machine), SOON);
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+            machine.page(page("40", "")).unwrap();
+            machine.failed(Failure::Gone);
+            assert_eq!(machine.ask(), stream(Some("40")), "the next time it may work");
         }
     }
 
@@ -461,6 +520,33 @@ mod tests {
         assert_eq!(machine.ask(), list(0, Some("0"), None));
     }
 
+    /// A token that the server can't read any more, or a page that it always fails on, was asked for until the end of days.
+    #[test]
+    fn a_page_that_never_comes_is_given_up_for_the_first_one() {
+        let failures = [Failure::Unsupported, Failure::Refused, Failure::Trouble, Failure::Unreachable];
+        for failure in failures {
+            let mut machine = listing();
+            machine.page(page("40", "two")).unwrap();
+            for _ in 0..3 {
+                assert_eq!(machine.ask(), list(500, Some("0"), Some("two")));
+                assert_eq!(machine.failed(failure), SOON);
+            }
+            assert_eq!(machine.ask(), list(500, Some("0"), None));
+        }
+    }
+
+    #[test]
+    fn a_whole_list_that_never_comes_is_read_in_pages_again() {
+        let mut machine = listing();
+        machine.page(page("40", "two")).unwrap();
+        machine.failed(Failure::Gone);
+        for _ in 0..3 {
+            assert_eq!(machine.ask(), list(0, Some("0"), None));
+            machine.failed(Failure::Unreachable);
+        }
+        assert_eq!(machine.ask(), list(500, Some("0"), None));
+    }
+
     #[test]
     fn a_list_that_is_gone_or_too_new_asks_for_the_newest() {
         let mut machine = listing();
@@ -485,7 +571,7 @@ mod tests {
     #[test]
     fn an_end_within_a_second_without_an_event_backs_off() {
         let mut machine = watching("40");
-        let at_once = Lived { lasted: Duration::from_millis(10), moved: false, events: 0 };
+        let at_once = StreamStats { lasted: Duration::from_millis(10), moved: false, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, at_once), SOON);
         assert_eq!(machine.ask(), watch("40"));
     }
@@ -533,6 +619,17 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_away_for_however_long_is_asked_for_what_was_missed_and_not_for_everything() {
+        let mut machine = watching("40");
+        for _ in 0..99 {
+            assert_eq!(machine.failed(Failure::Unreachable), SOON);
+            let broken = StreamStats { lasted: Duration::from_millis(10), moved: false, events: 0 };
+            assert_eq!(machine.ended(Ending::Broken, broken), SOON);
+        }
+        assert_eq!(machine.ask(), watch("40"));
+    }
+
+    #[test]
     fn an_event_in_between_ends_the_row() {
         let mut machine = watching("40");
         for version in ["41", "42", "43", "44"] {
@@ -544,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_people_can_mend_is_asked_for_again_slowly_and_in_the_same_way() {
+    fn what_only_people_can_fix_is_asked_for_again_slowly_and_in_the_same_way() {
         for mut machine in [Machine::new(), listing(), watching("40")] {
             let ask = machine.ask();
             for _ in 0..9 {
@@ -587,10 +684,10 @@ mod tests {
     fn a_short_watch_of_nothing_but_bookmarks_backs_off_though_the_version_moved() {
         let mut machine = watching("40");
         machine.advance(&"41".into()).unwrap();
-        let bookmarks = Lived { lasted: Duration::from_millis(10), moved: true, events: 0 };
+        let bookmarks = StreamStats { lasted: Duration::from_millis(10), moved: true, events: 0 };
         assert_eq!(machine.ended(Ending::Clean, bookmarks), SOON);
-        assert_eq!(machine.ended(Ending::Clean, Lived { events: 1, ..bookmarks }), Pause::None);
-        assert_eq!(machine.ended(Ending::Clean, Lived { lasted: SHORT, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { events: 1, ..bookmarks }), Pause::None);
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { lasted: SHORT, ..bookmarks }), Pause::None);
         assert_eq!(machine.ask(), watch("41"));
     }
 
@@ -601,7 +698,7 @@ mod tests {
         assert_eq!(machine.ended(Ending::Clean, LONG_AND_BUSY), Pause::None);
         assert_eq!(machine.ask(), list(500, Some("0"), None));
         let mut machine = Machine::new();
-        assert_eq!(machine.ended(Ending::Clean, Lived::default()), SOON, "but not in a hot loop");
+        assert_eq!(machine.ended(Ending::Clean, StreamStats::default()), SOON, "but not in a hot loop");
     }
 
     #[test]
@@ -612,7 +709,7 @@ mod tests {
         assert_eq!(machine.ask(), list(500, None, None));
         let mut machine = watching("1000");
         machine.advance(&"999".into()).unwrap_err();
-        machine.failed(Failure::Refused);
+        machine.failed(Failure::Unsupported);
         assert_eq!(machine.ask(), list(500, None, None));
     }
 

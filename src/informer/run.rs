@@ -1,4 +1,5 @@
-//! The reflector's hands: asks what its [`Machine`] says, and puts what comes into the store.
+//! The acting half of the reflector: sends the requests that its [`Machine`] decides on, and puts the results into the
+//! store.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -13,23 +14,23 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Handler;
-use super::reflector::{Ask, Ending, Failure, Lived, Machine, Pause, WentBackwards};
+use super::reflector::{Ask, Ending, Failure, Machine, Pause, StreamStats, WentBackwards};
 use super::store::{Change, Entry, Invalid, Replacement, Scope, Store};
 use crate::backoff::{Backoff, Policy};
 use crate::client::{Client, Error, ListParams, Request, StreamError, WatchParams};
 use crate::object::{Object, Resource, ResourceVersion};
-use crate::telemetry::InformerMetrics;
+use crate::telemetry::ReflectorMetrics;
 use crate::watch::{Event, Identity};
 
-/// How long is too long.
+/// The time limits of a reflector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// A watch is ended by the server after so many seconds, drawn anew for each: thousands of them must not
-    /// all come back at once.
+    /// The server ends a watch after this many seconds. Each watch draws its own number, so that thousands of clients
+    /// don't come back at the same time.
     pub watch_seconds: RangeInclusive<u64>,
-    /// A watch that says nothing for so long, not even a bookmark, is opened again.
+    /// A watch that is silent for this long, without even a bookmark, is opened again.
     pub silence: Duration,
-    /// A streaming list that says nothing for so long before its end is given up for a plain list.
+    /// A streaming list that is silent for this long before it is complete is replaced by a plain list.
     pub streaming_silence: Duration,
 }
 
@@ -39,32 +40,32 @@ impl Default for Timing {
     }
 }
 
-/// One list and watch, of one scope, kept up for ever.
+/// One list-and-watch of one scope, kept running for ever.
 pub(super) struct Reflector<K> {
     client: Client,
     scope: Scope,
     store: Arc<Store<K>>,
     handlers: Arc<[Handler<K>]>,
-    metrics: InformerMetrics,
+    metrics: ReflectorMetrics,
     timing: Timing,
     /// How many scopes have not synced yet.
     synced: Sender<usize>,
     machine: Machine,
     backoff: Backoff,
     random: StdRng,
-    /// The whole state, while it is being learned.
+    /// The complete state, while it is being read.
     replacement: Option<Replacement<K>>,
-    /// The last thing that went wrong, so that each is said once and not every thirty seconds.
-    complaint: Option<String>,
+    /// The failure that was logged last, so that each is logged once and not every thirty seconds.
+    failure: Option<String>,
 }
 
-/// What [`Reflector::new`] is made of.
+/// The arguments of [`Reflector::new`].
 pub(super) struct Parts<K> {
     pub(super) client: Client,
     pub(super) scope: Scope,
     pub(super) store: Arc<Store<K>>,
     pub(super) handlers: Arc<[Handler<K>]>,
-    pub(super) metrics: InformerMetrics,
+    pub(super) metrics: ReflectorMetrics,
     pub(super) timing: Timing,
     pub(super) synced: Sender<usize>,
     pub(super) seed: u64,
@@ -85,7 +86,7 @@ impl<K: Object> Reflector<K> {
             backoff: Backoff::new(Policy::REFLECTOR, seed),
             random: StdRng::seed_from_u64(seed),
             replacement: None,
-            complaint: None,
+            failure: None,
         }
     }
 
@@ -102,7 +103,7 @@ impl<K: Object> Reflector<K> {
         stop.run_until_cancelled(forever).await;
     }
 
-    /// One question, and all that comes of it.
+    /// Sends one request and handles everything that it returns.
     async fn step(&mut self) -> Pause {
         let timeout = Duration::from_secs(self.random.random_range(self.timing.watch_seconds.clone()));
         match self.machine.ask() {
@@ -117,9 +118,8 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    /// Begins to learn the whole state, as one that goes on from the last one (`continues`) or as any.
+    /// Begins to read the complete state. `continues` says that its versions can be compared with those in the store.
     fn begin(&mut self, continues: bool) {
-        self.metrics.relist(self.machine.reason().as_str());
         self.replacement = Some(Replacement::new(self.scope.clone(), continues));
     }
 
@@ -138,12 +138,12 @@ impl<K: Object> Reflector<K> {
             }
             Err(error) => {
                 let error = Unquoted(&error);
-                tracing::error!(resource = %K::RESOURCE, %error, "an item of the list has no identity and is passed over");
+                tracing::error!(resource = %K::RESOURCE, %error, "skipping an item of the list that has no identity");
             }
         });
         match read.await {
             Ok(meta) => {
-                self.content();
+                self.report_recovery();
                 match self.machine.page(meta) {
                     Ok(Some(version)) => self.commit(version),
                     Ok(None) => {}
@@ -169,27 +169,27 @@ impl<K: Object> Reflector<K> {
                 Err(_elapsed) => break Ending::Stalled,
                 Ok(Err(StreamError::Broken(_))) => break Ending::Broken,
                 Ok(Err(error @ StreamError::TooLong(_))) => {
-                    self.complain(&error.to_string());
+                    self.report_failure(&error.to_string());
                     break Ending::Unreadable;
                 }
                 Ok(Ok(None)) => break Ending::Clean,
                 Ok(Ok(Some(line))) => match self.line(&line) {
-                    Told::Event => {
-                        self.content();
+                    LineOutcome::Event => {
+                        self.report_recovery();
                         events += 1;
                     }
-                    Told::Bookmark => self.content(),
-                    Told::Pause(pause) => return pause,
-                    Told::Unreadable => break Ending::Unreadable,
+                    LineOutcome::Bookmark => self.report_recovery(),
+                    LineOutcome::Pause(pause) => return pause,
+                    LineOutcome::Unreadable => break Ending::Unreadable,
                 },
             }
         };
-        let lived = Lived { lasted: opened.elapsed(), moved: self.machine.last() != since.as_ref(), events };
-        tracing::debug!(resource = %K::RESOURCE, ?ending, ?lived, "the watch ended");
-        self.machine.ended(ending, lived)
+        let stats = StreamStats { lasted: opened.elapsed(), moved: self.machine.last() != since.as_ref(), events };
+        tracing::debug!(resource = %K::RESOURCE, ?ending, ?stats, "the watch ended");
+        self.machine.ended(ending, stats)
     }
 
-    fn line(&mut self, line: &[u8]) -> Told {
+    fn line(&mut self, line: &[u8]) -> LineOutcome {
         let event = match Event::decode(line) {
             Ok(event) => event,
             Err(error) => return self.unreadable(&error),
@@ -199,79 +199,78 @@ impl<K: Object> Reflector<K> {
                 Ok(entry) => self.upsert(entry),
                 Err(error) => self.unreadable(&error),
             },
-            Event::Deleted(object) => match Identity::decode(object.get()) {
-                Ok(identity) => self.delete(&identity),
+            Event::Deleted(object) => match decode(object.get().as_bytes()) {
+                Ok(entry) => self.delete(entry),
                 Err(error) => self.unreadable(&error),
             },
             Event::Bookmark { resource_version, initial_events_end } => {
                 self.metrics.event("BOOKMARK");
                 if self.replacement.is_none() {
                     if let Err(error) = self.machine.advance(&resource_version) {
-                        return Told::Pause(self.backwards(error));
+                        return LineOutcome::Pause(self.backwards(error));
                     }
                     self.store.advance(&self.scope, resource_version);
                 } else if initial_events_end {
                     if let Err(error) = self.machine.complete(resource_version.clone()) {
-                        return Told::Pause(self.backwards(error));
+                        return LineOutcome::Pause(self.backwards(error));
                     }
                     self.commit(resource_version);
                 }
-                Told::Bookmark
+                LineOutcome::Bookmark
             }
             Event::Error(status) => {
                 self.metrics.event("ERROR");
                 let pause = self.machine.error_event(&status);
                 match pause {
-                    Pause::None => tracing::debug!(resource = %K::RESOURCE, %status, "asking in another way"),
+                    Pause::None => tracing::debug!(resource = %K::RESOURCE, %status, "trying another request"),
                     Pause::Backoff(_) => {
-                        self.complain(&format!("the API server ended the watch: {status}; trying again"));
+                        self.report_failure(&format!("the API server ended the watch: {status}; trying again"));
                     }
                 }
-                Told::Pause(pause)
+                LineOutcome::Pause(pause)
             }
         }
     }
 
-    fn upsert(&mut self, entry: Entry<K>) -> Told {
+    fn upsert(&mut self, entry: Entry<K>) -> LineOutcome {
         if let Some(replacement) = &mut self.replacement {
             self.store.note(replacement, entry);
-            return Told::Event;
+            return LineOutcome::Event;
         }
         if let Err(error) = self.machine.advance(entry.resource_version()) {
-            return Told::Pause(self.backwards(error));
+            return LineOutcome::Pause(self.backwards(error));
         }
         let changes = self.store.upsert(&self.scope, entry);
         self.deliver(&changes);
-        Told::Event
+        LineOutcome::Event
     }
 
-    fn delete(&mut self, identity: &Identity) -> Told {
-        let Identity { key, uid: _, resource_version } = identity;
+    fn delete(&mut self, last: Entry<K>) -> LineOutcome {
         if let Some(replacement) = &mut self.replacement {
-            replacement.forget(key);
-            return Told::Event;
+            replacement.forget(last.key());
+            return LineOutcome::Event;
         }
-        if let Err(error) = self.machine.advance(resource_version) {
-            return Told::Pause(self.backwards(error));
+        if let Err(error) = self.machine.advance(last.resource_version()) {
+            return LineOutcome::Pause(self.backwards(error));
         }
-        let change = self.store.remove(&self.scope, key, resource_version.clone());
+        let change = self.store.remove(&self.scope, last);
         self.deliver(change.as_slice());
-        Told::Event
+        LineOutcome::Event
     }
 
-    /// The whole state is known: into the store with it, and tell the difference. The first time, and only after the
-    /// keys were handed over, this scope has synced.
+    /// The complete state has been read: put it into the store and deliver the differences. After the first time, and
+    /// only once the keys were passed on, this scope has synced.
     fn commit(&mut self, version: ResourceVersion) {
         let Some(replacement) = self.replacement.take() else { return };
         let first = self.store.progress(&self.scope).is_none();
         let changes = self.store.commit(replacement, version);
-        self.metrics.heard();
+        let reason = self.machine.reason().as_str();
+        self.metrics.relisted(reason);
         self.deliver(&changes);
         if first {
             self.synced.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
         }
-        let reason = self.machine.reason().as_str();
-        tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "the whole state is known");
+        tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "listed the complete state");
     }
 
     fn deliver(&self, changes: &[Change<K>]) {
@@ -284,7 +283,7 @@ impl<K: Object> Reflector<K> {
             if let Some(Entry::Invalid(invalid)) = &change.new {
                 self.metrics.undecodable();
                 let Invalid { identity, error } = invalid.as_ref();
-                tracing::warn!(resource = %K::RESOURCE, key = %identity.key, %error, "an object can't be read; all others go on");
+                tracing::warn!(resource = %K::RESOURCE, key = %identity.key, %error, "an object can't be read; the others are not affected");
             }
             for handler in self.handlers.iter() {
                 handler(change);
@@ -293,68 +292,70 @@ impl<K: Object> Reflector<K> {
         self.metrics.objects(self.store.len());
     }
 
-    fn unreadable(&mut self, error: &serde_json::Error) -> Told {
-        self.complain(&format!("an event can't be read: {}", Unquoted(error)));
-        Told::Unreadable
+    fn unreadable(&mut self, error: &serde_json::Error) -> LineOutcome {
+        self.report_failure(&format!("an event can't be read: {}", Unquoted(error)));
+        LineOutcome::Unreadable
     }
 
     fn backwards(&mut self, error: WentBackwards) -> Pause {
-        self.complain(&error.to_string());
+        self.report_failure(&error.to_string());
         Pause::Backoff(None)
     }
 
     fn refused(&mut self, error: &Error) -> Pause {
         let failure = Failure::from(error);
         match failure {
-            Failure::Unavailable | Failure::Trouble | Failure::Busy(_) => self.complain(&explain(error, K::RESOURCE)),
-            Failure::Gone | Failure::TooLarge | Failure::Refused => {
-                tracing::debug!(resource = %K::RESOURCE, %error, "asking in another way");
+            Failure::Unavailable | Failure::Trouble | Failure::Unreachable | Failure::Busy(_) => {
+                self.report_failure(&explain(error, K::RESOURCE));
+            }
+            Failure::Gone | Failure::TooLarge | Failure::Unsupported | Failure::Refused => {
+                tracing::debug!(resource = %K::RESOURCE, %error, "trying another request");
             }
         }
         self.machine.failed(failure)
     }
 
-    /// Says what is wrong, once.
-    fn complain(&mut self, complaint: &str) {
-        if self.complaint.as_deref() != Some(complaint) {
-            tracing::warn!(resource = %K::RESOURCE, "{complaint}");
-            self.complaint = Some(complaint.to_owned());
+    /// Logs what is wrong, once.
+    fn report_failure(&mut self, failure: &str) {
+        if self.failure.as_deref() != Some(failure) {
+            tracing::warn!(resource = %K::RESOURCE, "{failure}");
+            self.failure = Some(failure.to_owned());
         }
     }
 
-    /// Says that it is right again.
-    fn content(&mut self) {
-        if self.complaint.take().is_some() {
+    /// Logs that the failure is over.
+    fn report_recovery(&mut self) {
+        if self.failure.take().is_some() {
             tracing::info!(resource = %K::RESOURCE, "the API server answers again");
         }
     }
 }
 
-/// What a line calls for.
-enum Told {
+/// What to do after a line.
+enum LineOutcome {
     Event,
     Bookmark,
     Pause(Pause),
     Unreadable,
 }
 
-/// What is wrong with a line, and where, without a word of the line: serde quotes what it can't read, and on the watch of Secrets that
-/// may be one.
+/// What is wrong with a line, and where, without quoting it: serde quotes what it can't read, and on the watch of
+/// Secrets that may be a secret value.
 struct Unquoted<'a>(&'a serde_json::Error);
 
 impl fmt::Display for Unquoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(error) = self;
         let kind = match error.classify() {
-            Category::Syntax => "it is no JSON",
+            Category::Syntax => "it is not JSON",
             Category::Eof => "it ends too early",
-            Category::Data | Category::Io => "it is not what an event is",
+            Category::Data | Category::Io => "it is not an event",
         };
         write!(f, "{kind} (column {})", error.column())
     }
 }
 
-/// Reads an object, or at least whose it is.
+/// Decodes an object, or at least its identity.
 fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
     let text = std::str::from_utf8(json).map_err(serde::de::Error::custom)?;
     match K::decode(text) {
@@ -366,7 +367,7 @@ fn decode<K: Object>(json: &[u8]) -> Result<Entry<K>, serde_json::Error> {
     }
 }
 
-/// What is wrong, and the mend.
+/// What is wrong, and how to fix it.
 fn explain(error: &Error, resource: Resource) -> String {
     match error.code() {
         404 => format!(
@@ -391,8 +392,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_line_is_told_without_a_word_of_it() {
         let told = |line: &[u8]| Unquoted(&Event::decode(line).unwrap_err()).to_string();
-        assert_eq!(told(b"\"c2VjcmV0\""), "it is not what an event is (column 10)");
-        assert_eq!(told(b"<html>"), "it is no JSON (column 1)");
+        assert_eq!(told(b"\"c2VjcmV0\""), "it is not an event (column 10)");
+        assert_eq!(told(b"<html>"), "it is not JSON (column 1)");
         assert_eq!(told(br#"{"type":"ADDED","object":{"#), "it ends too early (column 26)");
     }
 }

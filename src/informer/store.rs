@@ -1,4 +1,4 @@
-//! The cache: what the cluster looked like when the API server last spoke.
+//! The cache: the state of the cluster as of the last message from the API server.
 //!
 //! ```text
 //!               ┌ objects   key ─► Valid(Arc<K>) | Invalid(Arc<Invalid>)
@@ -6,13 +6,13 @@
 //!               └ progress  scope ─► resourceVersion       how far each reflector has come
 //! ```
 //!
-//! Readers get an `Arc` and let go of the lock at once; nobody can hold up the reflector by reading.
+//! Readers get an `Arc` and release the lock at once, so readers can't hold up the reflector.
 //!
 //! Invariants:
 //!
-//! - a key is in an index bucket exactly if its object is valid and the index gives it that value;
-//! - no bucket is empty (a cluster that makes and deletes owners all day would otherwise collect
-//!   empty buckets for ever, [kubernetes#84959](https://github.com/kubernetes/kubernetes/issues/84959));
+//! - A key is in an index bucket exactly if its object is valid and the index gives it that value.
+//! - No bucket is empty. A cluster that creates and deletes owners all day would otherwise collect
+//!   empty buckets for ever ([kubernetes#84959](https://github.com/kubernetes/kubernetes/issues/84959)).
 //! - `progress` of a scope is at least the `resourceVersion` of each of its objects.
 
 use std::collections::BTreeMap;
@@ -25,12 +25,12 @@ use crate::watch::Identity;
 /// Which part of the cluster a reflector follows: one namespace, or all of them.
 pub type Scope = Option<Arc<str>>;
 
-/// One object of the cache.
+/// One object in the cache.
 #[derive(Debug)]
 pub enum Entry<K> {
-    /// An object, read.
+    /// A decoded object.
     Valid(Arc<K>),
-    /// An object that is there but can't be read.
+    /// An object that exists but can't be decoded.
     Invalid(Arc<Invalid>),
 }
 
@@ -44,7 +44,7 @@ impl<K> Clone for Entry<K> {
 }
 
 impl<K: Object> Entry<K> {
-    /// Its name.
+    /// Namespace and name.
     pub fn key(&self) -> &ObjectKey {
         match self {
             Self::Valid(object) => &object.meta().key,
@@ -52,7 +52,7 @@ impl<K: Object> Entry<K> {
         }
     }
 
-    /// Its identity.
+    /// The object's identity.
     pub fn uid(&self) -> &Uid {
         match self {
             Self::Valid(object) => &object.meta().uid,
@@ -60,7 +60,7 @@ impl<K: Object> Entry<K> {
         }
     }
 
-    /// The state of it that this is.
+    /// The state of the object that this is.
     pub fn resource_version(&self) -> &ResourceVersion {
         match self {
             Self::Valid(object) => &object.meta().resource_version,
@@ -68,8 +68,13 @@ impl<K: Object> Entry<K> {
         }
     }
 
-    /// Whether both are the same state of the same object. After a restore versions are counted a second time, so what was
-    /// kept of the object has to be the same, too.
+    /// Whether both are the same state of the same object, where versions can be compared.
+    fn is_version(&self, other: &Self) -> bool {
+        self.uid() == other.uid() && self.resource_version() == other.resource_version()
+    }
+
+    /// Whether both are the same state of the same object. The versions are not enough: after a restore the server
+    /// counts them a second time. So the decoded contents are compared.
     fn is(&self, other: &Self) -> bool {
         self.uid() == other.uid()
             && match (self, other) {
@@ -79,7 +84,7 @@ impl<K: Object> Entry<K> {
             }
     }
 
-    /// The object, where it could be read.
+    /// The object, if it could be decoded.
     pub fn valid(&self) -> Option<&Arc<K>> {
         match self {
             Self::Valid(object) => Some(object),
@@ -88,41 +93,60 @@ impl<K: Object> Entry<K> {
     }
 }
 
-/// An object that is there but can't be read.
+/// An object that exists but can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// Which one it is.
+    /// Which object it is.
     pub identity: Identity,
     /// What is wrong with it: the field and the value, as far as the decoder can tell.
     pub error: String,
 }
 
-/// Something changed in the store. The store has changed already when this is told.
+/// A change of the store. The store has changed already when this is delivered.
 #[derive(Debug)]
 pub struct Change<K> {
-    /// What it was before; `None` if it is new.
+    /// The state before; `None` if the object is new. If it is gone, the last state that is known; `origin` says whether
+    /// that was the final one.
     pub old: Option<Entry<K>>,
-    /// What it is now; `None` if it is gone. Then `old` is the last state that was seen, and after a gap
-    /// in the watch that may not be the last state there was.
+    /// The state now; `None` if the object is gone.
     pub new: Option<Entry<K>>,
-    /// It is part of the first state that this process learns, not news.
-    pub initial: bool,
+    /// How the change became known.
+    pub origin: Origin,
+}
+
+/// How a [`Change`] became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The object is part of the first state that this process reads: nothing has just happened.
+    Initial,
+    /// An event of the watch. A deletion carries the final state of the object.
+    Event,
+    /// A comparison, after a gap in the watch. An object that is gone may have changed once more before its deletion, so
+    /// its final state is unknown (client-go's `DeletedFinalStateUnknown`).
+    Gap,
+    /// A resync, which repeats every object: nothing has changed.
+    Resync,
 }
 
 impl<K: Object> Change<K> {
-    /// Both states, the older one first: who cares about an object mostly has to look at either.
+    /// The states before and after. Handlers usually need both: a child may have had another owner before.
     pub fn states(&self) -> impl Iterator<Item = &Entry<K>> {
         self.old.iter().chain(&self.new)
     }
+
+    /// A deletion that no event has reported. `seen` is the last state that was seen.
+    fn missed_deletion(seen: Entry<K>) -> Self {
+        Self { old: Some(seen), new: None, origin: Origin::Gap }
+    }
 }
 
-/// A rule that gives an object a value to be found by.
+/// A rule that gives an object a value by which it can be found.
 #[derive(Clone, Copy)]
 pub struct Indexer<K> {
     /// The name of the index.
     pub name: &'static str,
-    /// The value of an object, if it has one.
-    pub value: fn(&K) -> Option<String>,
+    /// The value of an object, if it has one. Shared, since most values are a uid that the object keeps anyway.
+    pub value: fn(&K) -> Option<Arc<str>>,
 }
 
 /// The cache of all objects of one kind. See the [module](self).
@@ -133,20 +157,19 @@ pub struct Store<K> {
 
 struct Inner<K> {
     objects: BTreeMap<ObjectKey, Entry<K>>,
-    /// Buckets are sorted. Nearly all have one key, and the smallest `BTreeSet` takes as much memory as eleven.
-    indexes: BTreeMap<&'static str, BTreeMap<String, Vec<ObjectKey>>>,
+    /// Buckets are sorted. Nearly all of them have one key, and the smallest `BTreeSet` takes the memory of eleven.
+    indexes: BTreeMap<&'static str, BTreeMap<Arc<str>, Vec<ObjectKey>>>,
     progress: BTreeMap<Scope, ResourceVersion>,
-    invalid: usize,
 }
 
 impl<K: Object> Store<K> {
     /// An empty store that keeps these indexes.
     pub fn new(indexers: Vec<Indexer<K>>) -> Self {
-        let inner = Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new(), invalid: 0 };
+        let inner = Inner { objects: BTreeMap::new(), indexes: BTreeMap::new(), progress: BTreeMap::new() };
         Self { indexers, inner: Mutex::new(inner) }
     }
 
-    /// The object of this name.
+    /// The object with this key.
     pub fn get(&self, key: &ObjectKey) -> Option<Entry<K>> {
         self.lock().objects.get(key).cloned()
     }
@@ -162,24 +185,19 @@ impl<K: Object> Store<K> {
         self.lock().objects.keys().cloned().collect()
     }
 
-    /// How many objects there are, readable or not.
+    /// The number of objects, valid or not.
     pub fn len(&self) -> usize {
         self.lock().objects.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many of them can't be read.
-    pub fn invalid(&self) -> usize {
-        self.lock().invalid
-    }
-
-    /// Whether this store knows `key` as it was at `version`, or later: the answer to "may I trust what I read, after I
-    /// have written that?". Either the object itself is that new, or the reflector of its namespace has come that far
-    /// and the object is as it is, or gone.
+    /// Whether this store has the state of `key` at `version` or later. It answers "I have written this version: can I
+    /// trust what I read now?". Either the object itself is that new, or the reflector of its namespace has come that
+    /// far (and the object is unchanged, or gone).
     pub fn has_seen(&self, key: &ObjectKey, version: &ResourceVersion) -> bool {
         let inner = self.lock();
         let reached = |scope: Scope| inner.progress.get(&scope).is_some_and(|progress| progress >= version);
@@ -188,57 +206,58 @@ impl<K: Object> Store<K> {
             || reached(Some(Arc::from(key.namespace())))
     }
 
-    /// Takes a new state of one object in.
+    /// Puts a new state of one object in.
     pub(super) fn upsert(&self, scope: &Scope, entry: Entry<K>) -> Vec<Change<K>> {
         let mut inner = self.lock();
         inner.advance(scope, entry.resource_version().clone());
-        inner.put(&self.indexers, entry, false)
+        inner.put(&self.indexers, entry, Origin::Event)
     }
 
-    /// Takes an object out.
-    pub(super) fn remove(&self, scope: &Scope, key: &ObjectKey, version: ResourceVersion) -> Option<Change<K>> {
+    /// Takes an object out. `last` is its final state; if that can't be read, the change carries the state before it.
+    pub(super) fn remove(&self, scope: &Scope, last: Entry<K>) -> Option<Change<K>> {
         let mut inner = self.lock();
-        inner.advance(scope, version);
-        inner.take(&self.indexers, key)
+        inner.advance(scope, last.resource_version().clone());
+        let before = inner.take(&self.indexers, last.key())?;
+        let old = if last.valid().is_some() && last.uid() == before.uid() { last } else { before };
+        Some(Change { old: Some(old), new: None, origin: Origin::Event })
     }
 
-    /// How far the reflector of this scope has come; `None` before its first whole state.
+    /// How far the reflector of this scope has come; `None` before its first complete state.
     pub(super) fn progress(&self, scope: &Scope) -> Option<ResourceVersion> {
         self.lock().progress.get(scope).cloned()
     }
 
-    /// Notes that the reflector of this scope has come so far, without any object.
+    /// Notes that the reflector of this scope has come to this version, without any change.
     pub(super) fn advance(&self, scope: &Scope, version: ResourceVersion) {
         self.lock().advance(scope, version);
     }
 
-    /// Notes one object of the whole state. If the store has it already, in the very same state, only its key is
-    /// kept: a relist costs the memory of what changed, not a second copy of the cache.
+    /// Adds one object to the complete state that is being read. If the store has it in the same state, only its key is
+    /// kept: a relist takes the memory of what changed, not a second copy of the cache.
     pub(super) fn note(&self, replacement: &mut Replacement<K>, entry: Entry<K>) {
         let inner = self.lock();
-        let same = |live: &Entry<K>| {
-            replacement.continues && live.uid() == entry.uid() && live.resource_version() == entry.resource_version()
-        };
+        let same = |live: &Entry<K>| if replacement.continues { live.is_version(&entry) } else { live.is(&entry) };
         let key = entry.key().clone();
         let found = if inner.objects.get(&key).is_some_and(same) { Found::Unchanged } else { Found::New(entry) };
         replacement.found.insert(key, found);
     }
 
-    /// Makes the whole state that was noted the state of the store, and tells the difference: nothing for what is
-    /// unchanged, a deletion for what is gone.
+    /// Replaces the state of the scope, and returns the differences: nothing for what is unchanged, a deletion for what
+    /// is gone.
     pub(super) fn commit(&self, replacement: Replacement<K>, version: ResourceVersion) -> Vec<Change<K>> {
         let Replacement { scope, continues: _, found } = replacement;
         let mut inner = self.lock();
-        let initial = inner.progress.insert(scope.clone(), version).is_none();
+        let first = inner.progress.insert(scope.clone(), version).is_none();
+        let origin = if first { Origin::Initial } else { Origin::Gap };
         let covers = |key: &ObjectKey| scope.as_deref().is_none_or(|namespace| namespace == key.namespace());
         let gone = |key: &&ObjectKey| covers(key) && !found.contains_key(*key);
         let gone: Vec<ObjectKey> = inner.objects.keys().filter(gone).cloned().collect();
-        let mut changes: Vec<Change<K>> = gone.iter().filter_map(|key| inner.take(&self.indexers, key)).collect();
+        let mut changes: Vec<Change<K>> =
+            gone.iter().filter_map(|key| inner.take(&self.indexers, key)).map(Change::missed_deletion).collect();
         for found in found.into_values() {
             match found {
                 Found::Unchanged => {}
-                Found::New(entry) if inner.objects.get(entry.key()).is_some_and(|live| live.is(&entry)) => {}
-                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, initial)),
+                Found::New(entry) => changes.extend(inner.put(&self.indexers, entry, origin)),
             }
         }
         changes
@@ -254,13 +273,14 @@ impl<K: Object> Inner<K> {
         self.progress.insert(scope.clone(), version);
     }
 
-    /// An object under the name of another is not the other one changed: that one is gone, and this one is new.
-    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, initial: bool) -> Vec<Change<K>> {
+    /// An object with the name of another one but its own uid is not a change of the other one: that one is gone, and
+    /// this one is new.
+    fn put(&mut self, indexers: &[Indexer<K>], entry: Entry<K>, origin: Origin) -> Vec<Change<K>> {
         let key = entry.key().clone();
         let mut changes = Vec::with_capacity(1);
         let mut old = self.objects.get(&key).cloned();
         if old.as_ref().is_some_and(|old| old.uid() != entry.uid()) {
-            changes.extend(self.take(indexers, &key));
+            changes.extend(self.take(indexers, &key).map(Change::missed_deletion));
             old = None;
         }
         if let Some(old) = &old {
@@ -268,21 +288,18 @@ impl<K: Object> Inner<K> {
         }
         self.index(indexers, &entry);
         self.objects.insert(key, entry.clone());
-        changes.push(Change { old, new: Some(entry), initial });
+        changes.push(Change { old, new: Some(entry), origin });
         changes
     }
 
-    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Change<K>> {
+    fn take(&mut self, indexers: &[Indexer<K>], key: &ObjectKey) -> Option<Entry<K>> {
         let old = self.objects.remove(key)?;
         self.unindex(indexers, &old);
-        Some(Change { old: Some(old), new: None, initial: false })
+        Some(old)
     }
 
     fn index(&mut self, indexers: &[Indexer<K>], entry: &Entry<K>) {
-        let Some(object) = entry.valid() else {
-            self.invalid += 1;
-            return;
-        };
+        let Some(object) = entry.valid() else { return };
         for Indexer { name, value } in indexers {
             if let Some(value) = value(object) {
                 let bucket =
@@ -295,10 +312,7 @@ impl<K: Object> Inner<K> {
     }
 
     fn unindex(&mut self, indexers: &[Indexer<K>], entry: &Entry<K>) {
-        let Some(object) = entry.valid() else {
-            self.invalid -= 1;
-            return;
-        };
+        let Some(object) = entry.valid() else { return };
         for Indexer { name, value } in indexers {
             let Some(value) = value(object) else { continue };
             let Some(index) = self.indexes.get_mut(name) else { continue };
@@ -319,12 +333,12 @@ impl<K> fmt::Debug for Store<K> {
     }
 }
 
-/// The whole state of a scope, while it is being learned. The store goes on to serve the old one.
+/// The complete state of a scope, while it is being read. Meanwhile the store serves the old one.
 #[derive(Debug)]
 pub(super) struct Replacement<K> {
     scope: Scope,
     /// The versions can be compared with those in the store. A server that was restored from a backup counts them a
-    /// second time: the same number is then another state.
+    /// second time, and then the same number means another state.
     continues: bool,
     found: BTreeMap<ObjectKey, Found<K>>,
 }
@@ -336,13 +350,12 @@ enum Found<K> {
 }
 
 impl<K> Replacement<K> {
-    /// Begins to learn the whole state of a scope anew. With `continues` it is known to be a later state of the same
-    /// history.
+    /// Begins to read the complete state of a scope. `continues` says that it is a later state of the same history.
     pub(super) fn new(scope: Scope, continues: bool) -> Self {
         Self { scope, continues, found: BTreeMap::new() }
     }
 
-    /// An object was deleted while the state was being learned.
+    /// An object was deleted while the state was being read.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.found.remove(key);
     }
@@ -366,8 +379,8 @@ mod tests {
         }
     }
 
-    fn owner(thing: &Thing) -> Option<String> {
-        thing.0.controller.as_ref().map(|controller| controller.uid.to_string())
+    fn owner(thing: &Thing) -> Option<Arc<str>> {
+        thing.0.controller.as_ref().map(|controller| controller.uid.shared())
     }
 
     fn store() -> Store<Thing> {
@@ -419,7 +432,7 @@ mod tests {
             "20",
         );
         assert_eq!(told(&changes), ["-gone", "~changed", "+new"]);
-        assert!(changes.iter().all(|change| !change.initial));
+        assert!(changes.iter().all(|change| change.origin == Origin::Gap));
     }
 
     #[test]
@@ -434,10 +447,38 @@ mod tests {
     }
 
     #[test]
-    fn the_first_state_is_told_as_initial_and_later_news_are_not() {
+    fn the_first_state_is_of_low_priority_and_later_changes_are_not() {
         let store = store();
-        assert!(replace(&store, vec![thing("a", "1", "1", "o")], "5").iter().all(|change| change.initial));
-        assert!(store.upsert(&None, thing("b", "2", "6", "o")).iter().all(|change| !change.initial));
+        assert_eq!(replace(&store, vec![thing("a", "1", "1", "o")], "5")[0].origin, Origin::Initial);
+        assert_eq!(store.upsert(&None, thing("b", "2", "6", "o"))[0].origin, Origin::Event);
+    }
+
+    /// What a deletion says of the object: its version, and how the deletion became known.
+    fn last_state(change: &Change<Thing>) -> (&str, Origin) {
+        (change.old.as_ref().unwrap().resource_version().as_str(), change.origin)
+    }
+
+    #[test]
+    fn a_deletion_carries_the_final_state_and_after_a_gap_says_that_it_is_unknown() {
+        let store = store();
+        replace(&store, vec![thing("told", "1", "1", "o"), thing("missed", "2", "2", "o")], "5");
+        let told = store.remove(&None, thing("told", "1", "9", "o")).unwrap();
+        assert_eq!(last_state(&told), ("9", Origin::Event));
+        let missed = replace(&store, vec![], "12");
+        assert_eq!(last_state(&missed[0]), ("2", Origin::Gap));
+    }
+
+    #[test]
+    fn a_deletion_whose_final_state_can_not_be_used_carries_the_state_before() {
+        let store = store();
+        let unreadable = || {
+            let identity = Identity { key: key("a"), uid: "1".into(), resource_version: "9".into() };
+            Entry::Invalid(Arc::new(Invalid { identity, error: "no size".into() }))
+        };
+        for last in [unreadable(), thing("a", "another", "9", "o")] {
+            store.upsert(&None, thing("a", "1", "1", "o"));
+            assert_eq!(last_state(&store.remove(&None, last).unwrap()), ("1", Origin::Event));
+        }
     }
 
     #[test]
@@ -465,8 +506,8 @@ mod tests {
         assert_eq!(store.by_index("owner", "x"), [key("a"), key("b")]);
         store.upsert(&None, thing("a", "1", "3", "y"));
         assert_eq!((store.by_index("owner", "x"), store.by_index("owner", "y")), (vec![key("b")], vec![key("a")]));
-        store.remove(&None, &key("b"), "4".into());
-        assert_eq!(store.lock().indexes["owner"].keys().collect::<Vec<_>>(), ["y"]);
+        store.remove(&None, thing("b", "2", "4", "x"));
+        assert_eq!(store.lock().indexes["owner"].keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
     }
 
     #[test]
@@ -483,9 +524,11 @@ mod tests {
     fn an_unchanged_object_is_not_held_twice_while_listing() {
         let store = store();
         replace(&store, vec![thing("a", "1", "1", "o")], "5");
-        let mut replacement = Replacement::new(None, true);
-        store.note(&mut replacement, thing("a", "1", "1", "o"));
-        assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+        for continues in [true, false] {
+            let mut replacement = Replacement::new(None, continues);
+            store.note(&mut replacement, thing("a", "1", "1", "o"));
+            assert!(matches!(replacement.found[&key("a")], Found::Unchanged));
+        }
     }
 
     #[test]
@@ -512,12 +555,14 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_object_is_counted_and_in_no_index() {
+    fn an_invalid_object_is_kept_and_in_no_index() {
         let store = store();
         let identity = Identity { key: key("bad"), uid: "1".into(), resource_version: "3".into() };
         store.upsert(&None, Entry::Invalid(Arc::new(Invalid { identity, error: "spec.port: 7.5".into() })));
-        assert_eq!((store.invalid(), store.len()), (1, 1));
+        assert!(matches!(store.get(&key("bad")), Some(Entry::Invalid(_))));
+        assert_eq!(store.by_index("owner", "o"), []);
         store.upsert(&None, thing("bad", "1", "4", "o"));
-        assert_eq!((store.invalid(), store.by_index("owner", "o")), (0, vec![key("bad")]));
+        assert!(matches!(store.get(&key("bad")), Some(Entry::Valid(_))));
+        assert_eq!(store.by_index("owner", "o"), [key("bad")]);
     }
 }

@@ -1,7 +1,7 @@
 //! The three requests of an election.
 //!
-//! A trait stands between them and the elector, so that the election can be simulated with an API server that loses,
-//! delays and reorders on virtual time (`simulation`, in the tests). The real one is as thin as it looks.
+//! A trait separates them from the elector, so that the election can be simulated with an API server that loses,
+//! delays and reorders requests in virtual time (`simulation`, in the tests). The real implementation is a thin layer.
 
 use std::future::Future;
 
@@ -10,23 +10,23 @@ use k8s_openapi::api::coordination::v1::Lease;
 use crate::client::{self, Client, Fence, Request};
 use crate::object::{LEASES, ObjectKey};
 
-/// What the elector asks of an API server. All three speak of one and the same Lease.
+/// The elector's requests to the API server. All three are about the same Lease.
 pub trait LeaseApi: Send + Sync + 'static {
-    /// Reads the Lease; `None` if there is none.
+    /// Reads the Lease; `None` if it does not exist.
     fn get(&self) -> impl Future<Output = Result<Option<Lease>, LeaseError>> + Send;
 
-    /// Makes the Lease, which must not exist.
+    /// Creates the Lease, which must not exist yet.
     fn create(&self, lease: Lease) -> impl Future<Output = Result<Lease, LeaseError>> + Send;
 
     /// Replaces the Lease in the state that `lease.metadata` names: uid and resourceVersion.
     fn replace(&self, lease: Lease) -> impl Future<Output = Result<Lease, LeaseError>> + Send;
 }
 
-/// A request for the Lease that did not do what it was to do.
+/// A request for the Lease that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// The Lease is not what it was: somebody else was faster. The write was not done.
-    #[error("the lease has been changed meanwhile")]
+    /// The Lease has changed since it was read: somebody else was faster. The write was not done.
+    #[error("the lease has changed since it was read")]
     Changed,
     /// Anything else. A write may or may not have been done.
     #[error(transparent)]
@@ -41,8 +41,8 @@ pub struct ClientLease {
 }
 
 impl ClientLease {
-    /// The Lease `key`, reached through the connection of `client` but past its fence: the fence opens by what is
-    /// written here.
+    /// The Lease `key`, through the connection of `client` but not through its fence: what is written here opens the
+    /// fence.
     pub fn new(client: &Client, key: ObjectKey) -> Self {
         Self { client: client.behind(Fence::always_open()), key }
     }
@@ -70,8 +70,8 @@ impl LeaseApi for ClientLease {
         let lease = serde_json::to_value(&lease).map_err(unwritable)?;
         let request = Request::replace(&LEASES, &self.key, &lease);
         self.client.send(request).await.map_err(|error| match error.code() {
-            // Replaced by somebody else, or deleted. An API server makes a Lease by PUT, too; that it doesn't make
-            // a deleted one here is due to the uid in the body, which then fits no object: 409.
+            // Somebody else replaced or deleted it. The API server would create a Lease by PUT, too; the uid in the
+            // body prevents that for a deleted one, since it then matches no object: 409.
             409 | 404 => LeaseError::Changed,
             _ => failed(error),
         })

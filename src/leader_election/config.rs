@@ -1,14 +1,14 @@
 //! Three durations, the rule between them, and the name of an instance.
 //!
 //! ```text
-//! lease duration  15 s   how long the others leave a Lease alone that stands still
-//!   − margin     1.5 s   room for a write that was sent in the last moment
-//! renew deadline  10 s   how long the leader tries, from its last success, before it gives up
-//! retry period     2 s   from one attempt to the next; the leader renews as often
+//! lease duration  15 s   how long the others wait while the Lease does not change
+//!   − margin     1.5 s   room for a write that was sent at the last moment
+//! renew deadline  10 s   how long the leader tries to renew, from its last success, before it gives up
+//! retry period     2 s   from one attempt to the next; the leader renews at this interval
 //! ```
 //!
-//! The gap between the renew deadline and the margin is what the workers have to stop in. A set of durations
-//! that leaves no such gap makes two leaders or none, so a [`Timing`] that breaks the rule can't be made.
+//! Between the renew deadline and the margin the workers have to stop. Durations that leave no time for that
+//! lead to two leaders or none, so a [`Timing`] that breaks the rule can't be created.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::Instant;
 
-/// The attempts of a follower are spread by this factor: the longest pause is so many times the shortest.
+/// The longest pause of a follower is this many times the shortest one.
 pub const JITTER: f64 = 1.2;
 
-/// No request is waited for longer than this, however long the durations are.
+/// The longest time to wait for a request, however long the durations are.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 
-/// The durations of an election. All instances that compete for a Lease should have the same.
+/// The durations of an election. All instances that compete for a Lease should use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Whole seconds; longer than `renew_deadline` + margin.
@@ -74,12 +74,12 @@ impl Timing {
         violations
     }
 
-    /// How long the others leave a Lease alone that stands still.
+    /// How long the others wait while the Lease does not change.
     pub fn lease_duration(&self) -> Duration {
         self.lease_duration
     }
 
-    /// The same as the Lease says it.
+    /// The same in seconds, for the Lease.
     pub fn lease_duration_seconds(&self) -> i32 {
         i32::try_from(self.lease_duration.as_secs()).unwrap_or(i32::MAX)
     }
@@ -94,19 +94,19 @@ impl Timing {
         self.retry_period
     }
 
-    /// Until when a leader may write whose last renewal was sent at `sent`.
+    /// Until when a leader may write if it sent its last successful renewal at `sent`.
     pub fn write_until(&self, sent: Instant) -> Instant {
         sent + self.write_time()
     }
 
-    /// How long one request is waited for: at most 5 s, and so short that after a hung one there is as much time
-    /// again for the next before the renew deadline.
+    /// How long to wait for one request: at most 5 s, and short enough that after a hung request there is time for
+    /// another one before the renew deadline.
     pub fn request_timeout(&self) -> Duration {
         LONGEST_REQUEST.min(self.renew_deadline.saturating_sub(self.retry_period) / 2)
     }
 
-    /// The pause of a follower between two looks. Never longer than the retry period, so that a released Lease is
-    /// taken within one; shorter by up to [`JITTER`], so that many followers don't ask in step for ever.
+    /// The pause of a follower between two reads. It is never longer than the retry period, so that a released Lease is
+    /// taken within one; it is shorter by up to [`JITTER`], so that many followers don't ask in step for ever.
     pub fn follower_pause(&self, rng: &mut impl Rng) -> Duration {
         self.retry_period.div_f64(rng.random_range(1.0..=JITTER))
     }
@@ -120,7 +120,7 @@ impl Timing {
     }
 }
 
-/// The durations don't fit each other. One line for each reason.
+/// The durations don't fit together. One line for each violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidTiming(pub Vec<Violation>);
 
@@ -136,22 +136,22 @@ impl fmt::Display for InvalidTiming {
 /// What is wrong with a set of durations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// The Lease counts in whole seconds.
-    #[error("--lease-duration must be whole seconds, at least one, and is {lease_duration:?}")]
+    /// A Lease counts in whole seconds.
+    #[error("--lease-duration must be a whole number of seconds, at least one, but is {lease_duration:?}")]
     NoWholeSeconds {
-        /// What was given.
+        /// The given value.
         lease_duration: Duration,
     },
-    /// The leader would still be trying when the next one starts.
+    /// The leader would still try to renew when the next one starts.
     #[error(
-        "--renew-deadline {renew_deadline:?} must be shorter than --lease-duration {lease_duration:?} less a margin of {margin:?}"
+        "--renew-deadline {renew_deadline:?} must be shorter than --lease-duration {lease_duration:?} minus a margin of {margin:?}"
     )]
     RenewsTooLong {
-        /// What was given.
+        /// The given value.
         renew_deadline: Duration,
-        /// What was given.
+        /// The given value.
         lease_duration: Duration,
-        /// A tenth of it.
+        /// A tenth of the lease duration.
         margin: Duration,
     },
     /// The leader would renew in a hot loop.
@@ -160,29 +160,29 @@ pub enum Violation {
     /// One failure would cost the Lease.
     #[error("--renew-deadline {renew_deadline:?} must be longer than 1.2 times --retry-period {retry_period:?}")]
     RetriesTooSeldom {
-        /// What was given.
+        /// The given value.
         renew_deadline: Duration,
-        /// What was given.
+        /// The given value.
         retry_period: Duration,
     },
 }
 
 /// The name of one run of one instance, `hostname_uuid`.
 ///
-/// The host's name is for people. The uuid makes it another instance after a restart: a process that finds its
-/// predecessor's Lease must not think that it holds it, since the predecessor's last writes may still be on their way.
+/// The host name is for people. The uuid makes a restarted process another instance: it must not consider its
+/// predecessor's Lease its own, since the predecessor's last writes may still be on their way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity(String);
 
 impl Identity {
-    /// A new name. It differs from all others as far as `rng` does.
+    /// A new name. It is as unique as the numbers from `rng`.
     pub fn new(hostname: &str, rng: &mut impl Rng) -> Self {
-        // The longest DNS label: what else a host may call itself would not fit into an Event's reportingInstance.
+        // The length of a DNS label. A longer name would not fit into an Event's reportingInstance.
         let hostname: String = hostname.chars().filter(char::is_ascii).take(63).collect();
         Self(format!("{hostname}_{}", uuid(rng)))
     }
 
-    /// As it stands in the Lease.
+    /// The text in the Lease.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -194,7 +194,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The name of this host: in a pod, the pod's.
+/// The name of this host; in a pod, the name of the pod.
 pub fn hostname() -> String {
     std::env::var("HOSTNAME")
         .ok()
@@ -232,10 +232,13 @@ mod tests {
     #[test]
     fn each_violation_is_one_line_that_names_both_durations() {
         let renew = lines(15.0, 13.5, 2.0);
-        assert_eq!(renew, ["--renew-deadline 13.5s must be shorter than --lease-duration 15s less a margin of 1.5s"]);
+        assert_eq!(renew, ["--renew-deadline 13.5s must be shorter than --lease-duration 15s minus a margin of 1.5s"]);
         let retry = lines(15.0, 10.0, 8.4);
         assert_eq!(retry, ["--renew-deadline 10s must be longer than 1.2 times --retry-period 8.4s"]);
-        assert_eq!(lines(1.5, 1.0, 0.2), ["--lease-duration must be whole seconds, at least one, and is 1.5s"]);
+        assert_eq!(
+            lines(1.5, 1.0, 0.2),
+            ["--lease-duration must be a whole number of seconds, at least one, but is 1.5s"]
+        );
         assert_eq!(lines(0.0, 0.0, 0.0).len(), 4);
     }
 

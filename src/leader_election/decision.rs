@@ -1,4 +1,4 @@
-//! The rule of the election, without any I/O: what was learned goes in, what to do comes out.
+//! The rules of the election, without any I/O: observations in, decisions out.
 //!
 //! ```text
 //!              wrote                                        observed: still ours
@@ -10,19 +10,20 @@
 //!                                                  Lost  (deadline passed, or another holder observed)
 //! ```
 //!
-//! - A *Follower* looks at the Lease once a retry period and remembers since when it has seen the state that it sees.
-//! - A *Leader* does not look: it renews the state that it wrote itself, and the API server would refuse if that were
-//!   not the current one any more. Once a write was refused or got no answer, what the Lease says is unknown.
-//!   The leader then looks before it writes again, and never repeats a write blindly.
-//! - A *Founder* has made the Lease, and does not lead by it yet. Where there is none, there may have been one a second
-//!   ago, whose leader has not noticed. So the founder renews it like a leader and writes nothing else, until
-//!   this very object (by its uid) has stood for a lease duration: whoever led by a deleted one has then lost. For the
-//!   same reason a leader that makes its own deleted Lease again gains no time by that, only by the renewal after it.
-//! - *Lost* is final: an instance that has lost leadership exits and comes back under another identity.
+//! - A *Follower* reads the Lease once per retry period, and remembers since when it has seen the current state.
+//! - A *Leader* does not read: it renews the state that it wrote itself, and the API server refuses the write if that
+//!   is not the current state any more. After a write that was refused or got no answer, the state of the Lease is
+//!   unknown. The leader then reads before it writes again, and never repeats a write blindly.
+//! - A *Founder* has created the Lease but does not lead yet. Where there is no Lease, there may have been one a second
+//!   ago, and its leader may not have noticed the deletion. So the founder renews the Lease like a leader and writes
+//!   nothing else until this object (by its uid) has existed for a lease duration: by then the leader of a deleted one
+//!   has lost. For the same reason, a leader that recreates its own deleted Lease gains no time by that, only by the
+//!   next renewal.
+//! - *Lost* is final: an instance that has lost leadership exits and comes back with another identity.
 //!
-//! Every instant that is handed in is one of two kinds, and confusing them makes two leaders. `sent` is taken before
-//! a request leaves: what a *leader* may do counts from it. `at` is taken after its answer came: what a
-//! *follower* has seen counts from it.
+//! Every instant that is passed in is one of two kinds, and confusing them leads to two leaders. `sent` is taken before
+//! a request leaves: a *leader's* right to write counts from it. `at` is taken after its answer arrived: a
+//! *follower's* observations count from it.
 
 use std::fmt;
 
@@ -32,18 +33,18 @@ use tokio::time::{Duration, Instant};
 use super::config::{Identity, Timing};
 use super::record::{self, Holder};
 
-/// What is to be done now.
+/// What to do now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Read the Lease.
     Look,
-    /// Make the Lease: there is none, and none has been long enough.
+    /// Create the Lease: it has been absent for long enough.
     Create,
-    /// Replace this state of it by one that names us.
+    /// Replace this state of the Lease with one that names this instance.
     Acquire(Lease),
-    /// Replace this state of it, which names us already, by a newer one.
+    /// Replace this state of the Lease, which names this instance already, with a newer one.
     Renew(Lease),
-    /// Nothing, until then.
+    /// Do nothing until then.
     Wait(Instant),
     /// Stop all work: leadership is lost.
     StepDown(StepDown),
@@ -68,31 +69,32 @@ pub struct Election {
     state: State,
     /// The Lease as it was last read or written.
     sighting: Sighting,
-    /// Not before this is anything written again: attempts are a retry period apart.
+    /// The earliest time of the next write: attempts are a retry period apart.
     write_at: Instant,
 }
 
-/// In `Founder` and `Leader`, `look_at` is set while the fate of the last write is unknown: look before the next.
+/// In `Founder` and `Leader`, `look_at` is set while it is unknown whether the last write was done: read before the
+/// next.
 #[derive(Debug)]
 enum State {
-    /// The Lease is not ours, as far as we know.
+    /// As far as is known, the Lease is not ours.
     Follower { look_at: Instant },
-    /// We have made the Lease, and `since` then it has been the same object and ours.
+    /// We created the Lease; it has been the same object, and ours, since `since`.
     Founder { since: Instant, look_at: Option<Instant> },
-    /// The Lease is ours by a write that was sent at `sent`.
+    /// The Lease is ours because of a write that was sent at `sent`.
     Leader { sent: Instant, look_at: Option<Instant> },
     /// The Lease was ours.
     Lost(StepDown),
 }
 
-/// What the Lease said, and since when *we* have seen it say so.
+/// The content of the Lease, and since when *this instance* has seen it.
 #[derive(Debug)]
 enum Sighting {
     /// Not read yet.
     Nothing,
-    /// There is none. `free_at` leaves the leader of a deleted one the time to make it again.
+    /// The Lease does not exist. Until `free_at` the leader of a deleted one has time to create it again.
     Absent { free_at: Instant },
-    /// `since` is when the answer came that showed this resourceVersion for the first time.
+    /// `since` is when an answer showed this resourceVersion for the first time.
     Present { lease: Box<Lease>, since: Instant },
 }
 
@@ -113,17 +115,17 @@ impl Election {
         }
     }
 
-    /// Who this instance is.
+    /// The identity of this instance.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The durations it goes by.
+    /// The durations of the election.
     pub fn timing(&self) -> &Timing {
         &self.timing
     }
 
-    /// When the last write was sent by which this instance leads, if it does.
+    /// If this instance leads: when it sent the write that made it the leader, or the last renewal.
     pub fn leads_since(&self) -> Option<Instant> {
         match self.state {
             State::Leader { sent, look_at: _ } => Some(sent),
@@ -131,13 +133,13 @@ impl Election {
         }
     }
 
-    /// Until when a request is worth waiting for: a leader that gets no answer before its deadline has lost.
+    /// Until when to wait for a request: a leader that gets no answer before its deadline has lost.
     pub fn patience(&self, sent: Instant) -> Instant {
         let answer_by = sent + self.timing.request_timeout();
         self.leads_since().map_or(answer_by, |since| answer_by.min(since + self.timing.renew_deadline()))
     }
 
-    /// Looks every `look_at`; takes the Lease once it is free.
+    /// Reads the Lease at `look_at`; takes it once it is free.
     fn follow(&self, look_at: Instant, now: Instant) -> Decision {
         if now >= look_at {
             return Decision::Look;
@@ -159,7 +161,7 @@ impl Election {
         }
     }
 
-    /// Writes every retry period; after a write of unknown fate looks first.
+    /// Writes once per retry period; reads first if it is unknown whether the last write was done.
     fn renew(&self, look_at: Option<Instant>, now: Instant) -> Decision {
         match look_at {
             Some(look_at) if now < look_at => Decision::Wait(look_at),
@@ -169,7 +171,7 @@ impl Election {
         }
     }
 
-    /// The write that makes the Lease ours, or keeps it so.
+    /// The write that makes the Lease ours, or keeps it ours.
     fn write(&self) -> Decision {
         match &self.sighting {
             Sighting::Nothing => Decision::Look,
@@ -179,17 +181,18 @@ impl Election {
         }
     }
 
-    /// From when a follower may take what it sees; `None` while it has seen nothing.
+    /// From when a follower may take the Lease; `None` while it has not read it.
     ///
-    /// Only what was seen *here* counts. The Lease's own times come from another clock, and are not looked at.
+    /// Only the times of its own observations count. The timestamps in the Lease come from another clock, and are
+    /// ignored.
     fn free_at(&self) -> Option<Instant> {
         match &self.sighting {
             Sighting::Nothing => None,
             Sighting::Absent { free_at } => Some(*free_at),
             Sighting::Present { lease, since } => Some(match record::holder(lease) {
                 Holder::Released => *since,
-                // We took it over, and the answer was lost. Nobody else can have it, but only a renewal that we
-                // know of makes us lead.
+                // We took the Lease, and the answer was lost. Nobody else can have it, but we lead only after a renewal
+                // whose answer we have seen.
                 Holder::Named(name) if name == self.identity.as_str() => *since,
                 Holder::Named(_) | Holder::Unknown => {
                     *since + record::duration(lease).unwrap_or(self.timing.lease_duration())
@@ -198,14 +201,15 @@ impl Election {
         }
     }
 
-    /// The Lease was read (`None`: there is none); the answer came `at`. A follower reads it again after `pause`.
+    /// The Lease was read (`None`: it does not exist); the answer arrived `at`. A follower reads it again after
+    /// `pause`.
     pub fn observed(&mut self, lease: Option<Lease>, at: Instant, pause: Duration) {
         let ours = lease.as_ref().is_some_and(|lease| self.names_us(lease));
         let same_object = lease.as_ref().is_some_and(|lease| self.known().is_some_and(|known| same_uid(lease, known)));
         let exists = lease.is_some();
         self.sighting = self.sight(lease, at);
         self.state = match &self.state {
-            // New to us and yet ours: we made it.
+            // An object that we have not seen before, and it is ours: we created it.
             State::Follower { look_at: _ } | State::Founder { .. } if ours && !same_object => {
                 State::Founder { since: at, look_at: None }
             }
@@ -217,15 +221,15 @@ impl Election {
         };
     }
 
-    /// The Lease has been made by a request sent at `sent`; the answer came `at`.
+    /// The Lease was created by a request sent at `sent`; the answer arrived `at`.
     pub fn created(&mut self, lease: Lease, sent: Instant, at: Instant) {
         self.write_at = sent + self.timing.retry_period();
         self.observed(Some(lease), at, self.timing.retry_period());
     }
 
-    /// The Lease has been replaced by a request sent at `sent`; the answer came `at`.
+    /// The Lease was replaced by a request sent at `sent`; the answer arrived `at`.
     ///
-    /// It counts only if the Lease names us and has moved. One that stands still looks dead to the others.
+    /// It counts only if the Lease names us and its version has changed. An unchanged Lease looks dead to the others.
     pub fn wrote(&mut self, lease: Lease, sent: Instant, at: Instant) {
         let moved = self.known().is_none_or(|known| !same_state(&lease, known));
         if !moved || !self.names_us(&lease) {
@@ -245,13 +249,13 @@ impl Election {
         };
     }
 
-    /// A write was refused, since the Lease is not any more what it was: look at once.
+    /// A write was refused, because the Lease has changed: read it at once.
     pub fn refused(&mut self, sent: Instant, at: Instant) {
         self.write_at = sent + self.timing.retry_period();
         self.look_again(at);
     }
 
-    /// A request failed, or got no answer. A write may have been done all the same: look before the next one,
+    /// A request failed, or got no answer. A write may have been done nevertheless: read before the next one,
     /// a retry period after this one was sent.
     pub fn failed(&mut self, sent: Instant, at: Instant) {
         self.write_at = sent + self.timing.retry_period();
@@ -266,7 +270,7 @@ impl Election {
         }
     }
 
-    /// What we see now, and since when. The wait for it to become free begins anew only where it has changed.
+    /// What we see now, and since when. The wait for a free Lease starts again only if the Lease has changed.
     fn sight(&self, lease: Option<Lease>, at: Instant) -> Sighting {
         match (lease, &self.sighting) {
             (None, Sighting::Nothing) => Sighting::Absent { free_at: at },
@@ -295,28 +299,28 @@ impl Election {
     }
 }
 
-/// Whether two readings show the same state. A Lease without a version would be none of an API server; it is
-/// taken for another state each time, which makes the follower wait.
+/// Whether two reads show the same state. API servers always send a version; a Lease without one counts as a new
+/// state each time, which makes the follower wait.
 fn same_state(one: &Lease, other: &Lease) -> bool {
     record::resource_version(one).is_some() && record::resource_version(one) == record::resource_version(other)
 }
 
-/// Whether two readings show the same object, however it has changed.
+/// Whether two reads show the same object, in whatever state.
 fn same_uid(one: &Lease, other: &Lease) -> bool {
     one.metadata.uid.is_some() && one.metadata.uid == other.metadata.uid
 }
 
-/// What is going on, for the log.
+/// The state of the election, for the log.
 impl fmt::Display for Election {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.state, &self.sighting) {
             (State::Founder { .. }, _) => write!(
                 f,
-                "this instance has made the lease, and leads after {:?}: nobody can then be leading by one that was \
-                 deleted before",
+                "this instance has created the lease, and leads after {:?}, when no holder of an earlier, deleted lease \
+                 can be leading any more",
                 self.timing.lease_duration()
             ),
-            (_, Sighting::Nothing) => f.write_str("the lease was not read yet"),
+            (_, Sighting::Nothing) => f.write_str("the lease has not been read yet"),
             (_, Sighting::Absent { free_at: _ }) => f.write_str("there is no lease"),
             (_, Sighting::Present { .. }) => write!(f, "the lease is held by {}", self.holder_for_people()),
         }

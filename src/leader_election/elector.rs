@@ -1,7 +1,7 @@
-//! Carries out what the election decides, and keeps the fence.
+//! Carries out what the election decides, and operates the fence.
 //!
-//! There is one loop: ask [`Election`] what to do, do it, tell it what came of it. What happens around the loop is
-//! told by three types, each of which can only become the next:
+//! There is one loop: ask [`Election`] what to do, do it, report the result back. Three types represent the phases
+//! around that loop; each can only become the next one:
 //!
 //! ```text
 //! Elector ──acquire──► Leader ──hold──► Retired ──release──► (the Lease is free)
@@ -9,11 +9,11 @@
 //!    └► None: stopped    └► Lost: exit non-zero
 //! ```
 //!
-//! Invariant: the fence is open only while a `Standing` exists that opened it, and only until the last counted write
-//! was *sent* plus the lease duration less the margin. However a leader ends — stopped, lost, its task aborted or
-//! panicking — the gauge falls to 0 and the fence closes with it.
+//! Invariant: the fence is open only while the `Standing` that opened it exists, and at most for the lease duration
+//! minus the margin after the last successful write was *sent*. However leadership ends (stopped, lost, task aborted or
+//! panicking), the gauge falls to 0 and the fence closes.
 //!
-//! The requests for the Lease itself pass no fence: they are how it is opened.
+//! The requests for the Lease itself don't pass the fence, because they open it.
 
 use std::ops::ControlFlow;
 
@@ -30,27 +30,27 @@ use super::record::{self, Claim, Holder};
 use crate::client::Fence;
 use crate::object::ObjectKey;
 
-/// How often a release is tried: once more than it takes when a renewal of our own arrived late.
+/// How often a release is tried: two are needed if a renewal of our own arrives late, and one more is a reserve.
 const RELEASE_ATTEMPTS: usize = 3;
 
-/// The wall clock. It is written down for people, and decides nothing.
+/// The wall clock. Its time is written down for people, and no decision depends on it.
 pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Told whether this instance leads: the gauge `leader_election_master_status`.
+/// Called with whether this instance leads: the gauge `leader_election_master_status`.
 pub type Gauge = Box<dyn Fn(bool) + Send + Sync>;
 
 /// A candidate for the Lease.
 pub struct Elector<A>(Box<Core<A>>);
 
-/// The holder of the Lease. It must be [held](Leader::hold) from the first moment: nothing else renews it.
+/// The holder of the Lease. Call [`hold`](Leader::hold) at once: nothing else renews the Lease.
 pub struct Leader<A>(Box<Core<A>>);
 
-/// The holder of the Lease after its work: it writes nothing any more.
+/// The holder of the Lease after its work: it does not write any more.
 pub struct Retired<A>(Box<Core<A>>);
 
-/// How a time of leadership ended.
+/// How leadership ended.
 pub enum Term<A> {
-    /// We were asked to stop. The Lease is still ours; [release](Retired::release) it.
+    /// This instance was asked to stop. The Lease is still ours; [release](Retired::release) it.
     Completed(Retired<A>),
     /// The Lease is not ours any more, or may not be.
     Lost(StepDown),
@@ -59,8 +59,8 @@ pub enum Term<A> {
 impl<A: LeaseApi> Elector<A> {
     /// A candidate for the Lease `key`, reached through `api`.
     ///
-    /// `fence` should be [closed](Fence::closed); it is opened as long as this instance may write. `gauge` is told
-    /// whether it leads, 0 from the start. `rng` spreads the attempts of many candidates.
+    /// `fence` should be [closed](Fence::closed); it is open while this instance may write. `gauge` is called with
+    /// whether it leads, with false at the start. `rng` spreads the attempts of many candidates.
     pub fn new(
         api: A,
         key: ObjectKey,
@@ -74,10 +74,11 @@ impl<A: LeaseApi> Elector<A> {
         let standing = Standing { fence, gauge };
         standing.resign();
         let wall = Box::new(Timestamp::now);
-        Self(Box::new(Core { api, key, election, standing, wall, rng, told: String::new(), complaint: String::new() }))
+        let (reported_state, reported_failure) = (String::new(), String::new());
+        Self(Box::new(Core { api, key, election, standing, wall, rng, reported_state, reported_failure }))
     }
 
-    /// With another wall clock than this machine's.
+    /// Uses another wall clock than this machine's.
     #[must_use]
     pub fn with_wall_clock(mut self, wall: WallClock) -> Self {
         self.0.wall = wall;
@@ -86,7 +87,11 @@ impl<A: LeaseApi> Elector<A> {
 
     /// Waits until the Lease is ours; `None` if `stop` came first.
     ///
-    /// It never fails: an API server that can't be reached, or refuses, is complained about once and asked again.
+    /// It never fails: if the API server can't be reached, or refuses, that is logged once and tried again.
+    ///
+    /// Stopped after it has made the Lease and before it leads by it, it does not give it back. A released Lease is
+    /// taken at once, by somebody who would not know what the founder was waiting for: that whoever led by a deleted one
+    /// has lost. The next candidate waits in its place, a lease duration.
     pub async fn acquire(mut self, stop: &CancellationToken) -> Option<Leader<A>> {
         while self.0.election.leads_since().is_none() {
             if stop.is_cancelled() {
@@ -103,10 +108,10 @@ impl<A: LeaseApi> Leader<A> {
     /// Renews the Lease until `stop`, or until it is lost.
     ///
     /// When this returns, the fence is closed and the gauge is 0. Cancel `stop` only after the workers have ended:
-    /// their last writes need the fence open.
+    /// their last writes need an open fence.
     pub async fn hold(mut self, stop: &CancellationToken) -> Term<A> {
         loop {
-            // Before the question whether to stop: what is lost can't be given back any more.
+            // Checked before the stop signal: a lost Lease can't be released any more.
             if let Decision::StepDown(reason) = self.0.election.decide(Instant::now()) {
                 self.0.standing.resign();
                 tracing::error!(lease = %self.0.key, %reason, "leadership is lost");
@@ -122,18 +127,18 @@ impl<A: LeaseApi> Leader<A> {
 }
 
 impl<A: LeaseApi> Retired<A> {
-    /// Gives the Lease back, so that the next leader need not wait for it to run out.
+    /// Releases the Lease, so that the next leader does not have to wait for it to expire.
     ///
-    /// Says whether it is free now. Where it isn't, a line in the log says why, and it will run out by itself.
+    /// Returns whether it is free now. If it isn't, a log line says why, and the Lease will expire by itself.
     pub async fn release(self) -> bool {
         let mut core = self.0;
         for _ in 0..RELEASE_ATTEMPTS {
             match core.try_release().await {
                 Ok(ControlFlow::Break(released)) => return released,
-                // A late renewal of our own has arrived between the two requests: read it again.
+                // A late renewal of our own arrived between the two requests: read the Lease again.
                 Ok(ControlFlow::Continue(())) => {}
                 Err(error) => {
-                    tracing::warn!(lease = %core.key, %error, "the lease was not released, and will run out by itself");
+                    tracing::warn!(lease = %core.key, %error, "the lease was not released, and will expire by itself");
                     return false;
                 }
             }
@@ -143,7 +148,7 @@ impl<A: LeaseApi> Retired<A> {
     }
 }
 
-/// What all three have.
+/// What all three types contain.
 struct Core<A> {
     api: A,
     key: ObjectKey,
@@ -151,14 +156,14 @@ struct Core<A> {
     standing: Standing,
     wall: WallClock,
     rng: StdRng,
-    /// What was last logged about the Lease: said again when it differs.
-    told: String,
-    /// What last failed: said again when it differs.
-    complaint: String,
+    /// The state of the election that was logged last, so that only changes are logged.
+    reported_state: String,
+    /// The failure that was logged last, so that only changes are logged.
+    reported_failure: String,
 }
 
 impl<A: LeaseApi> Core<A> {
-    /// Does one thing. A wait and a look end at `stop`; a write that was sent is seen through.
+    /// Carries out one decision. `stop` interrupts a wait or a read; for a write that was sent, the answer is awaited.
     async fn step(&mut self, stop: &CancellationToken) {
         match self.election.decide(Instant::now()) {
             Decision::Wait(until) => {
@@ -171,7 +176,7 @@ impl<A: LeaseApi> Core<A> {
                 let lease = self.claim().create(&self.key);
                 let (sent, answer) = self.send(self.api.create(lease)).await;
                 self.learn(sent, answer, Election::created);
-                self.tell();
+                self.report_state();
             }
             Decision::Acquire(lease) => {
                 let lease = self.claim().acquire(lease);
@@ -183,7 +188,7 @@ impl<A: LeaseApi> Core<A> {
                 let (sent, answer) = self.send(self.api.replace(lease)).await;
                 self.learn(sent, answer, Election::wrote);
             }
-            // Nothing to do here: whoever leads asks for this decision before each step, and stops by it.
+            // Nothing to do here: `Leader::hold` checks for this decision before each step, and stops.
             Decision::StepDown(_) => {}
         }
     }
@@ -194,14 +199,14 @@ impl<A: LeaseApi> Core<A> {
         match answer {
             Ok(lease) => {
                 self.election.observed(lease, at, pause);
-                self.complaint.clear();
-                self.tell();
+                self.reported_failure.clear();
+                self.report_state();
             }
             Err(error) => self.failed(&error, sent, at),
         }
     }
 
-    /// Takes in what became of a write.
+    /// Passes the result of a write to the election.
     fn learn(
         &mut self,
         sent: Instant,
@@ -212,7 +217,7 @@ impl<A: LeaseApi> Core<A> {
         match answer {
             Ok(lease) => {
                 done(&mut self.election, lease, sent, at);
-                self.complaint.clear();
+                self.reported_failure.clear();
             }
             Err(LeaseError::Changed) => self.election.refused(sent, at),
             Err(error @ LeaseError::Failed(_)) => self.failed(&error, sent, at),
@@ -224,14 +229,15 @@ impl<A: LeaseApi> Core<A> {
 
     fn failed(&mut self, error: &LeaseError, sent: Instant, at: Instant) {
         self.election.failed(sent, at);
-        let complaint = error.to_string();
-        if complaint != self.complaint {
-            tracing::warn!(lease = %self.key, error = complaint, "leader election can't reach its lease; it keeps trying");
-            self.complaint = complaint;
+        let failure = error.to_string();
+        if failure != self.reported_failure {
+            tracing::warn!(lease = %self.key, error = failure, "leader election can't access its lease; it keeps trying");
+            self.reported_failure = failure;
         }
     }
 
-    /// Sends a request and waits for its answer as long as that is worth it. The instant is the one before.
+    /// Sends a request and waits for its answer as long as that makes sense. Returns the instant before it was sent,
+    /// too.
     async fn send<T>(&self, request: impl Future<Output = Result<T, LeaseError>>) -> (Instant, Result<T, LeaseError>) {
         let sent = Instant::now();
         let answer_by = self.election.patience(sent);
@@ -241,7 +247,7 @@ impl<A: LeaseApi> Core<A> {
         (sent, answer)
     }
 
-    /// One GET and, if the Lease is still ours, one PUT. `Continue` if it changed in between.
+    /// One GET and, if the Lease is still ours, one PUT. `Continue` if the Lease changed in between.
     async fn try_release(&mut self) -> Result<ControlFlow<bool>, LeaseError> {
         let Some(lease) = self.send_in_retirement(self.api.get()).await? else {
             return Ok(ControlFlow::Break(false));
@@ -261,7 +267,7 @@ impl<A: LeaseApi> Core<A> {
         }
     }
 
-    /// As [`send`](Self::send), without the leader's deadline: it has nothing to lose any more.
+    /// Like [`send`](Self::send), but without the leader's deadline, which does not matter any more.
     async fn send_in_retirement<T>(
         &self,
         request: impl Future<Output = Result<T, LeaseError>>,
@@ -276,17 +282,17 @@ impl<A: LeaseApi> Core<A> {
         Claim { identity: self.election.identity(), timing: self.election.timing(), wall: (self.wall)() }
     }
 
-    /// Logs who holds the Lease, each time that this changes.
-    fn tell(&mut self) {
-        let news = self.election.to_string();
-        if news != self.told {
-            tracing::info!(lease = %self.key, "{news}");
-            self.told = news;
+    /// Logs who holds the Lease, whenever that changes.
+    fn report_state(&mut self) {
+        let state = self.election.to_string();
+        if state != self.reported_state {
+            tracing::info!(lease = %self.key, "{state}");
+            self.reported_state = state;
         }
     }
 }
 
-/// This instance's right to write, and the gauge that shows it. Dropping it ends both.
+/// This instance's right to write, and the gauge that shows it. Dropping it ends the right and sets the gauge to 0.
 struct Standing {
     fence: Fence,
     gauge: Gauge,
@@ -298,7 +304,7 @@ impl Standing {
         (self.gauge)(true);
     }
 
-    /// The gauge first: it may say 0 too early, never too late.
+    /// The gauge comes first: it may show 0 too early, but not too late.
     fn resign(&self) {
         (self.gauge)(false);
         self.fence.close();

@@ -1,21 +1,21 @@
-//! What a Lease says, and what is written into it.
+//! Reading a Lease, and building what is written into it.
 //!
 //! ```yaml
 //! spec:
-//!   holderIdentity: pod-a_9f…            # "" once it was released
-//!   leaseDurationSeconds: 15             # what the others are to wait
-//!   acquireTime: 2026-11-22T20:00:00.000000Z    # of this holder; kept while it renews
+//!   holderIdentity: pod-a_9f…            # "" after a release
+//!   leaseDurationSeconds: 15             # how long the others have to wait
+//!   acquireTime: 2026-11-22T20:00:00.000000Z    # when this holder took it; kept while it renews
 //!   renewTime:   2026-11-22T20:00:02.000000Z    # moves with every write, and only forward
 //!   leaseTransitions: 3                  # how often the holder has changed
 //! ```
 //!
-//! The times are for people. Nobody decides anything by them, but `renewTime` has one duty: the API server takes
-//! a write that changes nothing for no write at all, and leaves the resourceVersion as it was. The others
-//! would see the Lease stand still and take it from a living leader. So `renewTime` moves with every write, by
-//! one microsecond where the clock stands still or was put back.
+//! The times are for people, and no decision depends on them. But `renewTime` has one function: the API server ignores
+//! a write that changes nothing, and keeps the resourceVersion. The others would see an unchanged Lease, and take it
+//! from a leader that is alive. So `renewTime` moves with every write, by one microsecond if the clock has stopped or
+//! was set back.
 //!
-//! A Lease that was read is kept whole and written back whole: its labels and annotations are other people's, its
-//! uid and resourceVersion make the API server refuse the write where it would land on another state.
+//! A Lease is kept and written back as a whole: its labels and annotations belong to others, and its
+//! uid and resourceVersion make the API server refuse the write if the Lease is in another state.
 
 use std::time::Duration;
 
@@ -26,18 +26,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use super::config::{Identity, Timing};
 use crate::object::ObjectKey;
 
-/// Who a Lease says that holds it.
+/// The holder that a Lease names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder<'a> {
     /// This instance, or another.
     Named(&'a str),
-    /// Nobody: the last holder gave it back, after it had stopped writing.
+    /// Nobody: the last holder released it, after it had stopped writing.
     Released,
-    /// It does not say: made by hand, or by something else.
+    /// The Lease does not say; it was created by hand or by another program.
     Unknown,
 }
 
-/// Who holds it.
+/// The holder that `lease` names.
 pub fn holder(lease: &Lease) -> Holder<'_> {
     match lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) {
         Some("") => Holder::Released,
@@ -46,7 +46,7 @@ pub fn holder(lease: &Lease) -> Holder<'_> {
     }
 }
 
-/// Who holds it, as a log line or an error names it.
+/// The holder, for log lines and errors.
 pub fn holder_for_people(lease: &Lease) -> String {
     match holder(lease) {
         Holder::Named(name) => name.to_owned(),
@@ -54,30 +54,30 @@ pub fn holder_for_people(lease: &Lease) -> String {
     }
 }
 
-/// How long its holder wants to be left alone; `None` where it does not say anything sensible.
+/// How long the others have to wait; `None` if the Lease does not contain a valid duration.
 pub fn duration(lease: &Lease) -> Option<Duration> {
     let seconds = lease.spec.as_ref()?.lease_duration_seconds?;
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// The state of it that was read.
+/// The state of the Lease that was read.
 pub fn resource_version(lease: &Lease) -> Option<&str> {
     lease.metadata.resource_version.as_deref()
 }
 
-/// Who writes, and when by the wall clock.
+/// Builds the Leases that an instance writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    /// The name to write.
+    /// The holder to write.
     pub identity: &'a Identity,
-    /// How long the others are to wait.
+    /// Contains how long the others have to wait.
     pub timing: &'a Timing,
-    /// For people.
+    /// The time of day, for people.
     pub wall: Timestamp,
 }
 
 impl Claim<'_> {
-    /// The first Lease of this name.
+    /// A new Lease, held by this instance.
     pub fn create(&self, key: &ObjectKey) -> Lease {
         let now = micros(self.wall);
         Lease {
@@ -97,7 +97,7 @@ impl Claim<'_> {
         }
     }
 
-    /// The same Lease with this holder instead of its last one.
+    /// The same Lease, taken over by this instance.
     pub fn acquire(&self, lease: Lease) -> Lease {
         write(lease, self.wall, |spec| {
             spec.holder_identity = Some(self.identity.to_string());
@@ -107,14 +107,14 @@ impl Claim<'_> {
         })
     }
 
-    /// The same Lease, held on.
+    /// The same Lease, renewed.
     pub fn renew(&self, lease: Lease) -> Lease {
         write(lease, self.wall, |spec| {
             spec.lease_duration_seconds = Some(self.timing.lease_duration_seconds());
         })
     }
 
-    /// The same Lease, given back. One second, since none is no valid duration.
+    /// The same Lease, released. The duration is one second, since zero is not valid.
     pub fn release(&self, lease: Lease) -> Lease {
         write(lease, self.wall, |spec| {
             spec.holder_identity = Some(String::new());
@@ -130,7 +130,7 @@ fn write(mut lease: Lease, wall: Timestamp, change: impl FnOnce(&mut LeaseSpec))
     lease
 }
 
-/// The wall clock's time, or the last one and a microsecond where the clock is not past it.
+/// The wall clock's time, or one microsecond after the last time if the clock is not past that.
 fn after(last: Option<&MicroTime>, wall: Timestamp) -> MicroTime {
     let now = micros(wall);
     let Some(MicroTime(last)) = last else { return now };
@@ -138,7 +138,7 @@ fn after(last: Option<&MicroTime>, wall: Timestamp) -> MicroTime {
     now.max(micros(next))
 }
 
-/// A Lease knows no nanoseconds.
+/// The times in a Lease have microseconds.
 fn micros(time: Timestamp) -> MicroTime {
     MicroTime(Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time))
 }
@@ -188,11 +188,11 @@ mod tests {
         assert_eq!(json(&taken)["spec"]["leaseTransitions"], 1);
     }
 
-    /// "Never goes back" alone is not enough: clamped to the last time, a renewal by a clock that was put back would
-    /// change nothing, the API server would leave the resourceVersion as it was, and a follower would take the Lease
-    /// from a living leader.
+    /// "Never goes back" alone is not enough: if the time were only clamped, a renewal after the clock was set back
+    /// would change nothing, the API server would keep the resourceVersion, and a follower would take the Lease from a
+    /// leader that is alive.
     #[test]
-    fn renew_time_moves_forward_even_when_the_clock_is_put_back() {
+    fn renew_time_moves_forward_even_when_the_clock_is_set_back() {
         let (a, timing) = (identity("a"), Timing::default());
         let made = claim(&a, &timing, "2026-11-22T20:00:00Z").create(&ObjectKey::new("ops", "x"));
         let renewed = claim(&a, &timing, "2026-11-22T17:00:00Z").renew(made);

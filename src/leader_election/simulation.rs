@@ -1,6 +1,6 @@
-//! An API server that delays, loses and reorders, on virtual time; and what the elector makes of it.
+//! The elector against an API server that delays, loses and reorders requests in virtual time.
 //!
-//! A request is carried by a task of its own, so that it arrives even after its sender has given it up: a renewal
+//! Each request is carried by a task of its own, so that it arrives even after its sender has given up: a renewal
 //! may be done ten seconds after the leader has stopped waiting for it.
 
 mod facts;
@@ -23,7 +23,7 @@ use super::elector::Elector;
 use crate::client::Fence;
 use crate::object::ObjectKey;
 
-/// What happens to one request on its way.
+/// What happens to one request.
 #[derive(Debug, Clone, Copy)]
 struct Trip {
     /// From the sender to the API server.
@@ -32,7 +32,7 @@ struct Trip {
     arrives: bool,
     /// From the API server to the sender.
     back: Duration,
-    /// Whether the answer arrives; if not, the connection breaks in that moment.
+    /// Whether the answer arrives; if not, the connection breaks at that moment.
     answered: bool,
 }
 
@@ -42,9 +42,9 @@ const FAST: Trip =
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Trip {
-    /// Never reaches the API server, and the sender hears nothing for an hour.
+    /// Never reaches the API server, and the sender gets no answer for an hour.
     const HUNG: Self = Self { arrives: false, back: HOUR, ..FAST };
-    /// Is done, and the sender does not hear of it.
+    /// The request is done, but the answer is lost.
     const ANSWER_LOST: Self = Self { answered: false, ..FAST };
 }
 
@@ -53,11 +53,11 @@ impl Trip {
 struct World {
     lease: Option<Lease>,
     version: u64,
-    /// Who was named as holder by each write that was done, and when.
+    /// The holder that each write named, and when.
     holders: Vec<(Instant, String)>,
-    /// The fences of all instances that there ever were.
+    /// The fences of all instances that have ever existed.
     fences: Vec<Fence>,
-    /// How many were open whenever one was opened.
+    /// How many fences were open each time one was opened.
     writers: Vec<usize>,
 }
 
@@ -75,7 +75,7 @@ impl World {
         Ok(self.store(lease, uid))
     }
 
-    /// Refuses another uid or version; takes a write that changes nothing for none.
+    /// Refuses another uid or version; ignores a write that changes nothing.
     fn replace(&mut self, lease: Lease) -> Result<Lease, LeaseError> {
         match &self.lease {
             Some(stored) if stored.metadata == lease.metadata && stored.spec == lease.spec => Ok(lease),
@@ -101,13 +101,13 @@ impl World {
     }
 }
 
-/// One instance's way to the API server.
+/// One instance's connection to the API server.
 #[derive(Clone)]
 struct Path {
     world: Arc<Mutex<World>>,
     /// What happens to the next requests; then all are `FAST`.
     trips: Arc<Mutex<VecDeque<Trip>>>,
-    /// What was asked, by verb.
+    /// The verbs of all requests.
     asked: Arc<Mutex<Vec<(Instant, &'static str)>>>,
 }
 
@@ -123,7 +123,7 @@ impl Path {
         next.extend(trips);
     }
 
-    /// No request gets through any more.
+    /// Lets no request through any more.
     fn cut(&self) {
         self.next(std::iter::repeat_n(Trip::HUNG, 1_000));
     }
@@ -145,7 +145,7 @@ impl Path {
             sleep(trip.there).await;
             let result = if trip.arrives { act(&mut world.lock().unwrap()) } else { Err(broken()) };
             sleep(trip.back).await;
-            // The sender may have given it up.
+            // The sender may have given up.
             let _ = answer.send(if trip.answered { result } else { Err(broken()) });
         });
         answered.await.unwrap_or_else(|_| Err(broken()))
@@ -170,12 +170,12 @@ impl LeaseApi for Path {
     }
 }
 
-/// An instance that takes part.
+/// An instance that takes part in the election.
 struct Instance {
     identity: Identity,
     fence: Fence,
     path: Path,
-    /// What the gauge shows, and whether the fence was open in the moment it changed.
+    /// The values of the gauge, and whether the fence was open at the moment of each change.
     gauge: Arc<Mutex<Vec<(Instant, bool, bool)>>>,
 }
 
@@ -209,7 +209,7 @@ impl Instance {
         )
     }
 
-    /// The same with a wall clock that goes wrong by so much.
+    /// The same with a wall clock that is wrong by `off`.
     fn elector_with_clock(&self, seed: u64, off: SignedDuration) -> Elector<Path> {
         self.elector(seed).with_wall_clock(wall_clock(off))
     }

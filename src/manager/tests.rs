@@ -1,4 +1,5 @@
-//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in `tests/acceptance`.
+//! The ends that nobody asks for, and those that come too early. What a cluster sees of start and stop is told in
+//! `tests/acceptance`.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube_client::client::Body;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::*;
 use crate::leader_election::api::LeaseError;
@@ -32,19 +34,59 @@ fn settings() -> Settings {
     }
 }
 
+/// A cluster of one server that has no children yet. A write is answered with an error after so long, a watch never.
+fn answers_writes_after(time: Duration) -> (Client, Arc<Notify>) {
+    let writing = Arc::new(Notify::new());
+    let write = Arc::clone(&writing);
+    let answer = move |request: http::Request<Body>| {
+        let write = Arc::clone(&write);
+        async move {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            if request.method() != http::Method::GET {
+                write.notify_one();
+                tokio::time::sleep(time).await;
+                return Ok(answered(503, &json!({"kind": "Status", "code": 503, "reason": "ServiceUnavailable"})));
+            }
+            if query.contains("sendInitialEvents") {
+                return Ok(answered(422, &json!({"kind": "Status", "code": 422, "reason": "Invalid"})));
+            }
+            if query.contains("watch=true") {
+                return pending().await;
+            }
+            let server = json!({
+                "metadata": {"namespace": "prod", "name": "web", "uid": "u", "resourceVersion": "5", "generation": 1},
+                "spec": {"image": "web:1"},
+            });
+            let items = if request.uri().path().ends_with("/mcpservers") { json!([server]) } else { json!([]) };
+            Ok::<_, Infallible>(answered(200, &json!({"metadata": {"resourceVersion": "9"}, "items": items})))
+        }
+    };
+    (Client::new(kube_client::Client::new(tower::service_fn(answer), "default")), writing)
+}
+
+fn answered(code: u16, body: &serde_json::Value) -> http::Response<Body> {
+    http::Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap()
+}
+
 fn work() -> Work {
+    work_on(&silent())
+}
+
+fn work_on(client: &Client) -> Work {
     let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue(NAME));
+    let mut informers = informers(&settings());
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
+    informers.enqueue_on_change(&queue);
     let identity = Identity::new("host", &mut seeds);
-    Work::begin(informers(&settings()), queue, Options::default(), &silent(), &metrics, &identity, &mut seeds)
+    Work::begin(informers, queue, Options::default(), client, &metrics, &identity, &mut seeds)
 }
 
 /// Says, when it is joined and not merely dropped, that it was.
 fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
     let joined = Arc::<AtomicBool>::default();
-    let (said, watched) = (Arc::clone(&joined), work.watched.clone());
+    let (said, stop_reflectors) = (Arc::clone(&joined), work.stop_reflectors.clone());
     work.reflectors.spawn(async move {
-        watched.cancelled().await;
+        stop_reflectors.cancelled().await;
         tokio::task::yield_now().await;
         said.store(true, Ordering::Relaxed);
     });
@@ -101,7 +143,7 @@ async fn a_stop_before_the_caches_are_filled_ends_all_in_order() {
     let joined = joined_at_the_end(&mut work);
     let running = tokio::spawn({
         let stop = stop.clone();
-        async move { work.run(&stop).await }
+        async move { work.run(&stop).await.ended }
     });
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(!running.is_finished(), "nothing is decided before all is known, however long that takes");
@@ -139,5 +181,32 @@ async fn a_reflector_that_breaks_down_ends_the_operator_whether_it_leads_or_not(
     }
     let mut work = work();
     work.reflectors.spawn(ready(()));
-    assert!(matches!(work.run(&CancellationToken::new()).await, Err(Error::BrokenDown)));
+    assert!(matches!(work.run(&CancellationToken::new()).await.ended, Err(Error::BrokenDown)));
+}
+
+/// A write that hangs for 25 s outlived the grace of 20 s and the release after it, and arrived when the next leader had
+/// written already.
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_given_back_only_where_no_write_was_cut_off() {
+    for (seconds, breaks_down) in [(4, false), (25, false), (4, true), (25, true)] {
+        let (client, writing) = answers_writes_after(Duration::from_secs(seconds));
+        let (mut work, stop, broken) = (work_on(&client), CancellationToken::new(), CancellationToken::new());
+        let (stop_reflectors, breaks) = (work.stop_reflectors.clone(), broken.clone());
+        work.reflectors.spawn(async move {
+            stop_reflectors.run_until_cancelled(breaks.cancelled()).await;
+        });
+        let api = Lone::held_by("");
+        let leading = tokio::spawn({
+            let (api, stop) = (api.clone(), stop.clone());
+            async move { Box::pin(lead(elector(api), lease(), work, &stop)).await }
+        });
+        tokio::time::timeout(Duration::from_secs(600), writing.notified()).await.expect("it writes");
+        if breaks_down {
+            broken.cancel();
+        } else {
+            stop.cancel();
+        }
+        assert_eq!(leading.await.unwrap().is_err(), breaks_down);
+        assert_eq!(api.is_free(), seconds < 20, "a write takes {seconds} s, breaks down: {breaks_down}");
+    }
 }

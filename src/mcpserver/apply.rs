@@ -15,74 +15,93 @@ use crate::client::{Client, Error, Request};
 use crate::object::{DEPLOYMENTS, Object, ObjectKey, SERVICES, Uid};
 use crate::watch::{Status, StatusCause};
 
-/// The children are as they are wanted, as far as the API server allows. Only [`apply`] makes one, or who knows from the
-/// [memory](Memory::is_settled) that it would find nothing to do.
+/// The children are as the spec calls for, as far as the API server allows. Comes only from [`apply`], or from a
+/// reconcile whose [memory](Memory::is_settled) says that `apply` would find nothing to do.
 #[derive(Debug)]
 pub struct Applied {
-    /// The Deployment as it is now: as the API server answered, or as the store has it.
+    /// The current Deployment, from the API server's answer or from the store.
     pub deployment: Option<Arc<Deployment>>,
-    /// The Service likewise.
+    /// The current Service, likewise.
     pub service: Option<Arc<Service>>,
-    /// What the API server refused.
+    /// A write that the API server refused for good.
     pub refused: Option<Refused>,
-    /// What the API server did not do, this time: it is tried again.
+    /// The error of a write that failed this time and will be tried again.
     pub failed: Option<String>,
-    /// What was done.
+    /// The writes that were done.
     pub done: Vec<Done>,
 }
 
 /// One write that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
-    /// What kind of object was written.
-    pub kind: &'static str,
-    /// Why.
+    /// The kind of the object that was written.
+    pub kind: ChildKind,
+    /// The reason for the write.
     pub why: Why,
 }
 
-/// Why something is written.
+/// The kinds of children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildKind {
+    /// The Deployment.
+    Deployment,
+    /// The Service.
+    Service,
+}
+
+impl ChildKind {
+    /// The kind in the object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => DEPLOYMENTS.kind,
+            Self::Service => SERVICES.kind,
+        }
+    }
+}
+
+/// The reason for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// It was not there.
+    /// The object did not exist.
     Created,
-    /// It was there without an owner.
+    /// The object existed without an owner.
     Adopted,
-    /// The wish has changed.
+    /// The desired state has changed.
     Updated,
-    /// The wish has changed in nothing but the Secret's data.
+    /// Of the desired state only the Secret's data has changed.
     SecretRotated,
-    /// The wish has not changed: somebody changed the object.
+    /// The desired state has not changed: another client changed the object.
     DriftCorrected,
 }
 
-/// A write that is called for.
+/// A write to be done.
 #[derive(Debug, PartialEq, Eq)]
 struct Write {
     why: Why,
     precondition: Precondition,
 }
 
-/// What must be true for a write to be done. Without one, an apply makes what is not there and changes whatever is.
+/// What must hold for a write to be done. Without a precondition, an apply creates what does not exist and changes
+/// whatever does.
 #[derive(Debug, PartialEq, Eq)]
 enum Precondition {
     /// No object has the name.
     Absent,
-    /// The object that has the name is this one.
+    /// The object with the name is this one.
     Is(Uid),
 }
 
-/// No object ever has this version, so an apply that names it conflicts with whatever is there, and where
-/// nothing is, it creates: the one way to say "create" and be the manager of what is created.
+/// No object ever has this version, so an apply that names it conflicts with any existing object and creates an absent
+/// one. It is the only way to say "create" with server-side apply, and so to become the manager of the fields.
 const NEVER: &str = "1";
 
 /// Writes the Deployment, then the Service, each only if it differs.
 ///
-/// What was done is done and has to be told, also where the second write failed after the first: hence both.
+/// If the second write fails, the first one is done nevertheless and has to be announced. So both results are returned.
 ///
 /// # Errors
 ///
-/// The API server did not do it, and trying again may help. What it refuses for good is no error but
-/// [`Applied::refused`].
+/// A write failed, and another try may help. A final refusal is not an error but [`Applied::refused`].
 pub async fn apply(
     client: &Client,
     memory: &Memory,
@@ -101,7 +120,7 @@ pub async fn apply(
 }
 
 impl Applied {
-    /// Nothing was left to do.
+    /// There was nothing to do.
     pub(super) fn unchanged(observed: &Observed) -> Self {
         let (deployment, service) = (observed.deployment.clone(), observed.service.clone());
         Self { deployment, service, refused: None, failed: None, done: Vec::new() }
@@ -123,7 +142,7 @@ impl Applied {
             match put::<Deployment>(client, memory, key, Written::Deployment, &write, &children.deployment).await? {
                 Put::Done(deployment, changed) => {
                     self.deployment = Some(Arc::new(deployment));
-                    self.done.extend(changed.then_some(Done { kind: DEPLOYMENTS.kind, why: write.why }));
+                    self.done.extend(changed.then_some(Done { kind: ChildKind::Deployment, why: write.why }));
                 }
                 Put::Refused(refused) => {
                     self.refused = Some(refused);
@@ -135,7 +154,7 @@ impl Applied {
             match put::<Service>(client, memory, key, Written::Service, &write, &children.service).await? {
                 Put::Done(service, changed) => {
                     self.service = Some(Arc::new(service));
-                    self.done.extend(changed.then_some(Done { kind: SERVICES.kind, why: write.why }));
+                    self.done.extend(changed.then_some(Done { kind: ChildKind::Service, why: write.why }));
                 }
                 Put::Refused(refused) => self.refused = Some(refused),
             }
@@ -144,13 +163,13 @@ impl Applied {
     }
 }
 
-/// Whether both children are there and as they are wanted.
+/// Whether both children exist and are as the spec calls for.
 pub fn nothing_to_do(wanted: &Wanted<'_>, children: &Children) -> bool {
     let settled = |slot: &Slot<'_>, desired| matches!(slot, Slot::Taken(_)) && plan(slot, desired).is_none();
     settled(&wanted.deployment, &children.deployment) && settled(&wanted.service, &children.service)
 }
 
-/// Decides whether a child is to be written.
+/// Decides whether a child has to be written.
 fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
     let on = |child: &Child, why| Write { why, precondition: Precondition::Is(child.meta.uid.clone()) };
     match slot {
@@ -163,7 +182,7 @@ fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
     }
 }
 
-/// The generation was reported on already, so the spec is the same; what differs is the Secret.
+/// Whether only the Secret's data has changed: the status reports on this generation already, so the spec is the same.
 fn only_secret_changed(observed: &Observed, wanted: &Wanted<'_>) -> bool {
     let reported = observed.server.status.as_ref().map(|status| status.observed_generation);
     let before = observed.deployment.as_ref().and_then(|deployment| deployment.secret.as_ref());
@@ -173,11 +192,11 @@ fn only_secret_changed(observed: &Observed, wanted: &Wanted<'_>) -> bool {
     reported == Some(observed.server.meta.generation) && before.zip(wanted.secret.as_ref()).is_some_and(rotated)
 }
 
-/// What became of a write.
+/// The result of a write.
 enum Put<K> {
-    /// It was done. This is the object now, and whether that is another state of it than before.
+    /// The write was done: the object as it is now, and whether that changed it.
     Done(K, bool),
-    /// It was refused, and trying again at once would not change that.
+    /// The write was refused, and would be refused again.
     Refused(Refused),
 }
 
@@ -199,10 +218,10 @@ async fn put<K: Object>(
     }
     let mut answer = send::<K>(client, key, write, &desired.object).await;
     if let (Err(Error::Api { status, .. }), Some(uid)) = (&answer, of)
-        && is_of_a_strangers_port(status)
+        && is_about_a_foreign_port(status)
     {
-        answer = match client.send::<Box<RawValue>>(take_back_ports::<K>(key, uid, &desired.object)).await {
-            Ok(_taken_back) => send::<K>(client, key, write, &desired.object).await,
+        answer = match client.send::<Box<RawValue>>(replace_ports::<K>(key, uid, &desired.object)).await {
+            Ok(_replaced) => send::<K>(client, key, write, &desired.object).await,
             Err(error) => Err(error),
         };
     }
@@ -232,35 +251,35 @@ async fn send<K: Object>(client: &Client, key: &ObjectKey, write: &Write, object
     K::decode(answer.get()).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
 }
 
-/// Whether an apply was refused because of a port that somebody else has put into a Service.
+/// Whether an apply was refused because another client has changed the port of the Service.
 ///
-/// An apply finds the items of `spec.ports` by their number. Somebody who changes the number of ours has thereby removed our
-/// port and added one of their own, which bears our port's name; ours can't be added beside it.
-fn is_of_a_strangers_port(status: &Status) -> bool {
+/// An apply identifies the items of `spec.ports` by their number. A client that changes the number of our port has in
+/// effect removed ours and added its own port with the same name; ours can't be added beside it.
+fn is_about_a_foreign_port(status: &Status) -> bool {
     let duplicate =
         |cause: &StatusCause| cause.reason == "FieldValueDuplicate" && cause.field.starts_with("spec.ports");
     status.code == 422 && status.details.iter().flat_map(|details| &details.causes).any(duplicate)
 }
 
-/// Makes the list of ports what is wanted, whole: what an apply can't do.
-fn take_back_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
+/// Replaces the whole list of ports, which an apply can't do.
+fn replace_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
     let patch = json!({"metadata": {"uid": uid.as_str()}, "spec": {"ports": object["spec"]["ports"]}});
     Request::merge_patch(&K::RESOURCE, key, &patch)
 }
 
-/// Whether the API server or a policy says no to the wish itself. A missing permission and a full quota are no refusal of
-/// the wish, and heal without another one.
+/// Whether the API server or a policy refuses the desired state itself. A missing permission or a full quota is not
+/// such a refusal: it may pass without another spec.
 fn is_refusal(status: &Status) -> bool {
-    // The code of a policy's no is its author's choice. The first phrase is that of admission webhooks, the second that of
-    // a ValidatingAdmissionPolicy.
+    // A policy's author chooses the status code. The first phrase comes from admission webhooks, the second from a
+    // ValidatingAdmissionPolicy.
     let by_policy = status.message.contains("denied the request") || status.message.contains("denied request:");
     let mut causes = status.details.iter().flat_map(|details| &details.causes).peekable();
-    // Another object has taken the name since the stores were read: they will say so.
+    // Another object has taken the name since the stores were read; they will receive it.
     let replaced = causes.peek().is_some() && causes.all(|cause| cause.field == "metadata.uid");
     by_policy || (matches!(status.code, 400 | 422) && !replaced)
 }
 
-/// Whether a failed write is worth telling people about. A conflict, a busy server and a lost connection pass.
+/// Whether a failed write is worth reporting. A conflict, a busy server and a lost connection pass by themselves.
 fn is_news(error: &Error) -> bool {
     match error {
         Error::Api { status, .. } => !matches!(status.code, 409 | 429 | 503 | 504),

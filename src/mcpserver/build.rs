@@ -1,8 +1,8 @@
-//! Step three: the children as they are wanted. Pure: a spec in, two objects out.
+//! Step three: build the children that the spec calls for. Pure: a spec in, two objects out.
 //!
-//! Every field here becomes ours in the live object, so this file says what the operator claims — and what it leaves to
-//! others: whatever is not mentioned. It sends what the API server would store, the keys of list items included
-//! (a port's `protocol`), for [`ours`](super::ours) compares the two.
+//! This operator becomes the manager of every field that is set here, so this file says what it claims, and by omission
+//! what it leaves to others. It sends exactly what the API server will store, including the keys of list items
+//! (a port's `protocol`), because [`ours`](super::ours) compares the two.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +22,17 @@ use super::children::{
 use super::ours::Digest;
 use super::validate::Wanted;
 use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec};
+use crate::object::{DEPLOYMENTS, ObjectKey, SERVICES};
 
-/// A child as it is wanted.
+/// The desired state of a child.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
-    /// The object to apply, whole.
+    /// The whole object to apply.
     pub object: Value,
-    /// The wish, without the annotation that carries this.
+    /// The digest of the desired state, without the annotation that holds this digest.
     pub hash: String,
-    /// What must be [ours](super::ours) in the live object for nothing to be left to do.
+    /// The digest of the fields that this operator sets. If the live object's [own fields](super::ours) have the same
+    /// digest, there is nothing to do.
     pub ours: Digest,
 }
 
@@ -43,16 +45,29 @@ pub struct Children {
     pub service: Desired,
 }
 
+/// A child can't be written as JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("the {kind} of MCPServer {server} can't be written as JSON: {source}")]
+pub struct BuildError {
+    /// The kind of the child.
+    kind: &'static str,
+    /// The server.
+    server: ObjectKey,
+    /// What is wrong.
+    source: serde_json::Error,
+}
+
 /// Builds both children.
 ///
 /// # Errors
 ///
-/// One of them can't be written as JSON, which the types rule out.
-pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, serde_json::Error> {
+/// [`BuildError`], which the types rule out as far as anybody knows.
+pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, BuildError> {
     let Wanted { spec, deployment: _, service: _, secret } = wanted;
+    let failed = |kind| move |source| BuildError { kind, server: server.meta.key.clone(), source };
     Ok(Children {
-        deployment: desired(&deployment(server, spec, secret.as_ref()))?,
-        service: desired(&service(server, spec))?,
+        deployment: desired(&deployment(server, spec, secret.as_ref())).map_err(failed(DEPLOYMENTS.kind))?,
+        service: desired(&service(server, spec)).map_err(failed(SERVICES.kind))?,
     })
 }
 
@@ -66,7 +81,7 @@ pub fn service_port(spec: &MCPServerSpec) -> i32 {
     spec.service.port.unwrap_or(spec.port)
 }
 
-/// Adds the digest of the wish to the wish.
+/// Adds the digest of the desired state as an annotation.
 fn desired(object: &impl Serialize) -> Result<Desired, serde_json::Error> {
     let mut object = serde_json::to_value(object)?;
     let mut claimed = claimed(&object);
@@ -78,7 +93,7 @@ fn desired(object: &impl Serialize) -> Result<Desired, serde_json::Error> {
     Ok(Desired { object, hash, ours })
 }
 
-/// The fields that an apply of `object` claims: all but those which say which object it is.
+/// The fields that an apply of `object` claims: all except those that identify the object.
 fn claimed(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(members) = object.as_object_mut() {
@@ -112,7 +127,7 @@ fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret: Option<&Injected
     }
 }
 
-/// A pod that Pod Security "restricted" admits, with no token for the API server.
+/// A pod that the Pod Security profile "restricted" admits, without a token for the API server.
 fn pod(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
@@ -141,7 +156,7 @@ fn container(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Container
             ..ContainerPort::default()
         }]),
         env_from: secret.map(|secret| vec![environment(secret)]),
-        // The startup probe lets a slow server have five minutes and a fast one be ready within seconds.
+        // The startup probe gives a slow server five minutes, and lets a fast one become ready within seconds.
         startup_probe: Some(probe(2, 150)),
         readiness_probe: Some(probe(10, 3)),
         liveness_probe: Some(probe(20, 3)),
@@ -154,7 +169,7 @@ fn container(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Container
     }
 }
 
-/// Whether the port takes a connection. The protocol gives no path that every server would answer on GET.
+/// Checks whether the port accepts connections. MCP defines no path that every server would answer on GET.
 fn probe(period_seconds: i32, failure_threshold: i32) -> Probe {
     Probe {
         tcp_socket: Some(TCPSocketAction { port: IntOrString::String(PORT.to_owned()), host: None }),
@@ -204,7 +219,7 @@ fn metadata(server: &MCPServer, annotations: BTreeMap<String, String>) -> Object
     }
 }
 
-/// What the selector selects by. It can never be changed on a Deployment, so it holds nothing that might change.
+/// The labels of the selector. A Deployment's selector can never be changed, so it contains nothing that might change.
 fn selector_labels(name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(NAME.to_owned(), MCPSERVER.to_owned()), (INSTANCE.to_owned(), name.to_owned())])
 }

@@ -1,8 +1,8 @@
 //! The objects around an MCPServer, and the little that is kept of each.
 //!
-//! A Deployment is six kilobytes of JSON, of which this operator needs: whose it is, whether it is as we want it, and how
-//! its pods are. A Secret is needed for one question only, "is it still the same?", so its values are hashed while they
-//! are read, and nothing of them is kept.
+//! A Deployment is six kilobytes of JSON. This operator needs to know only who owns it, whether it is as desired, and
+//! the state of its pods. A Secret is needed for one question only, "is it still the same?", so its values are hashed
+//! while they are decoded, and not kept.
 
 use std::collections::BTreeMap;
 
@@ -14,76 +14,77 @@ use sha2::{Digest as _, Sha256};
 use super::ours::{Digest, ManagedFields, hex, ours};
 use crate::object::{DEPLOYMENTS, Meta, Object, Resource, SECRETS, SERVICES};
 
-/// On a Deployment or Service: the digest of what was last applied. It tells a changed wish from a changed object.
+/// On a Deployment or Service: the digest of what was applied last. With it, a changed desired state can be told from a
+/// changed object.
 pub const APPLIED_HASH: &str = "mcp.mcp.dev/applied-hash";
-/// On a pod template: the digest of the Secret's data. It changes, so the pods roll.
+/// On a pod template: the digest of the Secret's data. When it changes, the Deployment controller restarts the pods.
 pub const SECRET_HASH: &str = "mcp.mcp.dev/secret-hash";
 
 /// The label that says which program manages an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The label that says what kind of thing it is.
+/// The label that names the kind of application.
 pub const NAME: &str = "app.kubernetes.io/name";
-/// The label that says which one.
+/// The label that names the instance of the application.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The value of [`MANAGED_BY`].
 pub const SMOOTH_OPERATOR: &str = "smooth-operator";
 /// The value of [`NAME`].
 pub const MCPSERVER: &str = "mcpserver";
-/// The name of the port, of the container's and of the Service's.
+/// The name of the container port and of the Service port.
 pub const PORT: &str = "mcp";
 /// The name of the container.
 pub const CONTAINER: &str = "mcp-server";
 
-/// What is kept of an object that is, or could be, a server's own.
+/// What is kept of an object that is, or could be, a child of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {
-    /// Which one it is, and who controls it.
+    /// Its metadata.
     pub meta: Meta,
-    /// It bears our labels, with its own name as the instance: we made it, or somebody wants us to think so.
+    /// It has our labels, with its own name as the instance: we created it, or somebody wants us to think so.
     pub labelled: bool,
-    /// What we last applied, by our own annotation.
+    /// The digest of what we applied last, from our annotation.
     pub applied: Option<String>,
-    /// The fields of it that are ours, as they are now.
+    /// The digest of the fields that are ours, as they are now.
     pub ours: Digest,
 }
 
 /// What is kept of a Deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
-    /// Whose it is, and whether it is as we want it.
+    /// What is kept of every child.
     pub child: Child,
-    /// How many pods its spec asks for.
+    /// The number of pods that its spec asks for.
     pub replicas: i32,
     /// The Secret that its pod template injects.
     pub secret: Option<InjectedSecret>,
-    /// How its pods are.
+    /// The state of its pods.
     pub status: DeploymentStatus,
 }
 
-/// The Secret whose keys are environment variables of the pods.
+/// The Secret that the pods get as environment variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InjectedSecret {
-    /// Its name.
+    /// The name of the Secret.
     pub name: String,
     /// The digest of the data that the pods were started with.
     pub hash: Option<String>,
 }
 
-/// What the Deployment's controller says of its pods.
+/// The status of a Deployment, written by the Deployment controller.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DeploymentStatus {
-    /// The generation that all of this is said of.
+    /// The generation of the Deployment that this status describes.
     pub observed_generation: i64,
-    /// Pods that there are.
+    /// The number of pods.
     pub replicas: i32,
-    /// Of them, those of the newest template.
+    /// The number of pods with the newest template.
     pub updated_replicas: i32,
-    /// Of them, the ready ones.
+    /// The number of ready pods.
     pub ready_replicas: i32,
-    /// Of them, those ready for long enough.
+    /// The number of pods that have been ready for long enough.
     pub available_replicas: i32,
-    /// What holds and what does not.
+    /// The conditions.
     pub conditions: Vec<DeploymentCondition>,
 }
 
@@ -106,19 +107,19 @@ pub struct DeploymentCondition {
 /// What is kept of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Whose it is, and whether it is as we want it.
+    /// What is kept of every child.
     pub child: Child,
-    /// The port under which clients reach the server.
+    /// The port at which clients reach the server.
     pub port: Option<i32>,
 }
 
-/// What is kept of a Secret: not a byte of it.
+/// What is kept of a Secret: none of its data.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Secret {
-    /// Which one it is.
+    /// Its metadata.
     #[serde(rename = "metadata")]
     pub meta: Meta,
-    /// The digest of its data, the same for the same data.
+    /// The digest of its data.
     #[serde(default, rename = "data")]
     pub hash: SecretHash,
 }
@@ -129,11 +130,11 @@ impl Object for Deployment {
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         let Wire { metadata, spec, status } = serde_json::from_str::<Wire<DeploymentStatus>>(json)?;
         let spec: Value = serde_json::from_str(spec.get())?;
-        // The API server fills in the default; what is not there is an object of a test.
+        // The API server always fills in the number; only objects in tests lack it.
         let replicas = spec["replicas"].as_i64().and_then(|replicas| replicas.try_into().ok()).unwrap_or(1);
         let secret = injected_secret(&spec["template"]);
         let mut status = status.unwrap_or_default();
-        // It grew by doubling, and stays.
+        // Release the Vec's spare capacity: the object stays in the cache.
         status.conditions.shrink_to_fit();
         Ok(Self { child: Child::decode(metadata, spec)?, replicas, secret, status })
     }
@@ -161,10 +162,10 @@ impl Object for Service {
 impl Object for Secret {
     const RESOURCE: Resource = SECRETS;
 
-    /// The decoder's messages quote what they could not read, so none of them leaves this function.
+    /// The decoder's messages quote what they could not read, so they must not leave this function.
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
-            .map_err(|_quotes_the_data| de::Error::custom("its data is not what a Secret's data is"))
+            .map_err(|_quotes_the_data| de::Error::custom("its data does not have the form of a Secret's data"))
     }
 
     fn meta(&self) -> &Meta {
@@ -179,7 +180,7 @@ fn injected_secret(template: &Value) -> Option<InjectedSecret> {
     Some(InjectedSecret { name, hash })
 }
 
-/// The item of a list that has this name.
+/// The item of a list with this name.
 fn named<'value>(list: &'value Value, name: &str) -> Option<&'value Value> {
     list.as_array()?.iter().find(|item| item["name"] == name)
 }
@@ -195,7 +196,7 @@ struct Wire<'json, S> {
     status: Option<S>,
 }
 
-/// The parts of the metadata that decide whose an object is.
+/// The parts of the metadata that decide who owns an object and which fields are ours.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireMetadata<'json> {
@@ -217,7 +218,7 @@ impl Child {
         let has = |name: &str, value: &str| labels.get(name).and_then(Value::as_str) == Some(value);
         let labelled = has(MANAGED_BY, SMOOTH_OPERATOR) && has(NAME, MCPSERVER) && has(INSTANCE, meta.key.name());
         let applied = annotations.get(APPLIED_HASH).and_then(Value::as_str).map(str::to_owned);
-        // Put together from what was read, without a copy: this runs for every event of every child.
+        // Assembled from the decoded parts, without a copy: this runs for every event of every child.
         let metadata = Value::from_iter([
             ("labels", Value::Object(labels)),
             ("annotations", Value::Object(annotations)),
@@ -238,13 +239,13 @@ impl DeploymentStatus {
 
 /// The digest of a Secret's data: SHA-256 over its keys and values, sorted by key.
 ///
-/// The API server sends the values in base64, and always the same for the same value, so what is hashed is
-/// that. Each part is preceded by its length: without it `{ab: c}` and `{a: bc}` would be the same.
+/// The API server sends the values in base64, always the same for the same value, so the base64 is hashed. Each key is
+/// preceded by its length; without that, `{ab: c}` and `{a: bc}` would have the same digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretHash(String);
 
 impl SecretHash {
-    /// As it stands in the annotation.
+    /// The text in the annotation.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -274,7 +275,7 @@ impl<'de> Deserialize<'de> for SecretHash {
     }
 }
 
-/// A value that was hashed where it stood.
+/// A value that was hashed while it was decoded, without a copy.
 struct HashedValue([u8; 32]);
 
 impl<'de> Deserialize<'de> for HashedValue {

@@ -1,16 +1,22 @@
-//! What one reconcile must remember for the next. All of it may be lost at any time: a restart loses it.
+//! What one reconcile must remember for the next one. All of it may be lost at any time; a restart loses it.
 //!
-//! A reconcile has no memory, in principle: it reads the world and acts. Three things can't be read from
-//! the world, though, or only at a price:
+//! In principle a reconcile has no memory: it reads the state of the cluster and acts. But four things can't be read
+//! from the cluster, or only at a cost:
 //!
-//! - **What was written and is not in the stores yet.** A cache is behind its own operator. Reconcile on it, and
-//!   the Deployment that was just made is made again. So a key waits until the stores have seen its own last writes.
-//! - **Since when a status is about to change.** A rollout passes through a dozen states in a second. Each is true, none
-//!   is worth a write; but one that stays is.
-//! - **What was found to be in order.** Most reconciles are about a status that moved: the children are still what the
-//!   spec calls for. Comparing them again would mean building both anew, so the digests that agreed last are kept.
-//! - **What the API server has refused.** Sending it again at once makes it no better. But what says no may be a policy, of whose
-//!   change no event tells: so each refusal is asked about again after a while.
+//! - **What was written but is not in the stores yet.** The cache is behind the operator's own writes. A reconcile
+//!   based on it would create a Deployment a second time. So a key waits until the stores have seen its own last
+//!   writes.
+//! - **Since when a status has differed.** A rollout passes through a dozen states in a second. None of them is worth a
+//!   write, but one that stays is.
+//! - **What was found to be in order.** Most reconciles are about a status that has changed: the children are still
+//!   what the spec calls for. To compare them again, both would have to be built again, so the digests that matched
+//!   last are kept.
+//! - **What the API server has refused.** Sending it again at once would not help. But the refusal may come from an
+//!   admission policy, and no event announces that the policy changed; so it is retried after five minutes.
+//!
+//! In kube-controller-manager, the first of these is `ControllerExpectations` (`pkg/controller/controller_utils.go`): a
+//! ReplicaSet counts the pods that it has created until the watch has shown them. controller-runtime and kube-runtime
+//! have no equivalent.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,35 +31,36 @@ use super::validate::{Slot, Wanted};
 use crate::api::MCPServer;
 use crate::object::{ObjectKey, ResourceVersion, Uid};
 
-/// A write that the stores have not seen for so long is not waited for any more: the watch has trouble, and
-/// that must not stop what goes well.
+/// After this time a key no longer waits for the stores to see its write: the watch has trouble, and that must not
+/// block everything else.
 const STALE: Duration = Duration::from_secs(10);
 
-/// For how long a refused wish is not sent again, unless it or the object that it is about becomes another.
+/// How long a refused state is not sent again, unless the desired state or the object changes.
 pub const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// The memories of all keys. Bounded by the number of servers: [`forget`](Self::forget) follows their deletion.
+/// The memories of all keys. Fields that few keys use are boxed, because the map has an entry per server. When a server
+/// is deleted, [`forget`](Self::forget) removes its entry.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<BTreeMap<ObjectKey, Remembered>>);
 
 #[derive(Debug, Default)]
 struct Remembered {
-    /// Writes that are not in the stores yet, as far as is known.
+    /// Writes that, as far as is known, are not in the stores yet.
     writes: Vec<(Written, ResourceVersion)>,
-    /// When the last of them was done; `None` once they are no longer waited for.
+    /// When the last of them was done; `None` once the key no longer waits for them.
     written_at: Option<Instant>,
-    /// Since when the status differs from what is written.
+    /// Since when the status has differed from the written one.
     differs_since: Option<Instant>,
-    /// The wish that the API server refused, and what it said.
-    refused: Option<Refused>,
-    /// The last wish whose children were found to be as they are wanted.
-    settled: Option<Settled>,
+    /// What the API server refused, and its message.
+    refused: Option<Box<Refused>>,
+    /// The last desired state for which the children were found to be correct.
+    settled: Option<Box<Settled>>,
 }
 
-/// A wish, and children that are as it wants them. Where both are still the same, there is nothing to build or compare.
+/// A desired state, and children that match it. While both are the same, there is nothing to build or compare.
 #[derive(Debug, PartialEq, Eq)]
 struct Settled {
-    /// Identity and generation of the server say which spec it is.
+    /// The uid and the generation of the server identify the spec.
     server: (Uid, i64),
     secret: Option<InjectedSecret>,
     deployment: Digest,
@@ -61,7 +68,7 @@ struct Settled {
 }
 
 impl Settled {
-    /// What there is to remember, if both children stand where they belong.
+    /// What to remember, if both children exist.
     fn of(server: &MCPServer, wanted: &Wanted<'_>) -> Option<Self> {
         let Wanted { spec: _, deployment, service, secret } = wanted;
         let (Slot::Taken(deployment), Slot::Taken(service)) = (deployment, service) else { return None };
@@ -85,22 +92,22 @@ pub enum Written {
     Status,
 }
 
-/// A wish that the API server refuses.
+/// A desired state of a child that the API server refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The digest of the wish.
+    /// The digest of the desired state.
     pub hash: String,
-    /// The object that was to be changed; `None` where one was to be made.
+    /// The object that would have been changed; `None` if it would have been created.
     pub of: Option<Uid>,
-    /// What the API server said.
+    /// The API server's message.
     pub message: String,
-    /// When it is worth another try.
+    /// When to try again.
     pub until: Instant,
 }
 
 impl Memory {
-    /// This was written, and is this version now. False if it was this version after the last write already: where the
-    /// stores stay behind for long, the same is written again, and changes nothing.
+    /// Notes a write and the resulting version. Returns false if the last write resulted in the same version: while the
+    /// stores stay behind, the same state may be written again, and that changes nothing.
     pub fn wrote(&self, key: &ObjectKey, what: Written, version: ResourceVersion, now: Instant) -> bool {
         let mut memories = self.lock();
         let memory = memories.entry(key.clone()).or_default();
@@ -114,8 +121,8 @@ impl Memory {
         true
     }
 
-    /// How long to wait before the stores may be read for this key: `None` if they have seen all its writes.
-    /// The events of those writes wake the key earlier; the wait only bounds it.
+    /// How long to wait before the stores can be trusted for this key: `None` if they have seen all of its writes.
+    /// Usually the events of those writes wake the key earlier; the time is only an upper bound.
     pub fn behind(&self, key: &ObjectKey, stores: &Stores, now: Instant) -> Option<Duration> {
         let mut memories = self.lock();
         let memory = memories.get_mut(key)?;
@@ -132,44 +139,44 @@ impl Memory {
         Some(rest)
     }
 
-    /// The status differs from what is written: for how long already.
+    /// The status differs from the written one. Returns for how long already.
     pub fn differs_for(&self, key: &ObjectKey, now: Instant) -> Duration {
         let mut memories = self.lock();
         now.duration_since(*memories.entry(key.clone()).or_default().differs_since.get_or_insert(now))
     }
 
-    /// The status is as it is written.
+    /// The status is the same as the written one.
     pub fn agrees(&self, key: &ObjectKey) {
         if let Some(memory) = self.lock().get_mut(key) {
             memory.differs_since = None;
         }
     }
 
-    /// Both children are as they are wanted.
+    /// Notes that both children match the desired state.
     pub fn settle(&self, server: &MCPServer, wanted: &Wanted<'_>) {
         if let Some(settled) = Settled::of(server, wanted) {
-            self.lock().entry(server.meta.key.clone()).or_default().settled = Some(settled);
+            self.lock().entry(server.meta.key.clone()).or_default().settled = Some(Box::new(settled));
         }
     }
 
-    /// Whether this very wish was found to be settled with these very children.
+    /// Whether exactly these children were found to match exactly this desired state.
     pub fn is_settled(&self, server: &MCPServer, wanted: &Wanted<'_>) -> bool {
-        let now = Settled::of(server, wanted);
-        now.is_some() && self.lock().get(&server.meta.key).is_some_and(|memory| memory.settled == now)
+        let Some(now) = Settled::of(server, wanted) else { return false };
+        self.lock().get(&server.meta.key).is_some_and(|memory| memory.settled.as_deref() == Some(&now))
     }
 
-    /// The API server has refused this wish.
+    /// Notes that the API server has refused a desired state.
     pub fn refuse(&self, key: &ObjectKey, refused: Refused) {
-        self.lock().entry(key.clone()).or_default().refused = Some(refused);
+        self.lock().entry(key.clone()).or_default().refused = Some(Box::new(refused));
     }
 
-    /// What the API server said of this very wish for this very object, if that was not too long ago.
+    /// The refusal of exactly this desired state for exactly this object, if it is not too old.
     pub fn refused(&self, key: &ObjectKey, hash: &str, of: Option<&Uid>, now: Instant) -> Option<Refused> {
         let same = |refused: &Refused| refused.hash == hash && refused.of.as_ref() == of && now < refused.until;
-        self.lock().get(key)?.refused.clone().filter(same)
+        self.lock().get(key)?.refused.as_deref().filter(|refused| same(refused)).cloned()
     }
 
-    /// The server is gone.
+    /// Forgets a server that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.lock().remove(key);
     }

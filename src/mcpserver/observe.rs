@@ -1,4 +1,4 @@
-//! Step one: what the stores say, all at once.
+//! Step one: read everything that concerns a server from the stores.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::object::{Object, ObjectKey, Uid};
 pub const BY_OWNER: &str = "owner-uid";
 /// The index of MCPServers by the key of the Secret that they name.
 pub const BY_SECRET: &str = "secret";
-/// The index of MCPServers by their own uid: the way back from a child.
+/// The index of MCPServers by their own uid, for finding the owner of a child.
 pub const BY_UID: &str = "uid";
 
 /// The caches that a reconcile reads.
@@ -29,54 +29,54 @@ pub struct Stores {
 
 /// Indexes for a store of children.
 pub fn child_indexes<K: Object>() -> Vec<Indexer<K>> {
-    vec![Indexer { name: BY_OWNER, value: |child| child.meta().controller.as_ref().map(|owner| owner.uid.to_string()) }]
+    vec![Indexer { name: BY_OWNER, value: |child| child.meta().controller.as_ref().map(|owner| owner.uid.shared()) }]
 }
 
 /// Indexes for the store of servers.
 pub fn server_indexes() -> Vec<Indexer<MCPServer>> {
     vec![
-        Indexer { name: BY_UID, value: |server| Some(server.meta.uid.to_string()) },
+        Indexer { name: BY_UID, value: |server| Some(server.meta.uid.shared()) },
         Indexer {
             name: BY_SECRET,
             value: |server| {
                 let secret = server.spec.as_ref().ok()?.secret_name.as_deref()?;
-                Some(server.meta.key.sibling(secret).to_string())
+                Some(server.meta.key.sibling(secret).to_string().into())
             },
         },
     ]
 }
 
-/// All that a reconcile knows of the world.
+/// Everything that a reconcile knows.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    /// The server that it is about.
+    /// The server.
     pub server: Arc<MCPServer>,
-    /// Whatever Deployment has its name.
+    /// The Deployment with the server's name, whoever owns it.
     pub deployment: Option<Arc<Deployment>>,
-    /// Whatever Service has its name.
+    /// The Service with the server's name, whoever owns it.
     pub service: Option<Arc<Service>>,
-    /// What has its name and can't be read, and why: nobody can tell then whose it is.
+    /// A Deployment or Service with the server's name that can't be decoded, and why. Its owner is unknown.
     pub unreadable: Option<String>,
-    /// The Secret that it names.
+    /// The Secret that the spec names.
     pub secret: SecretState,
-    /// How many children it controls.
+    /// How many children the server controls.
     pub children: usize,
 }
 
 /// The Secret that a server names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretState {
-    /// It names none.
+    /// The spec names none.
     NotRequired,
-    /// There it is.
+    /// The Secret exists; the digest of its data.
     Resolved(SecretHash),
-    /// It is not there.
+    /// The Secret of this name does not exist.
     Missing(String),
-    /// It is there and can't be read, for this reason.
+    /// The Secret of this name can't be decoded, for this reason.
     Unreadable(String, String),
 }
 
-/// Reads the stores. `None` if there is no such server (any more).
+/// Reads the stores. `None` if the server does not exist (any more).
 pub fn observe(stores: &Stores, key: &ObjectKey) -> Option<Observed> {
     let Stores { servers, deployments, services, secrets } = stores;
     let server = Arc::clone(servers.get(key)?.valid()?);
@@ -91,7 +91,7 @@ pub fn observe(stores: &Stores, key: &ObjectKey) -> Option<Observed> {
     Some(Observed { server, deployment, service, unreadable, secret, children })
 }
 
-/// What is there and can't be read must not be taken for absent.
+/// An object that exists but can't be decoded must not be taken for absent.
 fn unreadable<K: Object>(child: &Entry<K>) -> Option<String> {
     match child {
         Entry::Valid(_) => None,
@@ -109,20 +109,22 @@ fn find_secret(secrets: &Store<Secret>, key: &ObjectKey) -> SecretState {
     }
 }
 
-/// What an object that bears a server's name is to that server.
+/// How an object with a server's name is related to that server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {
     /// It is the server's own.
     Ours,
-    /// It was made by this operator and has lost its owner: `kubectl delete --cascade=orphan` does that. It is adopted.
+    /// This operator created it, and it has lost its owner (`kubectl delete --cascade=orphan` does that). It is
+    /// adopted.
     Orphan,
-    /// It belongs to an earlier server of the same name and is about to be collected, or it is being deleted. It is waited for.
+    /// It belongs to an earlier server of the same name and is about to be collected, or it is being deleted. The
+    /// operator waits until it is gone.
     Departing,
-    /// It is somebody else's, and stays untouched.
+    /// It belongs to somebody else, and is left alone. The reason, for people.
     Foreign(String),
 }
 
-/// What `child` is to the server with this uid.
+/// How `child` is related to the server with this uid.
 pub fn relation(child: &Child, kind: &str, server: &Uid) -> Relation {
     let Child { meta, labelled, applied: _, ours: _ } = child;
     match &meta.controller {
@@ -133,6 +135,6 @@ pub fn relation(child: &Child, kind: &str, server: &Uid) -> Relation {
         }
         None if *labelled && meta.deleting => Relation::Departing,
         None if *labelled => Relation::Orphan,
-        None => Relation::Foreign(format!("{kind} {} exists and was not made by this operator", meta.key.name())),
+        None => Relation::Foreign(format!("{kind} {} exists and was not created by this operator", meta.key.name())),
     }
 }

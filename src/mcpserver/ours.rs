@@ -1,35 +1,44 @@
-//! What of a live object is ours: the question behind "is there anything to write?".
+//! Which part of a live object is ours: the question behind "is there anything to write?".
 //!
-//! # The naive way, and how it breaks
+//! # The naive solution, and how it breaks
 //!
-//! Compare the object that we want with the object that is there. They are never equal: the API server has filled in
-//! fifty defaults, the Deployment controller has added an annotation, a sidecar injector a container. So operators
-//! compare field by field, or only what they thought of, or give up and write every time. The first kind misses
-//! the field that was *removed* from the wish; the last kind never lets the cluster rest.
+//! Compare the object that we want with the live object. They are never equal: the API server has filled in fifty
+//! defaults, the Deployment controller has added an annotation, a sidecar injector a container. So operators compare
+//! field by field, or only the fields somebody thought of, or give up and write every time. Comparing fields misses one
+//! that was *removed* from the desired state; writing every time never lets the cluster settle.
 //!
 //! # The mechanism
 //!
-//! The API server keeps the answer already. With server-side apply, `metadata.managedFields` says which fields each manager
-//! has applied:
+//! The API server has the answer already. With server-side apply, `metadata.managedFields` says which fields each
+//! manager has applied:
 //!
 //! ```text
 //! managedFields: [{manager: smooth-operator, operation: Apply, fieldsV1: {f:spec: {f:replicas: {}, ...}}}]
 //! spec: {replicas: 2, strategy: {...defaulted...}, ...}
 //!                     │
 //!                     ▼  ours()
-//! {spec: {replicas: 2, ...}}   exactly what we last applied and what still stands
+//! {spec: {replicas: 2, ...}}   exactly what we applied last and nobody has changed since
 //! ```
 //!
-//! So: cut out of the live object the fields that are ours, and compare *that* with what we want. Somebody changed one of our
-//! fields: the field is theirs now, so it is missing from ours. We no longer want a field: it is in ours and not in the wish. A field
-//! was defaulted or injected: it was never ours. In each case the comparison says just what the next apply would do.
+//! So take from the live object the fields that are ours, and compare *them* with what we want:
 //!
-//! The store keeps no copy of either side, only a [`Digest`] of sixteen bytes.
+//! - Another client changed one of our fields: that client manages the field now, so it is missing from ours.
+//! - We no longer want a field: it is in ours, but not in the desired state.
+//! - A field was defaulted or injected: it was never ours.
+//!
+//! In each case the comparison predicts what the next apply would do. The store keeps no copy of either side, only a
+//! [`Digest`] of sixteen bytes.
 //!
 //! # What it does not promise
 //!
-//! It presumes that the API server stores what we send as we send it. A quantity of `0.5` comes back as `500m`, and would
-//! differ for ever: [`build`](mod@super::build) must send canonical forms, and name the keys of list items (a port's `protocol`).
+//! To normalize values. It assumes that the API server stores what we send unchanged. A quantity of `0.5` comes back as
+//! `500m`, and would differ for ever: [`build`](mod@super::build) must send canonical forms, including the keys of list
+//! items (a port's `protocol`).
+//!
+//! # Equivalents
+//!
+//! client-go: `applyconfigurations` with their `Extract…` functions, which return the fields of one manager.
+//! kube-runtime has none.
 
 use std::fmt;
 
@@ -40,7 +49,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::FIELD_MANAGER;
 
-/// A fingerprint of some JSON, the same for any order of keys.
+/// A fingerprint of a JSON value, independent of the order of keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 16]);
 
@@ -65,17 +74,17 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Bytes as they stand in an annotation.
+/// Bytes in the notation of the annotations.
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// A form of some JSON in which equal values are equal and no others: what a digest is made of.
+/// The input of a digest: a form of JSON that is the same for equal values, and only for those.
 ///
-/// Text is preceded by its length, which spares the escapes. Maps come in the order of their keys, since
-/// `serde_json` keeps them sorted unless a crate turns on its feature `preserve_order`; a test would notice.
+/// Text is preceded by its length, so it needs no escapes. Maps are in the order of their keys, since
+/// `serde_json` keeps them sorted unless a crate enables its feature `preserve_order`; a test would fail then.
 #[derive(Default)]
 struct Canonical(Vec<u8>);
 
@@ -98,7 +107,9 @@ impl Canonical {
             }
             Value::Array(items) => {
                 self.0.push(b'[');
-                items.iter().for_each(|item| self.value(item));
+                for item in items {
+                    self.value(item);
+                }
                 self.0.push(b']');
             }
             Value::String(content) => {
@@ -115,10 +126,10 @@ impl Canonical {
         }
     }
 
-    /// The part of a value that `fields` select, as if it had been cut out first: every event of a child passes here, and
-    /// this way it costs no copy. `fields` are of the form
+    /// Adds the part of a value that `fields` selects, without a copy of that part: this runs for every event of a
+    /// child. `fields` has the form
     /// [FieldsV1](https://kubernetes.io/docs/reference/using-api/server-side-apply/#ssa-field-ownership): `f:` a field,
-    /// `k:` the item of a list with these keys, `v:` an item of a set, `.` the thing itself; `{}` all of it.
+    /// `k:` the list item with these keys, `v:` an item of a set, `.` the value itself; `{}` all of it.
     fn part(&mut self, fields: &Map<String, Value>, live: &Value) {
         if fields.is_empty() {
             return self.value(live);
@@ -126,7 +137,7 @@ impl Canonical {
         match live {
             Value::Object(members) => {
                 self.0.push(b'{');
-                // All selectors of fields begin alike, so they are in the order of the fields.
+                // All selectors of fields have the same prefix, so they are in the order of the fields.
                 for (selector, inner) in fields {
                     let Some(name) = selector.strip_prefix("f:") else { continue };
                     if let (Some(inner), Some(member)) = (inner.as_object(), members.get(name)) {
@@ -145,7 +156,7 @@ impl Canonical {
                 }
                 self.0.push(b']');
             }
-            // It was a map or a list when we applied it, and is neither now: nothing of it is ours any more.
+            // It was a map or a list when we applied it, and is neither now: no part of it is ours any more.
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self.0.push(b'-'),
         }
     }
@@ -156,7 +167,7 @@ impl Canonical {
     }
 }
 
-/// One manager's fields, as `metadata.managedFields` has them. The fields themselves are read only if they are ours.
+/// An entry of `metadata.managedFields`: the fields of one manager. They are decoded only if they are ours.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedFields<'json> {
@@ -174,7 +185,7 @@ pub struct ManagedFields<'json> {
 ///
 /// # Errors
 ///
-/// `managedFields` is not what Kubernetes documents.
+/// `managedFields` does not have the documented form.
 pub fn ours(managed: &[ManagedFields<'_>], live: &Value) -> Result<Digest, serde_json::Error> {
     let applied = |entry: &&ManagedFields| {
         entry.manager == FIELD_MANAGER && entry.operation == "Apply" && entry.subresource.is_empty()
@@ -187,7 +198,7 @@ pub fn ours(managed: &[ManagedFields<'_>], live: &Value) -> Result<Digest, serde
     Ok(canonical.digest())
 }
 
-/// The fields that `selector` gives for `item`, if it is the one that is meant.
+/// The fields below `selector`, if it selects `item`.
 fn selects<'fields>(selector: &str, inner: &'fields Value, item: &Value) -> Option<&'fields Map<String, Value>> {
     let meant = match selector.split_once(':')? {
         ("k", keys) => {

@@ -1,14 +1,20 @@
-//! Step five: say how it is. Pure: what was observed in, a status out.
+//! Step five: report the state of the server. Pure: observations in, a status out.
 //!
-//! Three rules make a status that can be trusted:
+//! Three rules make a status trustworthy:
 //!
-//! - *The past is not the present.* Right after a change the Deployment's own status still speaks of what was before
-//!   (its `observedGeneration` lags). Its counts are shown, and they make nobody ready.
-//! - *A moment is not a change.* `lastTransitionTime` moves when a condition flips and at no other time, and a status that
-//!   says the same as before is not written.
-//! - *Nothing is claimed that was not seen.* Whether the server speaks MCP is not said here: nobody has asked it.
+//! - *The past is not the present.* Right after a change, the Deployment's own status still describes the time before
+//!   (its `observedGeneration` lags). Its counts are shown, but they don't make the server ready.
+//! - *Repeating is not changing.* `lastTransitionTime` moves only when the status of a condition flips, and a status
+//!   that says the same as before is not written.
+//! - *Nothing is claimed that was not observed.* Whether the server speaks MCP is not reported: nobody has asked it.
+
+pub mod reason;
+mod urgency;
 
 use jiff::Timestamp;
+
+pub use reason::Reason;
+pub use urgency::{Urgency, urgency};
 
 use super::apply::Applied;
 use super::build::selector;
@@ -17,49 +23,56 @@ use super::observe::{Observed, SecretState};
 use super::validate::HandsOff;
 use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase};
 
-/// All others hold.
+/// Every other condition is True.
 pub const READY: &str = "Ready";
-/// The spec can be read and followed.
+/// The spec is valid and can be applied.
 pub const ACCEPTED: &str = "Accepted";
-/// The Secret that the spec names can be read, if it names one.
+/// The Secret that the spec names, if it names one, can be read.
 pub const SECRET_RESOLVED: &str = "SecretResolved";
-/// Enough pods serve.
+/// Enough pods are available.
 pub const AVAILABLE: &str = "Available";
-/// The pods are becoming, or have become, what the spec asks for.
+/// The pods run the current spec, or are about to.
 pub const PROGRESSING: &str = "Progressing";
 
-/// The conditions that are ours; others in the list belong to others.
+/// The conditions that this operator writes. Others in the list belong to other managers.
 pub const OURS: [&str; 5] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING];
 
-/// The path at which a server is expected to speak.
+/// The path at which a server is expected to speak MCP.
 const PATH: &str = "/mcp";
 
-/// The schema takes no longer message, in characters: a refusal that quotes a whole spec must not keep the status from being written.
+/// The longest message that the schema allows, in characters: a refusal that quotes a whole spec must not keep the
+/// status from being written.
 const LONGEST_MESSAGE: usize = 32_768;
 
-/// What became of the server's wish.
+/// Two of the reasons in a Deployment's condition `Progressing`.
+const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
+const NEW_REPLICA_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
+
+const NOT_PROCESSED: &str = "the Deployment controller has not processed the last change yet";
+
+/// What was done about the server's spec.
 #[derive(Debug)]
 pub enum Outcome<'a> {
-    /// It was followed, as far as possible.
+    /// It was applied, as far as possible.
     Applied(&'a Applied),
-    /// Its owner wants nothing to be done; `followed` says whether there would be anything to do.
+    /// The server is suspended, so nothing was done.
     Suspended {
-        /// The children are what the spec calls for.
+        /// The children are what the spec calls for, so there would be nothing to do.
         followed: bool,
     },
-    /// It was not, on purpose.
+    /// Nothing was done, for this reason.
     HandsOff(&'a HandsOff),
 }
 
-/// What is said of one aspect.
+/// What a condition is going to say.
 struct Finding {
     condition: &'static str,
     status: ConditionStatus,
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
-/// Says how the server is.
+/// Reports the state of the server.
 pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCPServerStatus {
     let server = &observed.server;
     let (deployment, service) = match outcome {
@@ -68,7 +81,7 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
             (observed.deployment.as_deref(), observed.service.as_deref())
         }
     };
-    // What bears its name may be somebody else's, and then it says nothing about this server.
+    // An object with the server's name may belong to somebody else, and then it says nothing about this server.
     let own = |child: &Child| child.meta.is_controlled_by(&server.meta.uid);
     let deployment = deployment.filter(|deployment| own(&deployment.child));
     let service = service.filter(|service| own(&service.child));
@@ -90,20 +103,32 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
     }
 }
 
-/// Whether two statuses say the same. Conditions of others don't count.
+/// Whether two statuses say the same. Other managers' conditions don't count, nor does the order.
 pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
-    let ours = |condition: &&Condition| OURS.contains(&condition.condition_type.as_str());
-    let conditions = |status: &MCPServerStatus| {
-        let mut conditions: Vec<Condition> = status.conditions.iter().filter(ours).cloned().collect();
-        conditions.sort_by(|a, b| a.condition_type.cmp(&b.condition_type));
-        conditions
-    };
-    let rest = |status: &MCPServerStatus| MCPServerStatus { conditions: Vec::new(), ..status.clone() };
-    rest(old) == rest(new) && conditions(old) == conditions(new)
+    let MCPServerStatus {
+        observed_generation,
+        phase,
+        replicas,
+        ready_replicas,
+        available_replicas,
+        updated_replicas,
+        selector,
+        url,
+        conditions: _,
+    } = old;
+    *observed_generation == new.observed_generation
+        && *phase == new.phase
+        && *replicas == new.replicas
+        && *ready_replicas == new.ready_replicas
+        && *available_replicas == new.available_replicas
+        && *updated_replicas == new.updated_replicas
+        && *selector == new.selector
+        && *url == new.url
+        && OURS.iter().all(|kind| old.condition(kind) == new.condition(kind))
 }
 
-/// Everything that the findings are found in. What is said of pods and of the port is said of the children as they are: the
-/// spec says what is wanted, and may not have been followed.
+/// Everything that the report is based on. Statements about pods and the port are statements about the children as they
+/// are: the spec says what is wanted, and may not have been applied.
 struct View<'a> {
     observed: &'a Observed,
     outcome: &'a Outcome<'a>,
@@ -113,45 +138,40 @@ struct View<'a> {
 
 impl View<'_> {
     fn accepted(&self) -> Finding {
+        let yes = |message: &str| finding(ACCEPTED, ConditionStatus::True, Reason::Accepted, message);
         let no = |reason, message: &str| finding(ACCEPTED, ConditionStatus::False, reason, message);
         match self.outcome {
-            Outcome::HandsOff(HandsOff::Undecodable(error)) => no("UndecodableObject", &format!("spec: {error}")),
+            Outcome::HandsOff(HandsOff::Undecodable(error)) => no(Reason::UndecodableObject, error),
             Outcome::HandsOff(HandsOff::NameConflict(conflict)) => no(
-                "NameConflict",
+                Reason::NameConflict,
                 &format!("{conflict}; delete or rename it, or choose another name for this MCPServer"),
             ),
-            Outcome::Applied(Applied { refused: Some(refused), .. }) => no("InvalidSpec", &refused.message),
+            Outcome::Applied(Applied { refused: Some(refused), .. }) => no(Reason::InvalidSpec, &refused.message),
             Outcome::HandsOff(HandsOff::Terminating) => {
-                let left = self.observed.children;
-                let message = format!("it is being deleted; {left} of its objects are still there");
-                finding(ACCEPTED, ConditionStatus::True, "Accepted", &message)
+                yes(&format!("being deleted; {} of its objects still exist", self.observed.children))
             }
-            Outcome::Suspended { .. } => {
-                let message = "suspended: nothing is made or changed until spec.suspend is false";
-                finding(ACCEPTED, ConditionStatus::True, "Accepted", message)
-            }
-            Outcome::Applied(Applied { refused: None, .. }) => {
-                finding(ACCEPTED, ConditionStatus::True, "Accepted", "the spec can be followed")
-            }
+            Outcome::Suspended { .. } => yes("suspended: nothing is created or changed until spec.suspend is false"),
+            Outcome::Applied(Applied { refused: None, .. }) => yes("the spec is valid"),
         }
     }
 
     fn secret_resolved(&self) -> Finding {
         let found = |status, reason, message: &str| finding(SECRET_RESOLVED, status, reason, message);
         match &self.observed.secret {
-            SecretState::NotRequired => found(ConditionStatus::True, "NotRequired", "the spec names no Secret"),
-            SecretState::Resolved(_) => found(ConditionStatus::True, "Resolved", "the Secret is there"),
+            SecretState::NotRequired => found(ConditionStatus::True, Reason::NotRequired, "the spec names no Secret"),
+            SecretState::Resolved(_) => found(ConditionStatus::True, Reason::Resolved, "the Secret exists"),
             SecretState::Missing(name) => {
-                let going_on = if self.deployment.is_some() {
-                    "the pods go on with what they have"
+                let meanwhile = if self.deployment.is_some() {
+                    "existing pods keep the environment that they have"
                 } else {
-                    "no pod is started before it is"
+                    "no pod is started until it exists"
                 };
-                let message = format!("Secret {name} does not exist in this namespace; {going_on}");
-                found(ConditionStatus::False, "SecretNotFound", &message)
+                let message = format!("Secret {name} does not exist in this namespace; {meanwhile}");
+                found(ConditionStatus::False, Reason::SecretNotFound, &message)
             }
             SecretState::Unreadable(name, error) => {
-                found(ConditionStatus::Unknown, "SecretUnreadable", &format!("Secret {name} can't be read: {error}"))
+                let message = format!("Secret {name} can't be read: {error}");
+                found(ConditionStatus::Unknown, Reason::SecretUnreadable, &message)
             }
         }
     }
@@ -163,30 +183,27 @@ impl View<'_> {
                 Outcome::Applied(Applied { failed: Some(failed), .. }) => format!(": {failed}"),
                 Outcome::Applied(_) | Outcome::Suspended { .. } | Outcome::HandsOff(_) => String::new(),
             };
-            return found(false, "DeploymentMissing", &format!("there is no Deployment of this server{failed}"));
+            return found(false, Reason::DeploymentMissing, &format!("the server has no Deployment{failed}"));
         };
         if deployment.replicas == 0 {
-            return found(true, "ScaledToZero", "no pods are wanted");
+            return found(true, Reason::ScaledToZero, "scaled to zero");
         }
         if self.lags() {
-            // The last that was known. That it is the last is what `ready` says.
+            // Repeats what was known last. `ready` says that it may be outdated.
             let before = self.observed.server.status.as_ref().and_then(|status| status.condition(AVAILABLE));
-            if before.is_some_and(|before| before.reason == "MinimumReplicasAvailable") {
-                return found(true, "MinimumReplicasAvailable", "enough pods served before the last change");
+            if before.is_some_and(|before| Reason::MinimumReplicasAvailable.is_of(before)) {
+                let message = "enough pods were available before the last change";
+                return found(true, Reason::MinimumReplicasAvailable, message);
             }
-            return found(
-                false,
-                "MinimumReplicasUnavailable",
-                "the Deployment's controller has not looked at the last change yet",
-            );
+            return found(false, Reason::MinimumReplicasUnavailable, NOT_PROCESSED);
         }
         let message = format!("{} of {} pods are available", deployment.status.available_replicas, deployment.replicas);
         let of_deployment = |kind| deployment.status.condition(kind).filter(|condition| condition.status == "True");
         match (of_deployment("Available"), of_deployment("ReplicaFailure")) {
-            (Some(_), _) => found(true, "MinimumReplicasAvailable", &message),
-            (None, None) => found(false, "MinimumReplicasUnavailable", &message),
+            (Some(_), _) => found(true, Reason::MinimumReplicasAvailable, &message),
+            (None, None) => found(false, Reason::MinimumReplicasUnavailable, &message),
             (None, Some(failure)) => {
-                found(false, "MinimumReplicasUnavailable", &format!("{message}: {}", failure.message))
+                found(false, Reason::MinimumReplicasUnavailable, &format!("{message}: {}", failure.message))
             }
         }
     }
@@ -194,26 +211,27 @@ impl View<'_> {
     fn progressing(&self) -> Option<Finding> {
         let found = |holds: bool, reason, message: &str| finding(PROGRESSING, holds.into(), reason, message);
         let deployment = self.deployment?;
-        let rolling = |message: &str| Some(found(true, "RollingOut", message));
+        let rolling = |message: &str| Some(found(true, Reason::RollingOut, message));
         if let Some(why) = self.not_followed() {
             return rolling(&why);
         }
         if self.lags() {
-            return rolling("the Deployment's controller has not looked at the last change yet");
+            return rolling(NOT_PROCESSED);
         }
         let Deployment { status, replicas, .. } = deployment;
         match status.condition("Progressing").filter(|condition| condition.status == "False") {
-            Some(stuck) if stuck.reason == "ProgressDeadlineExceeded" => {
-                Some(found(false, "ProgressDeadlineExceeded", &stuck.message))
+            Some(stuck) if stuck.reason == DEADLINE_EXCEEDED => {
+                Some(found(false, Reason::ProgressDeadlineExceeded, &stuck.message))
             }
-            // It may pass: a ReplicaSet could not be made, say. When it lasts, the deadline says so.
+            // Any other failure may pass, such as a ReplicaSet that could not be created. If it lasts, the deadline
+            // passes.
             Some(trouble) => rolling(&trouble.message),
             None if is_complete(deployment, self.observed) => {
-                Some(found(true, "Complete", "all pods are of the current spec"))
+                Some(found(true, Reason::Complete, "all pods run the current spec"))
             }
             None => {
                 let updated = status.updated_replicas.min(*replicas);
-                rolling(&format!("{updated} of {replicas} pods are of the current spec"))
+                rolling(&format!("{updated} of {replicas} pods run the current spec"))
             }
         }
     }
@@ -221,34 +239,33 @@ impl View<'_> {
     /// Why the children are not what the spec calls for, if they are not.
     fn not_followed(&self) -> Option<String> {
         match self.outcome {
-            Outcome::Applied(Applied { failed: Some(failed), .. }) => Some(format!("it is tried again: {failed}")),
+            Outcome::Applied(Applied { failed: Some(failed), .. }) => Some(format!("retrying: {failed}")),
             Outcome::Suspended { followed: false } => {
-                Some("suspended: the current spec has not been followed".to_owned())
+                Some("suspended: the current spec has not been applied".to_owned())
             }
             Outcome::Applied(Applied { refused: Some(_), .. })
             | Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => {
-                Some("the current spec has not been followed".to_owned())
+                Some("the current spec has not been applied".to_owned())
             }
             Outcome::HandsOff(HandsOff::Terminating) => None,
             Outcome::Applied(Applied { refused: None, failed: None, .. }) | Outcome::Suspended { followed: true } => {
-                self.service.is_none().then(|| "there is no Service of this server yet".to_owned())
+                self.service.is_none().then(|| "the server has no Service yet".to_owned())
             }
         }
     }
 
-    /// Ready says what the first condition says that is not as it should be.
+    /// Ready copies the first condition that is not True.
     fn ready(&self, findings: &[Finding]) -> Finding {
         if let Some(first) = findings.iter().find(|finding| finding.status != ConditionStatus::True) {
-            let reason = if first.status == ConditionStatus::Unknown { "Unknown" } else { first.reason };
+            let reason = if first.status == ConditionStatus::Unknown { Reason::Unknown } else { first.reason };
             return finding(READY, first.status, reason, &first.message);
         }
-        let lags =
-            || self.lags().then(|| "the Deployment's controller has not looked at the last change yet".to_owned());
+        let lags = || self.lags().then(|| NOT_PROCESSED.to_owned());
         if let Some(message) = self.not_followed().or_else(lags) {
-            return finding(READY, ConditionStatus::Unknown, "Unknown", &message);
+            return finding(READY, ConditionStatus::Unknown, Reason::Unknown, &message);
         }
         let available = findings.iter().find(|finding| finding.condition == AVAILABLE);
-        finding(READY, ConditionStatus::True, "Available", available.map_or("", |available| &available.message))
+        finding(READY, ConditionStatus::True, Reason::Available, available.map_or("", |available| &available.message))
     }
 
     fn phase(&self, findings: &[Finding]) -> Phase {
@@ -260,35 +277,32 @@ impl View<'_> {
             Outcome::Applied(Applied { refused: None, .. }) => {}
         }
         let Some(deployment) = self.deployment else { return Phase::Pending };
-        let reason =
-            |condition| findings.iter().find(|finding| finding.condition == condition).map(|finding| finding.reason);
+        let found = |condition| findings.iter().find(|finding| finding.condition == condition);
         let (pods, available) = (deployment.status.replicas, deployment.status.available_replicas);
         let wanted = deployment.replicas;
-        match reason(PROGRESSING) {
-            Some("ProgressDeadlineExceeded") if available == 0 => Phase::Failed,
-            Some("ProgressDeadlineExceeded") => Phase::Degraded,
-            Some("RollingOut") if pods == 0 && wanted > 0 => Phase::Pending,
-            Some("RollingOut") => Phase::Progressing,
-            _ if wanted == 0 => Phase::ScaledToZero,
-            _ if available < wanted || reason(SECRET_RESOLVED) != Some(self.expected_secret()) => Phase::Degraded,
-            _ => Phase::Running,
+        let has_its_secret = found(SECRET_RESOLVED).is_some_and(|secret| secret.status == ConditionStatus::True);
+        match found(PROGRESSING).map(|progressing| progressing.reason) {
+            Some(Reason::ProgressDeadlineExceeded) if available == 0 => Phase::Failed,
+            Some(Reason::ProgressDeadlineExceeded) => Phase::Degraded,
+            Some(Reason::RollingOut) if pods == 0 && wanted > 0 => Phase::Pending,
+            Some(Reason::RollingOut) => Phase::Progressing,
+            // Complete: Progressing has no other reason.
+            Some(_) | None if wanted == 0 => Phase::ScaledToZero,
+            Some(_) | None if available < wanted || !has_its_secret => Phase::Degraded,
+            Some(_) | None => Phase::Running,
         }
-    }
-
-    fn expected_secret(&self) -> &'static str {
-        if self.observed.secret == SecretState::NotRequired { "NotRequired" } else { "Resolved" }
     }
 
     fn url(&self, findings: &[Finding]) -> Option<String> {
         let available = findings
             .iter()
-            .any(|finding| finding.condition == AVAILABLE && finding.reason == "MinimumReplicasAvailable");
+            .any(|finding| finding.condition == AVAILABLE && finding.reason == Reason::MinimumReplicasAvailable);
         let key = &self.observed.server.meta.key;
         let port = self.service.filter(|_| available)?.port?;
         Some(format!("http://{}.{}.svc:{port}{PATH}", key.name(), key.namespace()))
     }
 
-    /// The Deployment's status speaks of an earlier generation of it.
+    /// Whether the Deployment's status describes an earlier generation.
     fn lags(&self) -> bool {
         self.deployment
             .is_some_and(|deployment| deployment.status.observed_generation < deployment.child.meta.generation)
@@ -303,15 +317,16 @@ impl View<'_> {
             status,
             observed_generation: Some(self.observed.server.meta.generation),
             last_transition_time: since,
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             message: message.chars().take(LONGEST_MESSAGE).collect(),
         }
     }
 }
 
-/// Every pod is of the current template, and all of them have been available at least once since the spec changed: a
-/// pod that is lost later is not a rollout, though for a moment there is one pod less. The Deployment's own word
-/// counts, too: one that was made again has no pods of an older template either, and is rolling out all the same.
+/// Whether a rollout is complete: every pod has the current template, and all pods have been available at least once
+/// since the spec changed. A pod that is lost later is not a rollout, though for a moment there is one pod less. But
+/// the Deployment must agree: one that was deleted and created again has no pods of an older template either, and is
+/// rolling out nevertheless.
 fn is_complete(deployment: &Deployment, observed: &Observed) -> bool {
     let Deployment { status, replicas, .. } = deployment;
     if status.updated_replicas != status.replicas {
@@ -320,56 +335,13 @@ fn is_complete(deployment: &Deployment, observed: &Observed) -> bool {
     let before = observed.server.status.as_ref().and_then(|status| status.condition(PROGRESSING));
     let generation = Some(observed.server.meta.generation);
     let was_complete =
-        before.is_some_and(|before| before.reason == "Complete" && before.observed_generation == generation);
-    let still = status.condition("Progressing").is_some_and(|found| found.reason == "NewReplicaSetAvailable");
+        before.is_some_and(|before| Reason::Complete.is_of(before) && before.observed_generation == generation);
+    let still = status.condition("Progressing").is_some_and(|found| found.reason == NEW_REPLICA_SET_AVAILABLE);
     (status.replicas == *replicas && status.available_replicas >= *replicas) || (was_complete && still)
 }
 
-fn finding(condition: &'static str, status: ConditionStatus, reason: &'static str, message: &str) -> Finding {
+fn finding(condition: &'static str, status: ConditionStatus, reason: Reason, message: &str) -> Finding {
     Finding { condition, status, reason, message: message.to_owned() }
-}
-
-/// How soon a new status is to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// It says what is written already.
-    None,
-    /// At once.
-    Now,
-    /// When it still differs after so long.
-    Patient(std::time::Duration),
-}
-
-/// How soon `new` is to be written.
-///
-/// What is merely on its way changes many times a second, and every write wakes whoever watches. So while pods are coming and
-/// nothing is wrong, a status waits until it is worth reading: for the Deployment's controller to speak at all,
-/// and then for the crowd of its first words to end. Once it is said that pods are coming, how far they have come is
-/// no great news either.
-pub fn urgency(old: Option<&MCPServerStatus>, new: &MCPServerStatus, controller_spoke: bool) -> Urgency {
-    const UNTIL_IT_SPEAKS: std::time::Duration = std::time::Duration::from_secs(8);
-    const UNTIL_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(4);
-    const WHILE_IT_ROLLS: std::time::Duration = std::time::Duration::from_secs(5);
-    if old.is_some_and(|old| says_the_same(old, new)) {
-        return Urgency::None;
-    }
-    let fine = |status: &MCPServerStatus, condition| {
-        status.condition(condition).is_some_and(|found| found.status == ConditionStatus::True)
-    };
-    let coming = |status: &MCPServerStatus| {
-        matches!(status.phase, Some(Phase::Pending | Phase::Progressing))
-            && fine(status, ACCEPTED)
-            && fine(status, SECRET_RESOLVED)
-    };
-    if !coming(new) {
-        return Urgency::Now;
-    }
-    let known = old.is_some_and(|old| coming(old) && old.observed_generation == new.observed_generation);
-    Urgency::Patient(match (controller_spoke, known) {
-        (false, _) => UNTIL_IT_SPEAKS,
-        (true, false) => UNTIL_IT_ROLLS,
-        (true, true) => WHILE_IT_ROLLS,
-    })
 }
 
 #[cfg(test)]

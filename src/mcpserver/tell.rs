@@ -1,54 +1,59 @@
 //! Step six: tell people what happened, as Events.
 //!
-//! A status says how it is; an Event says that something happened. So each Event here is a difference: a write that was
-//! done, or a condition that is not what it was.
+//! A status describes a state; an Event says that something happened. So each Event here is a difference: a write that
+//! was done, or a condition that has changed.
 
-use super::apply::{Done, Why};
-use super::report::{ACCEPTED, AVAILABLE, PROGRESSING, SECRET_RESOLVED};
-use crate::api::{ConditionStatus, MCPServerStatus};
+use super::apply::{ChildKind, Done, Why};
+use super::report::{ACCEPTED, AVAILABLE, PROGRESSING, Reason, SECRET_RESOLVED};
+use crate::api::{Condition, ConditionStatus, MCPServerStatus};
 use crate::events::{Event, EventType};
 
-/// The Events of what was done.
-pub fn tell_done(name: &str, done: &[Done]) -> Vec<Event> {
-    let event = |Done { kind, why }: &Done| {
-        let (event_type, reason, action, verb): (_, &'static str, _, _) = match (why, *kind) {
-            (Why::Created, "Deployment") => (EventType::Normal, "DeploymentCreated", "Create", "created"),
-            (Why::Created, _) => (EventType::Normal, "ServiceCreated", "Create", "created"),
-            (Why::Updated, "Deployment") => (EventType::Normal, "DeploymentUpdated", "Update", "updated"),
-            (Why::Updated, _) => (EventType::Normal, "ServiceUpdated", "Update", "updated"),
-            (Why::Adopted, _) => (EventType::Normal, "Adopted", "Adopt", "adopted, it had lost its owner"),
-            (Why::SecretRotated, _) => {
-                (EventType::Normal, "SecretRotated", "Update", "rolls its pods, the data of the Secret changed")
-            }
-            (Why::DriftCorrected, _) => (
-                EventType::Warning,
-                "DriftCorrected",
-                "Update",
-                "put back, somebody had changed what this operator manages",
-            ),
-        };
-        Event { event_type, reason, action, note: format!("{kind} {name} {verb}") }
-    };
-    done.iter().map(event).collect()
+/// The Events about writes that were done to the children of the server `name`.
+pub fn events_of_writes(name: &str, done: &[Done]) -> Vec<Event> {
+    done.iter().map(|done| event_of_write(name, done)).collect()
 }
 
-/// The Events of a status that is not what it was.
-pub fn tell_change(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> Vec<Event> {
-    const TOLD: [(&str, ConditionStatus, &str, &str, EventType); 5] = [
-        (ACCEPTED, ConditionStatus::False, "NameConflict", "NameConflict", EventType::Warning),
-        (ACCEPTED, ConditionStatus::False, "InvalidSpec", "InvalidSpec", EventType::Warning),
-        (ACCEPTED, ConditionStatus::False, "UndecodableObject", "InvalidSpec", EventType::Warning),
-        (SECRET_RESOLVED, ConditionStatus::False, "SecretNotFound", "SecretNotFound", EventType::Warning),
-        (PROGRESSING, ConditionStatus::False, "ProgressDeadlineExceeded", "RolloutStuck", EventType::Warning),
+fn event_of_write(name: &str, done: &Done) -> Event {
+    let Done { kind, why } = done;
+    let (event_type, reason, action, what) = match (why, kind) {
+        (Why::Created, ChildKind::Deployment) => (EventType::Normal, "DeploymentCreated", "Create", "created"),
+        (Why::Created, ChildKind::Service) => (EventType::Normal, "ServiceCreated", "Create", "created"),
+        (Why::Updated, ChildKind::Deployment) => (EventType::Normal, "DeploymentUpdated", "Update", "updated"),
+        (Why::Updated, ChildKind::Service) => (EventType::Normal, "ServiceUpdated", "Update", "updated"),
+        (Why::Adopted, ChildKind::Deployment | ChildKind::Service) => {
+            (EventType::Normal, "Adopted", "Adopt", "adopted: it had no owner")
+        }
+        (Why::SecretRotated, ChildKind::Deployment | ChildKind::Service) => {
+            (EventType::Normal, "SecretRotated", "Update", "is restarting its pods: the Secret's data changed")
+        }
+        (Why::DriftCorrected, ChildKind::Deployment | ChildKind::Service) => (
+            EventType::Warning,
+            "DriftCorrected",
+            "Update",
+            "restored: another client changed fields that this operator manages",
+        ),
+    };
+    Event { event_type, reason, action, note: format!("{} {name} {what}", kind.as_str()) }
+}
+
+/// The Events about a status that has changed.
+pub fn events_of_change(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> Vec<Event> {
+    /// A condition and its reason, and the reason of the Event that announces it.
+    const ANNOUNCED: [(&str, Reason, &str); 5] = [
+        (ACCEPTED, Reason::NameConflict, "NameConflict"),
+        (ACCEPTED, Reason::InvalidSpec, "InvalidSpec"),
+        (ACCEPTED, Reason::UndecodableObject, "InvalidSpec"),
+        (SECRET_RESOLVED, Reason::SecretNotFound, "SecretNotFound"),
+        (PROGRESSING, Reason::ProgressDeadlineExceeded, "RolloutStuck"),
     ];
     let mut events = Vec::new();
-    for (condition, status, reason, event_reason, event_type) in TOLD {
-        let is = |found: &crate::api::Condition| found.status == status && found.reason == reason;
-        let before = old.and_then(|old| old.condition(condition)).filter(|found| is(found));
-        // Another Secret that is missing is news, too.
-        let news = |found: &&crate::api::Condition| is(found) && before.is_none_or(|old| old.message != found.message);
-        if let Some(found) = new.condition(condition).filter(news) {
-            events.push(Event { event_type, reason: event_reason, action: "Reconcile", note: found.message.clone() });
+    for (condition, reason, event_reason) in ANNOUNCED {
+        let before = old.and_then(|old| old.condition(condition)).filter(|found| reason.is_of(found));
+        // Another message is news: now another Secret is missing.
+        let news = |found: &&Condition| reason.is_of(found) && before.is_none_or(|old| old.message != found.message);
+        if let Some(Condition { message, .. }) = new.condition(condition).filter(news) {
+            let (event_type, note) = (EventType::Warning, message.clone());
+            events.push(Event { event_type, reason: event_reason, action: "Reconcile", note });
         }
     }
     let serves = |status: &MCPServerStatus| status.url.is_some() && holds(status, AVAILABLE);

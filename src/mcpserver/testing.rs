@@ -1,4 +1,4 @@
-//! Worlds for the tests of the pure steps: small objects, as the API server would send them.
+//! Inputs for the tests of the pure steps: small objects, as the API server would send them.
 
 use std::sync::Arc;
 

@@ -1,13 +1,14 @@
-//! From a change of anything to the keys of the servers that it concerns.
+//! From a change of any object to the keys of the servers that it concerns.
 //!
-//! | what changed | whom it concerns |
+//! | what changed | which servers it concerns |
 //! |---|---|
 //! | an MCPServer | itself |
 //! | a Deployment or Service | the server that controls it, found by uid; and the server of the same name, which may have waited for it to go away |
 //! | a Secret | the servers that name it |
 //!
-//! The keys of the first state that is learned are put behind all others: after a restart ten thousand servers
-//! are looked at again, of which none needs anything, and whoever changes one just then should not wait for them.
+//! The keys of the first state have a lower priority than all others: after a restart ten thousand servers are looked
+//! at again, most of which need nothing, and a change that somebody makes at that moment should not have to wait for
+//! them.
 
 use std::sync::Arc;
 
@@ -20,25 +21,25 @@ use super::children::{Deployment, Secret, Service};
 use super::observe::{BY_SECRET, BY_UID, Stores};
 use crate::api::MCPServer;
 use crate::client::Client;
-use crate::informer::{Change, Informer, Synced};
+use crate::informer::{Change, Informer, Origin, Synced};
 use crate::object::{Object, ObjectKey};
 use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
 
-/// The informers of all that a reconcile reads.
+/// The informers for everything that a reconcile reads.
 pub struct Informers {
-    /// Of the servers.
+    /// The MCPServers.
     pub servers: Informer<MCPServer>,
-    /// Of the Deployments.
+    /// The Deployments.
     pub deployments: Informer<Deployment>,
-    /// Of the Services.
+    /// The Services.
     pub services: Informer<Service>,
-    /// Of the Secrets.
+    /// The Secrets.
     pub secrets: Informer<Secret>,
 }
 
 impl Informers {
-    /// Where to read.
+    /// The stores to read from.
     pub fn stores(&self) -> Stores {
         let Self { servers, deployments, services, secrets } = self;
         Stores {
@@ -49,7 +50,7 @@ impl Informers {
         }
     }
 
-    /// When each of them has synced.
+    /// Tells for each resource when it has synced.
     pub fn synced(&self) -> Vec<(&'static str, Synced)> {
         let Self { servers, deployments, services, secrets } = self;
         vec![
@@ -60,7 +61,7 @@ impl Informers {
         ]
     }
 
-    /// Starts them all on `tasks`. They end with `stop`.
+    /// Starts all informers on `tasks`. `stop` ends them.
     pub fn start(
         self,
         client: &Client,
@@ -86,8 +87,8 @@ impl Informers {
         start(secrets, client, metrics, seeds, tasks, stop);
     }
 
-    /// Puts the keys of whatever changes from now on into `queue`.
-    pub fn feed(&mut self, queue: &Workqueue<ObjectKey>) {
+    /// Puts the keys of the servers that a change concerns into `queue`, for every change from now on.
+    pub fn enqueue_on_change(&mut self, queue: &Workqueue<ObjectKey>) {
         let stores = self.stores();
         let to = queue.clone();
         self.servers.subscribe(move |change: &Change<MCPServer>| {
@@ -95,8 +96,8 @@ impl Informers {
                 to.add_with_priority(entry.key().clone(), priority(change));
             }
         });
-        feed_children(&mut self.deployments, queue, &stores);
-        feed_children(&mut self.services, queue, &stores);
+        enqueue_owners(&mut self.deployments, queue, &stores);
+        enqueue_owners(&mut self.services, queue, &stores);
         let to = queue.clone();
         self.secrets.subscribe(move |change: &Change<Secret>| {
             let Some(entry) = change.states().next() else { return };
@@ -107,7 +108,7 @@ impl Informers {
     }
 }
 
-fn feed_children<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<ObjectKey>, stores: &Stores) {
+fn enqueue_owners<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<ObjectKey>, stores: &Stores) {
     let (to, servers) = (queue.clone(), Arc::clone(&stores.servers));
     informer.subscribe(move |change: &Change<K>| {
         for entry in change.states() {
@@ -123,5 +124,8 @@ fn feed_children<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<Object
 }
 
 fn priority<K>(change: &Change<K>) -> Priority {
-    if change.initial { Priority::INITIAL } else { Priority::NORMAL }
+    match change.origin {
+        Origin::Initial | Origin::Resync => Priority::LOW,
+        Origin::Event | Origin::Gap => Priority::NORMAL,
+    }
 }

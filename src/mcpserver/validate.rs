@@ -1,59 +1,60 @@
-//! Step two: may this server have children at all, and which?
+//! Step two: decide whether this server may have children, and which.
 
 use super::children::{Child, InjectedSecret, SecretHash};
 use super::observe::{Observed, Relation, SecretState, relation};
 use crate::api::MCPServerSpec;
 use crate::object::{DEPLOYMENTS, SERVICES};
 
-/// What there is to do for a server.
+/// What to do for a server.
 #[derive(Debug)]
 pub enum Verdict<'observed> {
-    /// Its children are to be as it wants them.
+    /// Create and change its children as the spec calls for.
     Wanted(Wanted<'observed>),
-    /// Nothing is made or changed, because its owner said so. What would be wanted is there to be compared.
+    /// Do nothing, because the spec says `suspend`. What would be wanted, if that is known, serves for comparison.
     Suspended(Option<Wanted<'observed>>),
-    /// Nothing is made or changed, and this is why.
+    /// Do nothing, for this reason.
     HandsOff(HandsOff),
 }
 
-/// A server whose children may be made and changed. Only [`validate`] makes one, so whatever is built from it was validated.
+/// A server whose children may be created and changed. Only [`validate`] makes one, so whatever is built from it was
+/// validated.
 #[derive(Debug)]
 pub struct Wanted<'observed> {
-    /// What it wants.
+    /// The spec.
     pub spec: &'observed MCPServerSpec,
-    /// What becomes of the Deployment.
+    /// What to do about the Deployment.
     pub deployment: Slot<'observed>,
-    /// What becomes of the Service.
+    /// What to do about the Service.
     pub service: Slot<'observed>,
-    /// The Secret that the pods are to have.
+    /// The Secret for the pods.
     pub secret: Option<InjectedSecret>,
 }
 
-/// The place where a child stands or is to stand.
+/// What to do about a child.
 #[derive(Debug, Clone, Copy)]
 pub enum Slot<'observed> {
-    /// There is none: it is made.
+    /// It does not exist: create it.
     Empty,
-    /// It stands there: it is changed where it differs.
+    /// It exists: change it where it differs.
     Taken(&'observed Child),
-    /// It stands there without an owner: it is adopted.
+    /// It exists without an owner: adopt it.
     Adopted(&'observed Child),
-    /// It must not be touched now: what stands there is going away, or something it needs is not there yet.
+    /// Leave it alone for now: the existing object is going away, or something that the child needs is missing.
     Waiting,
 }
 
-/// Why nothing is made or changed.
+/// Why nothing is created or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandsOff {
     /// The server is being deleted.
     Terminating,
-    /// Its spec can't be read.
+    /// Its spec can't be decoded.
     Undecodable(String),
-    /// Something that is not ours has its name.
+    /// An object that is not the server's own has its name.
     NameConflict(String),
 }
 
-/// Decides what there is to do.
+/// Decides what to do.
 pub fn validate(observed: &Observed) -> Verdict<'_> {
     let server = &observed.server;
     if server.meta.deleting {
@@ -70,7 +71,7 @@ pub fn validate(observed: &Observed) -> Verdict<'_> {
     }
 }
 
-/// The places of the Deployment and of the Service, or what stands in one of them that must not.
+/// What to do about the Deployment and the Service, or the conflict with an object that is not the server's own.
 fn slots(observed: &Observed) -> Result<(Slot<'_>, Slot<'_>), String> {
     if let Some(unreadable) = &observed.unreadable {
         return Err(unreadable.clone());
@@ -94,8 +95,9 @@ fn slot<'observed>(
     }
 }
 
-/// Without its Secret a Deployment is not made, for its pods could not start. One that exists goes on with the Secret that
-/// it has: neither one that is deleted and made again nor a new name without a Secret may restart anything in between.
+/// Without its Secret a Deployment is not created, because its pods could not start. An existing one keeps the Secret
+/// that it has: when a Secret is deleted and created again, or the spec names one that does not exist yet, no pod is
+/// restarted in between.
 fn with_secret<'observed>(
     observed: &'observed Observed,
     spec: &'observed MCPServerSpec,

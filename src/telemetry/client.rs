@@ -8,6 +8,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+/// The code that client-go uses for a request without an answer.
+const NO_ANSWER: &str = "<error>";
+/// The codes of success, by method. Their series and those of [`NO_ANSWER`] exist at 0 from the start. Which other codes
+/// a server will answer with is not known, so the series of those appear with the first such answer.
+const EXPECTED: [(&str, &[&str]); 4] =
+    [("GET", &["200"]), ("POST", &["201"]), ("PUT", &["200"]), ("PATCH", &["200", "201"])];
+
 /// The metrics of the requests to one host.
 #[derive(Clone, Debug)]
 pub struct ClientMetrics {
@@ -17,15 +24,15 @@ pub struct ClientMetrics {
 }
 
 impl ClientMetrics {
-    /// A request was answered with this HTTP status, its headers arriving after so long. `method` is the HTTP
-    /// method (`GET`), as for client-go.
+    /// A request was answered with this HTTP status; its headers arrived after `duration`. `method` is the HTTP
+    /// method (`GET`), as in client-go.
     pub fn answered(&self, method: &str, status: u16, duration: Duration) {
         self.request(method, status.to_string(), duration);
     }
 
-    /// A request got no answer: refused, timed out, cut off. client-go's code for that is `<error>`.
+    /// A request got no answer: connection refused, timeout, connection lost.
     pub fn failed(&self, method: &str, duration: Duration) {
-        self.request(method, "<error>".to_owned(), duration);
+        self.request(method, NO_ANSWER.to_owned(), duration);
     }
 
     fn request(&self, method: &str, code: String, duration: Duration) {
@@ -72,7 +79,16 @@ impl Families {
     }
 
     pub(super) fn handle(&self, host: &str) -> ClientMetrics {
-        ClientMetrics { host: host.to_owned(), requests: self.requests.clone(), duration: self.duration.clone() }
+        let Self { requests, duration } = self;
+        for (method, codes) in EXPECTED {
+            let (method, host) = (method.to_owned(), host.to_owned());
+            for code in codes.iter().chain([&NO_ANSWER]) {
+                let code = (*code).to_owned();
+                drop(requests.get_or_create(&RequestLabels { code, method: method.clone(), host: host.clone() }));
+            }
+            drop(duration.get_or_create(&DurationLabels { verb: method, host }));
+        }
+        ClientMetrics { host: host.to_owned(), requests: requests.clone(), duration: duration.clone() }
     }
 }
 

@@ -12,13 +12,13 @@ use prometheus_client::registry::Registry;
 /// How a reconcile ended: the label `result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReconcileResult {
-    /// The world is as it should be.
+    /// It succeeded.
     Success,
     /// It failed, permanently or not, or panicked.
     Error,
-    /// It wants to run again when the rate limit allows. This operator never says so; dashboards expect the series.
+    /// It asked to run again when the rate limit allows. This operator never does that; dashboards expect the series.
     Requeue,
-    /// It wants to run again after a given time.
+    /// It asked to run again after a given time.
     RequeueAfter,
 }
 
@@ -48,18 +48,18 @@ pub struct ControllerMetrics {
 }
 
 impl ControllerMetrics {
-    /// So many reconciles may run at once.
+    /// Sets how many reconciles may run at once.
     pub fn workers(&self, count: usize) {
         self.max_concurrent.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// A worker is busy for as long as the guard lives, whichever way it ends.
+    /// Counts a worker as busy while the guard lives, however the run ends.
     pub fn active(&self) -> ActiveWorker {
         self.active.inc();
         ActiveWorker(self.active.clone())
     }
 
-    /// A reconcile ended like this, after so long.
+    /// A reconcile ended with this result after `duration`.
     pub fn reconciled(&self, result: ReconcileResult, duration: Duration) {
         self.total.get_or_create(&ResultLabels::new(&self.name, result)).inc();
         self.time.observe(duration.as_secs_f64());
@@ -69,7 +69,7 @@ impl ControllerMetrics {
         }
     }
 
-    /// A reconcile panicked. Its result, an error, is counted on its own.
+    /// A reconcile panicked. Its result, an error, is counted separately.
     pub fn panicked(&self) {
         self.panics.inc();
     }

@@ -1,4 +1,4 @@
-//! Gauges whose values are asked for while a scrape is answered.
+//! Gauges that are computed when they are scraped.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Writes one family of gauges, or nothing where it has no series.
+/// Writes one family of gauges, or nothing if it has no series.
 pub(super) fn encode<L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
@@ -24,7 +24,7 @@ pub(super) fn encode<L: EncodeLabelSet>(
     Ok(())
 }
 
-/// A count as a gauge's value. Counts beyond 2^53 would be rounded.
+/// A count as the value of a gauge. Counts above 2^53 would be rounded.
 #[expect(clippy::cast_precision_loss, reason = "no memory holds 2^53 of anything that is counted here")]
 pub(super) fn count(count: usize) -> f64 {
     count as f64

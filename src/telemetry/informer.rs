@@ -1,4 +1,4 @@
-//! `smooth_operator_informer_*`: is the cache alive, and does it still understand what it reads?
+//! `smooth_operator_informer_*`: is the cache current, and can it decode what it reads?
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::gauge;
 
-/// The metrics of one informer.
+/// The metrics of one informer, which its [reflectors](ReflectorMetrics) count into.
 #[derive(Clone, Debug)]
 pub struct InformerMetrics {
     resource: String,
@@ -26,32 +26,62 @@ pub struct InformerMetrics {
 }
 
 impl InformerMetrics {
-    /// The store holds so many objects.
+    /// Names all reasons for which the complete state may be read, so that their counters exist at 0.
+    pub fn expect_relists(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        for reason in reasons {
+            drop(self.relists.get_or_create(&self.relist_labels(reason)));
+        }
+    }
+
+    /// The metrics of the reflector of one namespace, or of all namespaces. All reflectors count into the same series, but
+    /// the age of the last message is kept for each, and counts from now.
+    pub fn reflector(&self, namespace: Option<&str>) -> ReflectorMetrics {
+        let reflector = ReflectorMetrics { informer: self.clone(), namespace: namespace.map(str::to_owned) };
+        reflector.heard();
+        reflector
+    }
+
+    fn relist_labels(&self, reason: &'static str) -> RelistLabels {
+        RelistLabels { resource: self.resource.clone(), reason }
+    }
+}
+
+/// The metrics of one reflector of an informer.
+#[derive(Clone, Debug)]
+pub struct ReflectorMetrics {
+    informer: InformerMetrics,
+    namespace: Option<String>,
+}
+
+impl ReflectorMetrics {
+    /// Sets the number of objects in the store.
     pub fn objects(&self, count: usize) {
-        self.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.informer.objects.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// The watch delivered a line of this type: `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+    /// Counts a change of the store (`ADDED`, `MODIFIED`, `DELETED`), or a `BOOKMARK` or `ERROR` in the watch.
     ///
-    /// `&'static str`, here and below, so that what the server says can't become a label.
+    /// The type is `&'static str`, here and below, so that text from the server can't become a label.
     pub fn event(&self, kind: &'static str) {
-        self.events.get_or_create(&EventLabels { resource: self.resource.clone(), r#type: kind }).inc();
-        self.heard.note(&self.resource);
+        let InformerMetrics { resource, events, .. } = &self.informer;
+        events.get_or_create(&EventLabels { resource: resource.clone(), r#type: kind }).inc();
+        self.heard();
     }
 
-    /// The whole state is asked for, for this reason. Whether it will be answered nobody knows yet, so the server was not heard of.
-    pub fn relist(&self, reason: &'static str) {
-        self.relists.get_or_create(&RelistLabels { resource: self.resource.clone(), reason }).inc();
+    /// Counts one reading of the complete state, with its reason, once it is complete. Attempts are not counted: during an
+    /// outage there are many of them, and nothing is read.
+    pub fn relisted(&self, reason: &'static str) {
+        self.informer.relists.get_or_create(&self.informer.relist_labels(reason)).inc();
+        self.heard();
     }
 
-    /// The server was heard of, otherwise than by an event.
-    pub fn heard(&self) {
-        self.heard.note(&self.resource);
-    }
-
-    /// An object came that could not be decoded.
+    /// Counts an object that could not be decoded.
     pub fn undecodable(&self) {
-        self.undecodable.inc();
+        self.informer.undecodable.inc();
+    }
+
+    fn heard(&self) {
+        self.informer.heard.note(&self.informer.resource, self.namespace.as_deref());
     }
 }
 
@@ -92,10 +122,14 @@ impl Families {
         };
         let Self { objects, events, relists, undecodable, heard } = &families;
         registry.register("smooth_operator_informer_objects", "Objects in the store", objects.clone());
-        registry.register("smooth_operator_informer_events", "Lines read from the watch, by type", events.clone());
+        registry.register(
+            "smooth_operator_informer_events",
+            "Changes taken into the cache (ADDED, MODIFIED, DELETED), and bookmarks and errors of the watch, by type",
+            events.clone(),
+        );
         registry.register(
             "smooth_operator_informer_relists",
-            "How often the whole state was fetched, by reason",
+            "How often the complete state was read, by reason",
             relists.clone(),
         );
         registry.register(
@@ -112,7 +146,6 @@ impl Families {
         for kind in ["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"] {
             drop(self.events.get_or_create(&EventLabels { resource: resource.to_owned(), r#type: kind }));
         }
-        self.heard.note(resource);
         InformerMetrics {
             resource: resource.to_owned(),
             objects: self.objects.get_or_create_owned(&labels),
@@ -124,29 +157,31 @@ impl Families {
     }
 }
 
-/// When each informer last heard from the server. One that never did has been waiting since it was made:
-/// its age grows from the start, so that an alert needs no case of its own for it.
+/// When each reflector last received something from the server: by resource, then by namespace. For one that has never
+/// received anything, the age counts from its creation, so that an alert needs no special case for it.
+///
+/// The age of a resource is that of its oldest reflector. With the youngest, a namespace whose watch is dead would be
+/// hidden by the others.
 #[derive(Debug, Default)]
-struct Heard(Mutex<BTreeMap<String, Instant>>);
+struct Heard(Mutex<BTreeMap<String, BTreeMap<Option<String>, Instant>>>);
 
 impl Heard {
-    fn note(&self, resource: &str) {
+    fn note(&self, resource: &str, namespace: Option<&str>) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match heard.get_mut(resource) {
-            Some(last) => *last = Instant::now(),
-            None => _ = heard.insert(resource.to_owned(), Instant::now()),
-        }
+        let heard = heard.entry(resource.to_owned()).or_default();
+        heard.insert(namespace.map(str::to_owned), Instant::now());
     }
 }
 
 impl Collector for Heard {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ages = heard.into_iter().map(|(resource, last)| (Labels { resource }, last.elapsed().as_secs_f64()));
+        let oldest = heard.into_iter().filter_map(|(resource, heard)| Some((resource, heard.into_values().min()?)));
+        let ages = oldest.map(|(resource, last)| (Labels { resource }, last.elapsed().as_secs_f64()));
         gauge::encode(
             &mut encoder,
             "smooth_operator_informer_last_event_age_seconds",
-            "How long ago the server was last heard of, bookmarks included.",
+            "How long ago the server last sent something, bookmarks included; the largest age of all namespaces.",
             ages,
         )
     }

@@ -1,4 +1,4 @@
-//! `leader_election_*`: who may write.
+//! `leader_election_*`: which instance may write.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 pub struct LeaderMetrics(Gauge);
 
 impl LeaderMetrics {
-    /// Whether this process leads. To be set to false *before* the workers could outlive leadership.
+    /// Sets whether this process leads. It must be set to false *before* the workers could outlive leadership.
     pub fn leading(&self, leading: bool) {
         self.0.set(i64::from(leading));
     }

@@ -1,6 +1,6 @@
 //! Logs: one line per thing that happened, to standard error, as text for people or JSON for machines.
 //!
-//! Standard output belongs to what a command prints (`crd`, `doctor`), so that it can be piped.
+//! Standard output is for what a command prints (`crd`), so that it can be piped.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -9,16 +9,17 @@ use std::str::FromStr;
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-/// How a line of the log looks.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people; coloured on a terminal.
     #[default]
     Text,
-    /// One JSON object per line, the fields of the event at its top level, those of its span in `span`.
+    /// One JSON object per line, with the fields of the event at the top level, and those of its span in `span`.
     Json,
 }
 
@@ -43,61 +44,86 @@ impl fmt::Display for LogFormat {
     }
 }
 
+/// Which lines pass: a level, `module=level`, or several of both, separated by commas.
+///
+/// If several modules match a line, the longest name counts. Lines of other modules pass according to the level without
+/// a module; if there is none, they don't pass at all.
+///
+/// The parser of [`Targets`] is not used: it takes every unknown word for the name of a module and lets only that
+/// module's lines pass. With `verbose`, nothing at all would be logged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogFilter(Targets);
+
+/// The levels as people write them, the quietest first.
+const LEVELS: [(&str, LevelFilter); 6] = [
+    ("off", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
+
+impl FromStr for LogFilter {
+    type Err = LogsError;
+
+    fn from_str(text: &str) -> Result<Self, LogsError> {
+        text.split(',').try_fold(Targets::new(), directive).map(Self)
+    }
+}
+
+/// Adds one part of a filter.
+fn directive(targets: Targets, part: &str) -> Result<Targets, LogsError> {
+    let wrong = || LogsError::Filter(part.to_owned());
+    let (module, name) = part.split_once('=').map_or((None, part), |(module, name)| (Some(module.trim()), name));
+    let same = |level: &&(&str, LevelFilter)| level.0.eq_ignore_ascii_case(name.trim());
+    let (_, level) = *LEVELS.iter().find(same).ok_or_else(wrong)?;
+    match module {
+        None => Ok(targets.with_default(level)),
+        Some(module) if is_a_module(module) => Ok(targets.with_target(module, level)),
+        Some(_) => Err(wrong()),
+    }
+}
+
+fn is_a_module(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
+}
+
 /// Why logging could not be set up.
 #[derive(Debug, Error)]
 pub enum LogsError {
-    /// No such format.
-    #[error("the log format is `text` or `json`, not `{0}`")]
+    /// There is no such format.
+    #[error("the log format must be `text` or `json`, not `{0}`")]
     Format(String),
-    /// The filter does not parse, or names no level.
-    #[error(
-        "`{filter}` is no log level: give error, warn, info, debug or trace, or per module as in `info,smooth_operator::workqueue=debug`"
-    )]
-    Filter {
-        /// What was given.
-        filter: String,
-        /// What the parser disliked, if it was the parser.
-        source: Option<tracing_subscriber::filter::ParseError>,
-    },
-    /// Something else in this process receives the logs already.
+    /// A part of the filter is neither a level nor `module=level`.
+    #[error("{0:?} is not a log level: use {levels}, or module=level", levels = LEVELS.map(|(name, _)| name).join(", "))]
+    Filter(String),
+    /// Another logger was installed in this process before.
     #[error("logging was set up twice")]
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Sends the logs of the whole process to standard error, as far as `filter` lets them pass.
-///
-/// `filter` is a level or a list of `module=level`, as for [`EnvFilter`]. To be called once, by `main`.
-pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), LogsError> {
-    let subscriber = subscriber(format, filter, io::stderr().is_terminal(), io::stderr)?;
+/// Writes the logs of the whole process that pass `filter` to standard error. Call it once, at the start.
+pub fn init_logs(format: LogFormat, filter: &LogFilter) -> Result<(), LogsError> {
+    let subscriber = subscriber(format, filter, io::stderr().is_terminal(), io::stderr);
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
 fn subscriber<W>(
     format: LogFormat,
-    filter: &str,
+    LogFilter(targets): &LogFilter,
     colours: bool,
     writer: W,
-) -> Result<Box<dyn Subscriber + Send + Sync>, LogsError>
+) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let wrong = |source| LogsError::Filter { filter: filter.to_owned(), source };
-    if filter.split(',').any(is_a_lone_word_but_no_level) {
-        return Err(wrong(None));
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer);
+    let passing = tracing_subscriber::registry().with(targets.clone());
+    match format {
+        LogFormat::Text => Box::new(passing.with(lines)),
+        LogFormat::Json => Box::new(passing.with(lines.json().flatten_event(true).with_span_list(false))),
     }
-    let filter = EnvFilter::builder().parse(filter).map_err(|source| wrong(Some(source)))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
-    Ok(match format {
-        LogFormat::Text => Box::new(lines.finish()),
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_span_list(false).finish()),
-    })
-}
-
-/// The parser takes `wran` for the name of a module, all of whose lines it then lets pass, and no others.
-fn is_a_lone_word_but_no_level(part: &str) -> bool {
-    let part = part.trim();
-    let is_a_module = part.contains("::") || part.contains(['=', '[']);
-    !is_a_module && part.parse::<LevelFilter>().is_err()
 }
 
 #[cfg(test)]
@@ -127,7 +153,7 @@ mod tests {
     fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(format, filter, false, move || writer.clone()).unwrap();
+        let subscriber = subscriber(format, &filter.parse().unwrap(), false, move || writer.clone());
         tracing::subscriber::with_default(subscriber, log);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -163,9 +189,38 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_or_format_that_makes_no_sense_is_an_error_that_names_the_choices() {
-        let error = subscriber(LogFormat::Text, "chatty=verbose", false, io::sink).err().unwrap().to_string();
-        assert!(error.contains("chatty=verbose") && error.contains("debug"), "{error}");
+    fn without_a_lone_level_only_the_named_modules_are_heard() {
+        let lines = logged(LogFormat::Text, " loud = DEBUG ", || {
+            debug!(target: "loud::inner", "one");
+            tracing::error!(target: "quiet", "two");
+        });
+        assert!(lines.contains("one") && !lines.contains("two"), "{lines}");
+    }
+
+    #[test]
+    fn what_is_neither_a_level_nor_a_module_with_one_is_named_along_with_the_choices() {
+        for (filter, wrong) in [
+            ("verbose", "\"verbose\""),
+            ("info,wran", "\"wran\""),
+            ("info,chatty=verbose,warn", "\"chatty=verbose\""),
+            ("smooth_operator::informer", "\"smooth_operator::informer\""),
+            ("info,=debug", "\"=debug\""),
+            ("module[span]=debug", "\"module[span]=debug\""),
+            ("module=", "\"module=\""),
+            ("info,", "\"\""),
+            ("", "\"\""),
+            ("3", "\"3\""),
+        ] {
+            let error = filter.parse::<LogFilter>().unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("{wrong} is not a log level: use off, error, warn, info, debug, trace, or module=level")
+            );
+        }
+    }
+
+    #[test]
+    fn a_format_that_there_is_not_is_an_error_that_names_the_choices() {
         let error = "xml".parse::<LogFormat>().unwrap_err().to_string();
         assert!(error.contains("xml") && error.contains("json"), "{error}");
     }

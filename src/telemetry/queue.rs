@@ -14,20 +14,20 @@ use prometheus_client::registry::Registry;
 
 use super::gauge;
 
-/// What a queue says about itself when a scrape asks.
+/// The state of a queue at the time of a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueSnapshot {
-    /// Keys that a worker could take right now.
+    /// The number of keys that a worker could take now.
     pub depth: usize,
-    /// For how long the present runs have been going on, all added up.
+    /// How long the current runs have been going on, added up.
     pub unfinished: Duration,
-    /// For how long the longest of them has.
+    /// How long the longest current run has been going on.
     pub longest_running: Duration,
 }
 
-/// A queue that can be asked for its present state.
+/// A queue that can be asked for its current state.
 pub trait QueueProbe: Send + Sync {
-    /// The state at this moment.
+    /// The current state.
     fn snapshot(&self) -> QueueSnapshot;
 }
 
@@ -43,7 +43,7 @@ pub struct QueueMetrics {
 }
 
 impl QueueMetrics {
-    /// So many keys came to be in need of a run.
+    /// This many keys were added.
     pub fn added(&self, keys: u64) {
         self.adds.inc_by(keys);
     }
@@ -53,17 +53,17 @@ impl QueueMetrics {
         self.retries.inc();
     }
 
-    /// A worker took a key that had waited so long.
+    /// A worker took a key after it had waited this long.
     pub fn taken(&self, waited: Duration) {
         self.queue_duration.observe(waited.as_secs_f64());
     }
 
-    /// A run ended after so long.
+    /// A run ended after `duration`.
     pub fn worked(&self, duration: Duration) {
         self.work_duration.observe(duration.as_secs_f64());
     }
 
-    /// Lets scrapes ask `queue`, for as long as it lives. Another queue of the same name is asked no more.
+    /// Lets scrapes ask `queue` for as long as it lives. It replaces an earlier queue of the same name.
     pub fn attach(&self, queue: Weak<dyn QueueProbe>) {
         self.probes.insert(&self.name, Some(queue));
     }
@@ -134,7 +134,7 @@ fn buckets() -> Histogram {
     Histogram::new(exponential_buckets(10e-9, 10.0, 12))
 }
 
-/// The queues to ask at a scrape, by name. One that is not made yet, or gone, counts as empty.
+/// The queues to ask at a scrape, by name. A queue that does not exist yet, or any more, counts as empty.
 #[derive(Default)]
 struct Probes(Mutex<BTreeMap<String, Option<Weak<dyn QueueProbe>>>>);
 
@@ -144,7 +144,7 @@ impl Probes {
     }
 
     fn snapshots(&self) -> Vec<(Labels, QueueSnapshot)> {
-        // Copied out first: no queue is asked under this lock.
+        // Copied first: no queue is asked under this lock.
         let probes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ask = |queue: Option<Weak<dyn QueueProbe>>| queue?.upgrade().map(|queue| queue.snapshot());
         probes.into_iter().map(|(name, queue)| (Labels { name }, ask(queue).unwrap_or_default())).collect()

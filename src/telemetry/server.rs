@@ -1,8 +1,8 @@
-//! `smooth_operator_mcpserver_*`: the state of each `MCPServer`, as the operator reported it last.
+//! `smooth_operator_mcpserver_*`: the state of each `MCPServer`, as the operator last reported it.
 //!
-//! The naive way sets a gauge per fact and has to remember, when the server is deleted or its phase changes, which
-//! series to take back. Here the last report of each server is kept, and the series are written
-//! out of it at each scrape: what is not in the map has no series.
+//! The naive solution sets a gauge per fact, and has to remember which series to remove when the server is deleted or
+//! its phase changes. Here the last report of each server is kept, and each scrape writes the series from these
+//! reports: a server that is not in the map has no series.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::gauge;
 
-/// What the metrics say about one `MCPServer`.
+/// The metrics of one `MCPServer`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerReport {
     /// `status.phase`.
@@ -35,17 +35,17 @@ pub struct ServerMetrics {
 }
 
 impl ServerMetrics {
-    /// Replaces all that was said about this server.
+    /// Replaces the report of this server.
     pub fn report(&self, namespace: &str, name: &str, report: ServerReport) {
         self.reports.lock().insert((namespace.to_owned(), name.to_owned()), report);
     }
 
-    /// The server is gone, and its series with it.
+    /// The server is gone: removes its series.
     pub fn remove(&self, namespace: &str, name: &str) {
         self.reports.lock().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    /// A stranger's change to a child of this kind (`Deployment`, `Service`) was put back.
+    /// Another client's change to a child of this kind (`Deployment`, `Service`) was reverted.
     pub fn drift_corrected(&self, kind: &'static str) {
         self.drift.get_or_create(&DriftLabels { kind }).inc();
     }
@@ -59,7 +59,7 @@ pub(super) fn register(registry: &mut Registry) -> ServerMetrics {
     }
     registry.register(
         "smooth_operator_drift_corrected",
-        "Changes by strangers to fields that the operator owns, put back",
+        "Changes by other clients to fields that the operator manages, reverted",
         drift.clone(),
     );
     registry.register_collector(Box::new(Arc::clone(reports)));

@@ -59,7 +59,8 @@ fn every_controller_metric_exists_at_0_from_the_start() {
 #[test]
 fn leadership_drift_and_informer_counters_exist_at_0_from_the_start() {
     let metrics = Metrics::new();
-    let (_leader, _informer) = (metrics.leader("smooth-operator"), metrics.informer("deployments"));
+    let _leader = metrics.leader("smooth-operator");
+    metrics.informer("deployments").expect_relists(["initial", "expired"]);
     for sample in [
         "leader_election_master_status{name=\"smooth-operator\"} 0",
         "smooth_operator_drift_corrected_total{kind=\"Deployment\"} 0",
@@ -67,6 +68,8 @@ fn leadership_drift_and_informer_counters_exist_at_0_from_the_start() {
         "smooth_operator_informer_objects{resource=\"deployments\"} 0",
         "smooth_operator_informer_events_total{resource=\"deployments\",type=\"ADDED\"} 0",
         "smooth_operator_informer_undecodable_total{resource=\"deployments\"} 0",
+        "smooth_operator_informer_relists_total{resource=\"deployments\",reason=\"initial\"} 0",
+        "smooth_operator_informer_relists_total{resource=\"deployments\",reason=\"expired\"} 0",
     ] {
         assert!(has(&metrics, sample), "{sample} is missing in {:#?}", samples(&metrics));
     }
@@ -77,7 +80,7 @@ fn the_families_have_the_names_and_types_that_dashboards_know() {
     let metrics = Metrics::new();
     let (_queue, _controller, _leader) = (metrics.queue("q"), metrics.controller("c"), metrics.leader("l"));
     metrics.client("h").answered("GET", 200, Duration::ZERO);
-    metrics.informer("r").relist("start");
+    metrics.informer("r").reflector(None).relisted("start");
     let report = ServerReport { phase: "p", conditions: Box::new([("t", "True")]), replicas: Box::new([("s", 1)]) };
     metrics.servers().report("ns", "n", report);
     let expected = [
@@ -165,19 +168,31 @@ fn a_queue_is_asked_at_each_scrape_and_counts_as_empty_once_it_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn the_age_of_the_last_event_grows_without_any_event() {
     let metrics = Metrics::new();
-    let informer = metrics.informer("secrets");
+    let reflector = metrics.informer("secrets").reflector(None);
     tokio::time::advance(Duration::from_secs(90)).await;
     let age =
         |seconds: &str| format!("smooth_operator_informer_last_event_age_seconds{{resource=\"secrets\"}} {seconds}");
     assert!(has(&metrics, &age("90.0")), "never heard of: the age counts from the start");
-    informer.relist("trouble");
-    assert!(has(&metrics, &age("90.0")), "to ask is not to be answered: an outage must not look fresh");
-    for heard in [|informer: &InformerMetrics| informer.event("BOOKMARK"), InformerMetrics::heard] {
-        heard(&informer);
+    for heard in [|of: &ReflectorMetrics| of.event("BOOKMARK"), |of: &ReflectorMetrics| of.relisted("expired")] {
+        heard(&reflector);
         assert!(has(&metrics, &age("0.0")));
         tokio::time::advance(Duration::from_secs(3)).await;
         assert!(has(&metrics, &age("3.0")));
     }
+}
+
+/// A namespace whose watch was dead looked as fresh as the liveliest of the others.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_nobody_hears_of_does_not_hide_behind_the_others() {
+    let metrics = Metrics::new();
+    let informer = metrics.informer("secrets");
+    let (lively, silent) = (informer.reflector(Some("a")), informer.reflector(Some("b")));
+    silent.event("BOOKMARK");
+    tokio::time::advance(Duration::from_secs(90)).await;
+    lively.event("ADDED");
+    assert!(has(&metrics, "smooth_operator_informer_last_event_age_seconds{resource=\"secrets\"} 90.0"));
+    silent.event("BOOKMARK");
+    assert!(has(&metrics, "smooth_operator_informer_last_event_age_seconds{resource=\"secrets\"} 0.0"));
 }
 
 #[test]
@@ -219,6 +234,23 @@ fn a_server_is_in_one_phase_and_each_condition_has_one_status() {
     let about: Vec<_> = samples.iter().filter(|sample| sample.contains("mcpserver")).collect();
     assert_eq!(about.len(), 2, "{about:#?}");
     assert!(about.iter().all(|sample| sample.contains("Running") || sample.contains("True")));
+}
+
+/// `rate()` never sees an increment with which a series begins, and the first failed request is the one to be told of.
+#[test]
+fn what_every_request_may_come_to_exists_at_0_from_the_start() {
+    let metrics = Metrics::new();
+    let _handle = metrics.client("h");
+    for (method, code) in [("GET", "200"), ("POST", "201"), ("PUT", "200"), ("PATCH", "200"), ("PATCH", "201")] {
+        for code in [code, "<error>"] {
+            let sample = format!("rest_client_requests_total{{code=\"{code}\",method=\"{method}\",host=\"h\"}} 0");
+            assert!(has(&metrics, &sample), "{sample} is missing in {:#?}", samples(&metrics));
+        }
+        assert!(has(
+            &metrics,
+            &format!("rest_client_request_duration_seconds_count{{verb=\"{method}\",host=\"h\"}} 0")
+        ));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One line of a watch: its envelope, with the object inside still as text.
+//! One line of a watch: its envelope, with the object inside left as text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,14 @@ use crate::object::{ObjectKey, ResourceVersion, Uid};
 /// The annotation on the bookmark that ends the initial events of a streaming list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// What one line of a watch says. Objects are borrowed from the line and not yet read.
+/// The content of one line of a watch. Objects are borrowed from the line and not decoded yet.
 #[derive(Debug)]
 pub enum Event<'line> {
-    /// The object is there: it is new, or it was there all along and this is the initial state.
+    /// The object exists: it is new, or it existed before and this is part of the initial state.
     Added(&'line RawValue),
     /// The object changed.
     Modified(&'line RawValue),
-    /// The object is gone; this is the last state of it.
+    /// The object is gone; this is its last state.
     Deleted(&'line RawValue),
     /// No object: everything up to this version has been sent.
     Bookmark {
@@ -36,8 +36,8 @@ impl<'line> Event<'line> {
     ///
     /// # Errors
     ///
-    /// The line is not JSON, has no type or an unknown one, or no object. Nobody can tell then what has been
-    /// missed: the state has to be listed anew.
+    /// The line is not JSON, has no type or an unknown one, or has no object. There is no way to tell what was missed,
+    /// so the state has to be listed again.
     pub fn decode(line: &'line [u8]) -> Result<Self, serde_json::Error> {
         let Envelope { kind, object } = serde_json::from_slice(line)?;
         Ok(match kind {
@@ -85,23 +85,23 @@ fn bookmark<'line>(object: &RawValue) -> Result<Event<'line>, serde_json::Error>
     Ok(Event::Bookmark { resource_version, initial_events_end })
 }
 
-/// Which object a piece of JSON is about: all that is needed to go on when the rest of it can't be read.
+/// Which object a piece of JSON is about: enough to go on when the rest of it can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its name.
+    /// Namespace and name.
     pub key: ObjectKey,
-    /// Its identity.
+    /// Identity.
     pub uid: Uid,
-    /// The state that could not be read.
+    /// The state of the object.
     pub resource_version: ResourceVersion,
 }
 
 impl Identity {
-    /// Reads nothing but the identity.
+    /// Reads only the identity.
     ///
     /// # Errors
     ///
-    /// There is none to be read.
+    /// The JSON holds no complete identity.
     pub fn decode(object: &str) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Identified {
@@ -122,22 +122,22 @@ impl Identity {
     }
 }
 
-/// The API server's answer when it says no
+/// The API server's answer to a request that it did not fulfil
 /// ([`Status`](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/)).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Status {
     /// The HTTP status code.
     pub code: u16,
-    /// One word for programs, `AlreadyExists`; empty where the answer was no Status.
+    /// One word for programs, such as `AlreadyExists`; empty where the answer was not a Status.
     pub reason: String,
     /// A sentence for people.
     pub message: String,
-    /// What it is about.
+    /// Causes and retry time, if the server gives any.
     pub details: Option<StatusDetails>,
 }
 
-/// What a [`Status`] is about.
+/// The details of a [`Status`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct StatusDetails {
@@ -151,11 +151,11 @@ pub struct StatusDetails {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct StatusCause {
-    /// One word for programs, `FieldValueInvalid`.
+    /// One word for programs, such as `FieldValueInvalid`.
     pub reason: String,
     /// A sentence for people.
     pub message: String,
-    /// The field, `spec.image`.
+    /// The field, such as `spec.image`.
     pub field: String,
 }
 
@@ -165,12 +165,12 @@ impl Status {
         self.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
     }
 
-    /// The state that was asked for is no longer (410), whether it is called `Gone` or `Expired`.
+    /// The requested state is no longer available (410), whether the reason is `Gone` or `Expired`.
     pub fn is_gone(&self) -> bool {
         self.code == 410
     }
 
-    /// The version that was asked for lies in the server's future: it was restored, or it lags.
+    /// The requested version lies in the server's future: the server was restored from a backup, or it lags.
     pub fn is_version_too_large(&self) -> bool {
         self.has_cause("ResourceVersionTooLarge")
     }

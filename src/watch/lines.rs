@@ -1,11 +1,11 @@
-//! Lines out of chunks that were cut anywhere.
+//! Whole lines out of chunks that may end anywhere.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Collects chunks and gives back whole lines.
+/// Collects chunks and returns whole lines.
 ///
-/// Invariants: `buffer` holds bytes that no line has taken yet; its first `searched` bytes hold no newline,
-/// so a long line that arrives in many chunks is searched once, not once for each chunk.
+/// Invariants: `buffer` holds the bytes that were not returned as part of a line yet; its first `searched` bytes
+/// contain no newline, so a long line that arrives in many chunks is searched once, not once per chunk.
 ///
 /// A line is handed out as a slice of the buffer it arrived in: no copy, no allocation.
 #[derive(Debug)]
@@ -15,16 +15,16 @@ pub struct Lines {
     limit: usize,
 }
 
-/// A line grew past the bound. What follows on the stream can't be trusted to be the start of another one.
+/// A line exceeded the limit. What follows in the stream can't be assumed to be the start of another line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a line of the watch is longer than {limit} bytes")]
 pub struct LineTooLong {
-    /// The bound, in bytes.
+    /// The limit, in bytes.
     pub limit: usize,
 }
 
 impl Lines {
-    /// An object in etcd is at most about 1.5 MiB; sixteen times that is no object.
+    /// An object in etcd has at most about 1.5 MiB; a line ten times as long is not an object.
     pub const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
     /// A decoder that refuses lines of more than `limit` bytes.
@@ -32,16 +32,16 @@ impl Lines {
         Self { buffer: BytesMut::new(), searched: 0, limit }
     }
 
-    /// Takes the next chunk of the stream, of any size, cut anywhere.
+    /// Takes the next chunk of the stream, of any size, ending anywhere.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next whole line without its line end, or `None` until more bytes come. Empty lines are passed over.
+    /// The next whole line without its line end, or `None` until more bytes arrive. Empty lines are skipped.
     ///
     /// # Errors
     ///
-    /// [`LineTooLong`], and from then on always: the stream has to be abandoned.
+    /// [`LineTooLong`], and then again on every call: the stream has to be abandoned.
     pub fn next_line(&mut self) -> Result<Option<Bytes>, LineTooLong> {
         loop {
             let Some(newline) = self.find_newline() else {
@@ -60,12 +60,6 @@ impl Lines {
                 return Ok(Some(line.freeze()));
             }
         }
-    }
-
-    /// How many bytes wait for the end of their line. At the end of a stream anything but 0 means that it
-    /// was cut in the middle of an event.
-    pub fn pending(&self) -> usize {
-        self.buffer.len()
     }
 
     fn find_newline(&mut self) -> Option<usize> {
@@ -101,14 +95,14 @@ mod tests {
         let mut lines = Lines::default();
         lines.push(b"{\"a\":");
         assert_eq!(drain(&mut lines), [""; 0]);
-        assert_eq!(lines.pending(), 5);
+        assert_eq!(lines.buffer.len(), 5);
         lines.push(b"1}\n{\"b\"");
         assert_eq!(drain(&mut lines), ["{\"a\":1}"]);
-        assert_eq!(lines.pending(), 4);
+        assert_eq!(lines.buffer.len(), 4);
     }
 
     #[test]
-    fn carriage_returns_and_empty_lines_are_no_events() {
+    fn carriage_returns_and_empty_lines_are_not_events() {
         let mut lines = Lines::default();
         lines.push(b"\r\n\none\r\n\n\r\ntwo\n");
         assert_eq!(drain(&mut lines), ["one", "two"]);
@@ -160,7 +154,7 @@ mod tests {
                 if rest.is_empty() { break }
             }
             prop_assert_eq!(seen, texts);
-            prop_assert_eq!(lines.pending(), 0);
+            prop_assert!(lines.buffer.is_empty());
         }
     }
 }

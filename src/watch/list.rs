@@ -1,22 +1,22 @@
-//! Items out of the body of a LIST, without ever holding the list.
+//! The items of a LIST, read from its body without ever holding the whole list.
 
 use serde::Deserialize;
 
 use crate::object::ResourceVersion;
 
-/// Cuts `{"kind":…,"metadata":…,"items":[{…},{…}]}` into its items as the bytes come in.
+/// Cuts `{"kind":…,"metadata":…,"items":[{…},{…}]}` into its items as the bytes arrive.
 ///
-/// It does not parse. It follows strings and brackets, which is all it takes to know where an item of the
-/// top-level `items` array begins and ends; a real parser reads the item afterwards. What is not an item,
-/// the envelope, is a few hundred bytes and kept for [`finish`](Self::finish).
+/// It does not parse. It follows strings and brackets, which is enough to know where an item of the
+/// top-level `items` array begins and ends; a real parser reads the item afterwards. The rest, the envelope, is a few
+/// hundred bytes and is kept for [`finish`](Self::finish).
 ///
 /// ```text
 /// depth   0 │ 1                      │ 2      │ 3 …
 ///           { "metadata": {…}, "items": [ {item} , {item} ] }
 /// ```
 ///
-/// The order of the envelope's fields is not the same for all kinds: built-in ones put `metadata` before
-/// `items`, custom resources after.
+/// The order of the envelope's fields differs: built-in kinds put `metadata` before `items`, custom resources put it
+/// after them.
 ///
 /// Invariant: `item` is empty unless `place` is `Place::Item`.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct ListSplitter {
     limit: usize,
 }
 
-/// Where in the body the next byte stands.
+/// Which part of the body the next byte belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Envelope,
@@ -42,34 +42,34 @@ enum Place {
 enum StringState {
     Outside,
     Inside,
-    /// Behind a backslash.
+    /// After a backslash.
     Escaped,
 }
 
-/// What a list says of itself.
+/// The metadata of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMeta {
     /// The state that the list shows.
     pub resource_version: ResourceVersion,
-    /// Where the next page begins, if there is one.
+    /// The token for the next page; empty on the last page.
     #[serde(rename = "continue", default)]
     pub continue_token: String,
 }
 
-/// The body is no list, or not all of one.
+/// The body is not a complete list.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// It ended early, or closes more than it opened.
     #[error("the list is cut short or malformed")]
     Malformed,
-    /// An item, or what stands around them, is larger than the bound.
+    /// An item, or the envelope, is larger than the limit.
     #[error("a part of the list is longer than {limit} bytes")]
     TooLong {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// What stands around the items can't be read.
+    /// The envelope can't be read.
     #[error("the list's metadata can't be read: {0}")]
     Envelope(#[from] serde_json::Error),
 }
@@ -87,11 +87,11 @@ impl ListSplitter {
         }
     }
 
-    /// Takes the next chunk of the body and hands each item that it completes to `each`.
+    /// Takes the next chunk of the body and passes each item that it completes to `each`.
     ///
     /// # Errors
     ///
-    /// [`ListError::TooLong`] or [`ListError::Malformed`]; the list has to be given up then.
+    /// [`ListError::TooLong`] or [`ListError::Malformed`]; the list then has to be abandoned.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), ListError> {
         for &byte in chunk {
             match self.place {
@@ -109,11 +109,11 @@ impl ListSplitter {
         Ok(())
     }
 
-    /// The end of the body: what the list says of itself.
+    /// Ends the body and returns the list's metadata.
     ///
     /// # Errors
     ///
-    /// The body was not a whole list.
+    /// The body was not a complete list.
     pub fn finish(self) -> Result<ListMeta, ListError> {
         #[derive(Deserialize)]
         struct Envelope {
@@ -126,7 +126,7 @@ impl ListSplitter {
         Ok(metadata)
     }
 
-    /// Follows string literals; true where the byte belongs to one, so that no bracket in it counts.
+    /// Follows string literals. Returns true if the byte belongs to one, so that brackets inside strings don't count.
     fn follow_string(&mut self, byte: u8) -> bool {
         let (next, in_string) = match (self.string, byte) {
             (StringState::Outside, b'"') => (StringState::Inside, true),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metadata_may_come_before_or_behind_the_items() {
+    fn the_metadata_may_come_before_or_after_the_items() {
         for body in [
             r#"{"kind":"DeploymentList","metadata":{"resourceVersion":"7","continue":"tok"},"items":[{"a":1},{"b":[{}]}]}"#,
             r#"{"apiVersion":"v1","items" : [ {"a":1} , {"b":[{}]} ],"kind":"X","metadata":{"continue":"tok","resourceVersion":"7"}}"#,

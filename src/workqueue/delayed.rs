@@ -1,9 +1,9 @@
 //! Keys that wait for a deadline.
 //!
-//! The naive solution starts a timer per delayed key. A key that is delayed for a year then costs a timer
-//! for a year, and a key that is wanted *now* still has the old timer ticking, which runs it
-//! a second time for nothing. Here a delay is an entry in an ordered set: the earliest stands first, and
-//! only that one needs a timer. Cancelling is removing.
+//! The naive solution starts a timer per delayed key. A key that is delayed for a year then needs a timer
+//! for a year, and when a key is added *now*, its old timer keeps ticking and later runs the key
+//! a second time for nothing. Here a delay is an entry in an ordered set: the earliest comes first, and
+//! only that one needs a timer. To cancel a delay is to remove its entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,16 @@ use tokio::time::Instant;
 
 use super::Priority;
 
-/// Why a key waits, which decides what its run counts as once the deadline has passed.
+/// Why a key waits. It decides how the run after the deadline is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// Somebody asked for a run at that time.
+    /// A run was requested for that time.
     Requeue,
-    /// The last run failed; what comes at the deadline is its retry.
+    /// The last run failed; the run after the deadline is its retry.
     Retry,
 }
 
-/// The wait of one key.
+/// The delay of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Delay {
     pub(super) due: Instant,
@@ -28,11 +28,11 @@ pub(super) struct Delay {
     pub(super) reason: Reason,
 }
 
-/// All keys that wait, by key and by deadline.
+/// All delayed keys, by key and by deadline.
 #[derive(Debug)]
 pub(super) struct Delays<K> {
     by_key: BTreeMap<K, Delay>,
-    /// Exactly the pairs of `by_key`: no deadline outlives its key, so nothing can leak.
+    /// Exactly the pairs of `by_key`: no deadline outlives its key, so nothing leaks.
     by_deadline: BTreeSet<(Instant, K)>,
 }
 
@@ -41,7 +41,7 @@ impl<K: Ord + Clone> Delays<K> {
         Self { by_key: BTreeMap::new(), by_deadline: BTreeSet::new() }
     }
 
-    /// Lets `key` wait. Of two delays the earlier deadline wins (with its reason), and the higher priority.
+    /// Delays `key`. Of two delays the earlier deadline wins (with its reason), and the higher priority.
     pub(super) fn insert(&mut self, key: K, mut delay: Delay) {
         if let Some(old) = self.remove(&key) {
             let priority = old.priority.max(delay.priority);
@@ -57,7 +57,7 @@ impl<K: Ord + Clone> Delays<K> {
         Some(delay)
     }
 
-    /// Takes out one key whose deadline has passed, the earliest first.
+    /// Removes one key whose deadline has passed, the earliest first.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<(K, Delay)> {
         if self.earliest()? > now {
             return None;
@@ -66,7 +66,7 @@ impl<K: Ord + Clone> Delays<K> {
         self.by_key.remove_entry(&key)
     }
 
-    /// The deadline that the one timer is set to.
+    /// The deadline for the one timer.
     pub(super) fn earliest(&self) -> Option<Instant> {
         self.by_deadline.first().map(|(due, _key)| *due)
     }

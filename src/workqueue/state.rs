@@ -22,23 +22,23 @@ use super::delayed::{Delay, Delays, Reason};
 use super::rate_limit::{RateLimit, RateLimiter};
 use crate::telemetry::QueueSnapshot;
 
-/// Where a ready key stands: higher priorities first, and within one the order of arrival.
+/// The position of a ready key: higher priorities first, and the order of arrival within a priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     priority: Reverse<Priority>,
     turn: u64,
 }
 
-/// What is known of a key that needs a run.
+/// A key that needs a run.
 #[derive(Clone, Copy, Debug)]
 struct Need {
     priority: Priority,
     since: Instant,
-    /// Its place in `queue`; None while the key is being processed.
+    /// Its place in `queue`; `None` while the key is being processed.
     place: Option<Place>,
 }
 
-/// What is known of a key that a worker has.
+/// A key that a worker has.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     priority: Priority,
@@ -54,21 +54,21 @@ enum Phase {
 /// What [`State::take`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Take<K> {
-    /// A key to work on, which waited so long in the queue.
+    /// A key to work on, and how long it waited in the queue.
     Key { key: K, priority: Priority, waited: Duration },
-    /// Nothing is ready; something will be at this time, if at any that is known.
+    /// No key is ready. The next deadline of a delayed key, if there is one.
     Wait(Option<Instant>),
-    /// Nothing is ready, and nothing more is accepted.
+    /// No key is ready, and none is accepted any more.
     Finished,
 }
 
-/// All that the queue knows.
+/// The complete state of the queue.
 #[derive(Debug)]
 pub(super) struct State<K> {
-    /// The ready keys in the order in which workers get them. Each is in `dirty`, at the place that stands there, and
+    /// The ready keys in the order in which workers get them. Each is in `dirty`, with the same place, and
     /// not in `processing`.
     queue: BTreeMap<Place, K>,
-    /// The keys that need a run: those of `queue`, and those that changed while a worker has them.
+    /// The keys that need a run: those in `queue`, and those that changed while a worker has them.
     dirty: BTreeMap<K, Need>,
     /// The keys that a worker has. They may be dirty; they are never in `queue`.
     processing: BTreeMap<K, Run>,
@@ -81,24 +81,24 @@ pub(super) struct State<K> {
 }
 
 impl<K: Ord + Clone> State<K> {
-    pub(super) fn new(limit: RateLimit, seed: u64) -> Self {
+    pub(super) fn new(limit: RateLimit) -> Self {
         Self {
             queue: BTreeMap::new(),
             dirty: BTreeMap::new(),
             processing: BTreeMap::new(),
             delayed: Delays::new(),
-            limiter: RateLimiter::new(limit, seed),
+            limiter: RateLimiter::new(limit),
             turn: 0,
             phase: Phase::Running,
         }
     }
 
-    /// Marks `key` as in need of a run. False where it already was, or where nothing is accepted any more.
+    /// Marks `key` as needing a run. Returns false if it was marked already, or if nothing is accepted any more.
     pub(super) fn add(&mut self, key: K, priority: Priority, now: Instant) -> bool {
         match self.phase {
             Phase::ShuttingDown => false,
             Phase::Running => {
-                // The run that starts now serves the one that was to come later as well.
+                // This run replaces the one that was planned for later.
                 let pending = self.delayed.remove(&key);
                 let priority = pending.map_or(priority, |pending| pending.priority.max(priority));
                 self.mark_dirty(key, priority, now)
@@ -106,24 +106,25 @@ impl<K: Ord + Clone> State<K> {
         }
     }
 
-    /// Lets `key` be added once `delay` has passed, at the priority of the run that asks for it.
+    /// Adds `key` once `delay` has passed, at the priority of its current run.
     ///
-    /// A key that is already in need of a run keeps that one alone: it comes earlier. Returns how many keys became
-    /// dirty by this, which is one where the delay is zero.
+    /// A key that already needs a run is left alone: that run comes earlier. Returns how many keys became
+    /// dirty at once, which is one if the delay is zero.
     pub(super) fn add_after(&mut self, key: K, delay: Duration, now: Instant) -> u64 {
         self.delay(key, now, |_limiter| (delay, Reason::Requeue))
     }
 
-    /// Lets `key`, whose run failed, be added when the rate limit allows. Returns what [`State::add_after`] does.
-    pub(super) fn add_rate_limited(&mut self, key: K, now: Instant) -> u64 {
+    /// Adds `key` again after a failed run, as soon as the rate limit allows, but not before `at_least` has passed.
+    /// Returns the same as [`State::add_after`].
+    pub(super) fn add_rate_limited(&mut self, key: K, at_least: Duration, now: Instant) -> u64 {
         if self.phase == Phase::ShuttingDown {
             return 0;
         }
         let n = self.limiter.failed(&key);
-        self.delay(key, now, |limiter| (limiter.delay(n, now), Reason::Retry))
+        self.delay(key, now, |limiter| (limiter.delay(n, now).max(at_least), Reason::Retry))
     }
 
-    /// `wait` is asked only where the key will wait: a retry that an event has overtaken takes no token.
+    /// `wait` is called only if the key will wait: a retry that an event has overtaken takes no token.
     fn delay(&mut self, key: K, now: Instant, wait: impl FnOnce(&mut RateLimiter<K>) -> (Duration, Reason)) -> u64 {
         if self.phase == Phase::ShuttingDown || self.dirty.contains_key(&key) {
             return 0;
@@ -134,7 +135,7 @@ impl<K: Ord + Clone> State<K> {
         if delay.is_zero() { self.advance(now) } else { 0 }
     }
 
-    /// Makes those delayed keys dirty whose deadline has passed, and returns their number.
+    /// Marks the delayed keys that are due as dirty, and returns their number.
     pub(super) fn advance(&mut self, now: Instant) -> u64 {
         let mut moved = 0;
         while let Some((key, Delay { due, priority, reason })) = self.delayed.pop_due(now) {
@@ -164,7 +165,7 @@ impl<K: Ord + Clone> State<K> {
         false
     }
 
-    /// Puts `key` at the tail of its priority.
+    /// Puts `key` at the tail of its priority level.
     fn enqueue(&mut self, key: &K, priority: Priority) -> Place {
         self.turn += 1;
         let place = Place { priority: Reverse(priority), turn: self.turn };
@@ -174,8 +175,8 @@ impl<K: Ord + Clone> State<K> {
 
     /// Gives out the first ready key.
     ///
-    /// The key leaves `dirty` here, *before* its run starts. Were it removed at the end, a change that
-    /// arrives during the run would find the key dirty, add nothing, and be wiped out with it.
+    /// The key leaves `dirty` here, *before* its run starts. If it were removed at the end, a change that
+    /// arrives during the run would find the key dirty, add nothing, and be lost.
     pub(super) fn take(&mut self, now: Instant) -> Take<K> {
         if let Some((place, key)) = self.queue.pop_first() {
             let since = self.dirty.remove(&key).map_or(now, |need| need.since);
@@ -189,10 +190,10 @@ impl<K: Ord + Clone> State<K> {
         }
     }
 
-    /// Ends the run of `key` and returns how long it took; None where no such run exists.
+    /// Ends the run of `key` and returns how long it took; `None` if there is no such run.
     ///
-    /// A key that became dirty meanwhile goes to the tail of its priority. Without a run there is nothing
-    /// to end: putting the key into the queue all the same would give it to two workers
+    /// A key that became dirty meanwhile goes to the tail of its priority level. Without a run there is nothing
+    /// to end: putting the key into the queue anyway would give it to two workers
     /// (kubernetes/kubernetes#141079).
     pub(super) fn done(&mut self, key: &K, now: Instant) -> Option<Duration> {
         let run = self.processing.remove(key)?;
@@ -203,7 +204,7 @@ impl<K: Ord + Clone> State<K> {
         Some(now.saturating_duration_since(run.started))
     }
 
-    /// Resets the backoff of `key`. It stays wherever it is.
+    /// Resets the backoff of `key`, which stays where it is.
     pub(super) fn forget(&mut self, key: &K) {
         self.limiter.forget(key);
     }
@@ -212,8 +213,8 @@ impl<K: Ord + Clone> State<K> {
         self.limiter.num_requeues(key)
     }
 
-    /// Accepts nothing from here on. What is ready or becomes ready by `done` is still given out; what is
-    /// delayed is dropped, as its time would be an add.
+    /// Accepts nothing from now on. Keys that are ready, or become ready with `done`, are still given out; delayed keys
+    /// are dropped, since the end of a delay is an add.
     pub(super) fn shut_down(&mut self) {
         self.phase = Phase::ShuttingDown;
         self.delayed.clear();
@@ -224,12 +225,12 @@ impl<K: Ord + Clone> State<K> {
         self.queue.len()
     }
 
-    /// No key is ready and none is with a worker.
+    /// Whether no key is ready and none is with a worker.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.processing.is_empty()
     }
 
-    /// The deadline that a timer is needed for.
+    /// The next deadline, for which a timer is needed.
     pub(super) fn earliest_deadline(&self) -> Option<Instant> {
         self.delayed.earliest()
     }
@@ -244,8 +245,8 @@ impl<K: Ord + Clone> State<K> {
     }
 }
 
-/// A longer delay is as good as this one: a run that comes too early does no harm to a
-/// reconcile, whereas adding `Duration::MAX` to an instant panics (kubernetes/kubernetes#83895, kube-rs/kube#1772).
+/// The longest delay. A run that comes too early does no harm, whereas adding `Duration::MAX` to an instant panics
+/// (kubernetes/kubernetes#83895, kube-rs/kube#1772).
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ type Queue = Workqueue<&'static str>;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn queue<K: Ord + Clone + Send + 'static>() -> Workqueue<K> {
-    Workqueue::new(RateLimit::default(), 0, Metrics::new().queue("test"))
+    Workqueue::new(RateLimit::default(), Metrics::new().queue("test"))
 }
 
 /// The next key, which must come without time passing.
@@ -342,9 +342,9 @@ async fn a_worker_that_panics_does_not_keep_its_key() {
 #[tokio::test(start_paused = true)]
 async fn the_item_knows_its_priority() {
     let queue = queue::<&str>();
-    queue.add_with_priority("a", Priority::INITIAL);
+    queue.add_with_priority("a", Priority::LOW);
     let item = take(&queue).await;
-    assert_eq!((item.key(), item.priority()), (&"a", Priority::INITIAL));
+    assert_eq!((item.key(), item.priority()), (&"a", Priority::LOW));
 }
 
 #[tokio::test(start_paused = true)]
@@ -374,7 +374,7 @@ fn sample(metrics: &Metrics, name: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn metrics_tell_depth_adds_retries_and_unfinished_work() {
     let metrics = Metrics::new();
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("test"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("test"));
     queue.add("a");
     queue.add("a");
     queue.add("b");

@@ -1,12 +1,12 @@
 //! Who waits for the next deadline?
 //!
-//! The naive solution gives every waiting worker a timer of its own: ten timers for one deadline, and ten workers
-//! that wake for one key. A task that sleeps until the deadline is better, but needs an owner, a stop signal and a
-//! join. And only a *waiting* worker cares for deadlines at all: a busy one looks at them when it comes back.
+//! The naive solution gives every waiting worker a timer of its own: ten timers for one deadline, and ten workers that
+//! wake up for one key. A separate task that sleeps until the deadline is better, but needs an owner, a stop signal and
+//! a join. And only a *waiting* worker needs to know about deadlines: a busy one checks them when it comes back.
 //!
 //! So one of the waiting workers is the timekeeper. It sleeps until the earliest deadline; the others sleep until
-//! they are woken. When it leaves, with a key or because its future was dropped, it wakes another, which takes
-//! over. There is one timer at most, and none where nobody waits.
+//! they are woken. When the timekeeper leaves, with a key or because its future was dropped, it wakes another worker,
+//! which takes over. There is at most one timer, and none while nobody waits.
 //!
 //! ```text
 //!   worker 1   get --> claims the role --> sleeps until the deadline --> key! --> leaves, wakes worker 2
@@ -14,9 +14,25 @@
 //!   worker 3   get --> the role is taken --> sleeps .......................................
 //! ```
 //!
-//! Invariant: while a key is delayed and workers wait, one of them has the role or is being woken. It is what a
-//! *woken* worker must keep as well: the wake-up that it used up may have been the one that was to find a new
-//! timekeeper, so if it leaves with a key it wakes the next.
+//! # The invariant
+//!
+//! While a key is delayed and workers wait, one of the waiting workers has the role or is being woken.
+//!
+//! Three kinds of worker could break it, and each wakes another one when it leaves:
+//!
+//! - *The timekeeper itself.* Dropping [`Timekeeper`] gives the role back and wakes a successor.
+//! - *A woken worker.* There is one `Notify` for "a key is ready" and "a timekeeper is needed". A woken worker that
+//!   finds a ready key may have consumed the wake-up meant for the next timekeeper. So when it leaves with a key while
+//!   keys are delayed and the role is free, it wakes another worker.
+//! - *A cancelled worker.* `Notify` itself passes the wake-up of a dropped waiter on to the next one.
+//!
+//! Without the second rule, a delayed key could wait for ever while idle workers sleep:
+//!
+//! ```text
+//!   worker 1 (timekeeper)   leaves with key a, wakes worker 2
+//!   worker 2                wakes up, finds key b ready, leaves with it           the wake-up is used up
+//!   worker 3                sleeps, without the role: nobody waits for c's deadline
+//! ```
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,11 +41,11 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, sleep_until};
 
-/// The role, of which there is one for each queue.
+/// The timekeeper's role; each queue has one.
 #[derive(Debug)]
 pub(super) struct Role {
     taken: AtomicBool,
-    /// Wakes the timekeeper, because a delay came that is due before the one it sleeps for.
+    /// Wakes the timekeeper because a delay was added that is due before the one it sleeps for.
     rearm: Notify,
 }
 
@@ -38,10 +54,11 @@ impl Role {
         Self { taken: AtomicBool::new(false), rearm: Notify::new() }
     }
 
-    /// Takes the role, unless another has it. `successor` wakes who may have it next.
+    /// Takes the role, unless another worker has it. `successor` wakes the worker that may take it next.
     pub(super) fn claim<'a>(&'a self, successor: &'a Notify) -> Option<Timekeeper<'a>> {
         let free = self.taken.compare_exchange(false, true, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        // Lazily: a `Timekeeper` that is made only to be dropped would give away the role that another one has.
+        // `then`, not `then_some`: a `Timekeeper` that is created only to be dropped would give away another worker's
+        // role.
         free.then(|| Timekeeper { role: self, successor })
     }
 
@@ -49,7 +66,7 @@ impl Role {
         !self.taken.load(Ordering::SeqCst)
     }
 
-    /// Tells the timekeeper that the earliest deadline is another now; the next one, where there is none yet.
+    /// Tells the timekeeper (or the next one, if there is none now) that the earliest deadline has changed.
     pub(super) fn rearm(&self) {
         self.rearm.notify_one();
     }
@@ -63,7 +80,7 @@ pub(super) struct Timekeeper<'a> {
 }
 
 impl Timekeeper<'_> {
-    /// Waits until `woken`, until the deadline, or until another deadline may be the earliest.
+    /// Waits until `woken`, until the deadline, or until the earliest deadline may have changed.
     pub(super) async fn wait(&self, woken: Notified<'_>, due: Option<Instant>) {
         let deadline = async {
             match due {

@@ -156,7 +156,7 @@ async fn a_follower_knows_the_whole_state_before_it_leads() {
     let (_first, second) = two(&world).await;
     eventually("all four caches are full", async || {
         let output = second.output();
-        let full = output.lines().filter(|line| line.contains("the whole state is known")).count();
+        let full = output.lines().filter(|line| line.contains("listed the complete state")).count();
         if full == 4 { Ok(()) } else { Err(output) }
     })
     .await;

@@ -8,11 +8,13 @@
 //! ([`World::stays_quiet`]).
 
 pub(crate) mod client;
+pub(crate) mod haste;
 pub(crate) mod objects;
 pub(crate) mod operator;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod quiet;
+pub(crate) mod rights;
 pub(crate) mod wait;
 
 use std::ops::Deref;
@@ -22,7 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use playground::{Cluster as Levers, Options, Playground};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use client::{Client, Place};
 use objects::{CRDS, NAMESPACES};
@@ -40,6 +42,8 @@ pub(crate) struct World {
     namespaces: Mutex<Vec<String>>,
     /// Leads to the cluster. Goes away with the world, unless it is somebody else's.
     kubeconfig: PathBuf,
+    /// What operators are given instead, where they are not the administrator.
+    operators_kubeconfig: Option<PathBuf>,
 }
 
 impl World {
@@ -52,20 +56,27 @@ impl World {
 
     /// The same, but for the CRD.
     async fn without_definition() -> Self {
-        let (playground, kubeconfig) = if on_a_real_cluster() {
+        if on_a_real_cluster() {
             let kubeconfig = std::env::var_os("KUBECONFIG").expect("SMOOTH_E2E needs KUBECONFIG to name a file");
-            (None, PathBuf::from(kubeconfig))
-        } else {
-            let options = Options { ready_delay: READY_DELAY, ..Options::default() };
-            let playground = Playground::start(options).await.expect("a free port on loopback");
-            let kubeconfig = scratch_file("kubeconfig");
-            std::fs::write(&kubeconfig, playground.kubeconfig()).unwrap();
-            (Some(playground), kubeconfig)
-        };
+            return Self::behind(PathBuf::from(kubeconfig), None).await;
+        }
+        Self::on_a_playground(Options::default()).await
+    }
+
+    async fn on_a_playground(options: Options) -> Self {
+        let options = Options { ready_delay: READY_DELAY, ..options };
+        let playground = Playground::start(options).await.expect("a free port on loopback");
+        let kubeconfig = scratch_file("kubeconfig");
+        std::fs::write(&kubeconfig, playground.kubeconfig()).unwrap();
+        Self::behind(kubeconfig, Some(playground)).await
+    }
+
+    async fn behind(kubeconfig: PathBuf, playground: Option<Playground>) -> Self {
         let client = Client::connect(&kubeconfig).await;
         let namespace = create_namespace(&client).await;
         let namespaces = Mutex::new(vec![namespace.clone()]);
-        Self { place: Place { client, namespace }, playground, namespaces, kubeconfig }
+        let place = Place { client, namespace };
+        Self { place, playground, namespaces, kubeconfig, operators_kubeconfig: None }
     }
 
     /// A playground and its levers; None, with a word on the console, on a cluster that has none.
@@ -88,7 +99,19 @@ impl World {
 
     /// Installs the CRD and waits until it is served.
     pub(crate) async fn install_definition(&self) {
-        let definition = smooth_operator::api::crd::definition();
+        self.install(smooth_operator::api::crd::definition()).await;
+    }
+
+    /// Installs the CRD as somebody might have who wanted no rules for the spec, and waits until it is served.
+    pub(crate) async fn install_lax_definition(&self) {
+        let mut definition = smooth_operator::api::crd::definition();
+        let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
+        *spec.expect("the definition has a schema of the spec") = anything;
+        self.install(definition).await;
+    }
+
+    async fn install(&self, definition: Value) {
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         self.client.apply(&CRDS.path("", &name), &definition).await.unwrap();
         let path = objects::SERVERS.collection(&self.namespace);
@@ -98,7 +121,21 @@ impl World {
 
     /// What only a playground can do.
     pub(crate) fn levers(&self) -> &Levers {
-        self.playground.as_ref().expect("asked for only where with_levers said yes").cluster()
+        self.served().cluster()
+    }
+
+    /// Breaks all connections and refuses new ones, until it comes back.
+    pub(crate) async fn go_away(&self) {
+        self.served().go_away().await;
+    }
+
+    /// Serves again.
+    pub(crate) async fn come_back(&self) {
+        self.served().come_back().await.expect("the address is free again");
+    }
+
+    fn served(&self) -> &Playground {
+        self.playground.as_ref().expect("asked for only where with_levers said yes")
     }
 
     /// One more namespace.
@@ -108,7 +145,7 @@ impl World {
         Place { client: self.place.client.clone(), namespace }
     }
 
-    /// The file that leads to the cluster.
+    /// The file that leads to the cluster; operators are given another where they have rights of their own.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
@@ -127,7 +164,9 @@ impl Drop for World {
     fn drop(&mut self) {
         if self.playground.is_some() {
             // A file that stays behind is no reason to hide why a test failed.
-            _ = std::fs::remove_file(&self.kubeconfig);
+            for file in [Some(&self.kubeconfig), self.operators_kubeconfig.as_ref()].into_iter().flatten() {
+                _ = std::fs::remove_file(file);
+            }
             return;
         }
         let (kubeconfig, namespaces) = (self.kubeconfig.clone(), std::mem::take(&mut *self.namespaces.lock().unwrap()));

@@ -6,12 +6,15 @@
 
 mod drift;
 mod election;
+mod faults;
 mod harness;
 mod lifecycle;
 mod namespaces;
 mod ownership;
 mod refusals;
+mod rights;
 mod secrets;
 mod settled;
 mod shutdown;
+mod trouble;
 mod watches;

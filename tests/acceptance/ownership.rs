@@ -15,7 +15,7 @@ async fn a_deployment_of_somebody_elses_is_refused_untouched_and_its_going_heals
     let _operator = world.operator(|_| {}).await;
     world.create(DEPLOYMENTS, &foreign_deployment("x")).await;
     let before = world.until("it runs", DEPLOYMENTS, "x", rolled_out).await;
-    refused_then_healed(&world, DEPLOYMENTS, &before, "Deployment x exists and was not made by this operator").await;
+    refused_then_healed(&world, DEPLOYMENTS, &before, "Deployment x exists and was not created by this operator").await;
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_service_of_somebody_elses_is_refused_untouched_and_its_going_heals() 
     let world = World::start().await;
     let _operator = world.operator(|_| {}).await;
     let before = world.create(SERVICES, &foreign_service("x")).await;
-    refused_then_healed(&world, SERVICES, &before, "Service x exists and was not made by this operator").await;
+    refused_then_healed(&world, SERVICES, &before, "Service x exists and was not created by this operator").await;
 }
 
 /// Our labels alone don't make it ours where somebody else controls it.

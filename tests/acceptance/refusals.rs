@@ -1,4 +1,4 @@
-//! What is wrong from the start: said in one line, with the mend in it, and with an exit code that scripts can tell apart.
+//! What is wrong from the start: said in one line, with the remedy in it, and with an exit code that scripts can tell apart.
 
 use std::process::Stdio;
 
@@ -72,7 +72,7 @@ async fn a_cluster_that_does_not_answer_is_named() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_named_with_the_mend() {
+async fn refused_credentials_are_named_with_the_remedy() {
     let peer = Peer::answering(|_| (401, status(401, "Unauthorized", "Unauthorized"))).await;
     let ended = run(&[&QUIETLY[..], &["--kubeconfig", peer.kubeconfig.to_str().unwrap()]].concat()).await;
     refused(&ended, 1, &["401", "credentials", "log in again"]);
@@ -119,7 +119,7 @@ async fn a_missing_crd_is_waited_for_and_its_absence_told_once() {
     let output = operator.output();
     let told = output.lines().filter(|line| line.contains("mcpservers") && line.contains("WARN"));
     assert_eq!(told.count(), 1, "{output}");
-    assert!(output.contains("smooth-operator crd"), "the mend is missing: {output}");
+    assert!(output.contains("smooth-operator crd"), "the remedy is missing: {output}");
 
     world.install_definition().await;
     world.create_server("x", json!({"replicas": 0})).await;
@@ -143,7 +143,7 @@ async fn a_value_that_a_flag_cannot_have_is_a_mistake_of_usage() {
             vec!["--lease-duration", "--renew-deadline"],
         ),
         (vec!["--leader-elect", "--retry-period", "10s"], vec!["--renew-deadline", "--retry-period"]),
-        (vec!["--leader-elect", "--lease-duration", "1500ms"], vec!["--lease-duration", "whole seconds"]),
+        (vec!["--leader-elect", "--lease-duration", "1500ms"], vec!["--lease-duration", "whole number of seconds"]),
     ] {
         let ended = run(&[&["run"], &flags[..]].concat()).await;
         assert_eq!(ended.status.code(), Some(2), "{flags:?}: {ended:?}");

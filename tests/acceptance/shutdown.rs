@@ -76,7 +76,7 @@ async fn a_second_signal_does_not_wait() {
     operator.signal("INT").await;
     let ended = operator.ends().await;
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert!(ended.output.contains("the second signal"), "{ended:?}");
+    assert!(ended.output.contains("second signal: stopping"), "{ended:?}");
 }
 
 async fn names(world: &World, kind: Kind) -> BTreeSet<String> {

@@ -25,7 +25,7 @@ async fn refusal(name: &str) -> Error {
 }
 
 #[tokio::test]
-async fn a_refusal_reads_as_a_sentence_with_the_mend_where_there_is_one() {
+async fn a_refusal_reads_as_a_sentence_with_the_remedy_where_there_is_one() {
     let rule = |kind: &str, group: &str, resource: &str, verb: &str| {
         format!(
             r#"add to the operator's {kind}: {{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}"#
@@ -38,7 +38,7 @@ async fn a_refusal_reads_as_a_sentence_with_the_mend_where_there_is_one() {
         (
             "auth/bad-token",
             format!(
-                "{list}: 401 Unauthorized: Unauthorized; the API server does not know these credentials: log in again, or name another context of the kubeconfig"
+                "{list}: 401 Unauthorized: Unauthorized; the API server does not accept these credentials: log in again, or use another context of the kubeconfig"
             ),
         ),
         (
@@ -130,7 +130,7 @@ async fn what_a_refused_list_means_to_the_reflector() {
         ("mcpservers/list-before-crd", Failure::Unavailable),
         ("mcpservers/list-continue-expired", Failure::Gone),
         ("mcpservers/list-exact-expired", Failure::Gone),
-        ("mcpservers/list-continue-with-rv", Failure::Refused),
+        ("mcpservers/list-continue-with-rv", Failure::Unsupported),
         ("watch/list-rv-too-large", Failure::TooLarge),
         ("errors/too-many-requests", Failure::Busy(one_second)),
     ] {

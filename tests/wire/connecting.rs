@@ -1,4 +1,4 @@
-//! From a kubeconfig to a connection: each way in which that fails is one line that names the file and the mend.
+//! From a kubeconfig to a connection: each way in which that fails is one line that names the file and the remedy.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ async fn a_file_that_is_not_there_is_named() {
     let message = connect(&target(&PathBuf::from("/nowhere/config"))).await.unwrap_err().to_string();
     assert_eq!(
         message,
-        "the kubeconfig /nowhere/config: No such file or directory (os error 2); mend the file, or name another with --kubeconfig or --context"
+        "the kubeconfig /nowhere/config: No such file or directory (os error 2); fix the file, or choose another with --kubeconfig or --context"
     );
 }
 
@@ -48,7 +48,7 @@ async fn a_file_that_is_no_kubeconfig_says_where_it_stops_making_sense() {
     for text in ["clusters: [\n", "just words", "clusters:\n- name: c\n  cluster: 7\n"] {
         let message = complaint(text, None).await;
         assert!(message.starts_with("the kubeconfig FILE: failed to parse kubeconfig YAML: "), "{message}");
-        assert!(message.ends_with("; mend the file, or name another with --kubeconfig or --context"), "{message}");
+        assert!(message.ends_with("; fix the file, or choose another with --kubeconfig or --context"), "{message}");
     }
 }
 
@@ -58,12 +58,12 @@ async fn a_context_that_is_not_there_is_named() {
     let message = complaint(&text, Some("elsewhere")).await;
     assert_eq!(
         message,
-        "the kubeconfig FILE: failed to load current context: elsewhere; mend the file, or name another with --kubeconfig or --context"
+        "the kubeconfig FILE: failed to load current context: elsewhere; fix the file, or choose another with --kubeconfig or --context"
     );
     let message = complaint(r#"{"apiVersion":"v1","kind":"Config"}"#, None).await;
     assert_eq!(
         message,
-        "the kubeconfig FILE: failed to determine current context; mend the file, or name another with --kubeconfig or --context"
+        "the kubeconfig FILE: failed to determine current context; fix the file, or choose another with --kubeconfig or --context"
     );
 }
 
@@ -183,4 +183,30 @@ async fn behind_a_proxy_no_request_is_repeated_either() {
     let (sent, ()) = tokio::join!(client.send::<Value>(get()), answer);
     assert_eq!(sent.unwrap_err().code(), 503);
     assert!(proxy.was_asked_nothing_more());
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_the_name_and_password_that_its_url_holds() {
+    let mut proxy = Server::start().await;
+    let url = proxy.url.replace("http://", "http://me:p%40ss@");
+    let cluster = json!({"server": "http://cluster.example:80", "proxy-url": url});
+    let file = written(&config(&cluster, &json!({})).to_string());
+    let client = connect(&target(&file)).await.unwrap().client;
+    std::fs::remove_file(file).unwrap();
+    let answer = async {
+        let connects = proxy.next().await;
+        // The base64 of `me:p@ss`.
+        assert_eq!(connects.header("proxy-authorization"), "Basic bWU6cEBzcw==");
+        connects.answer(200, &[], "").await;
+        proxy.next().await.json(200, &json!({})).await;
+    };
+    let (sent, ()) = tokio::join!(client.send::<Value>(get()), answer);
+    sent.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_that_speaks_something_else_is_refused_by_name() {
+    let cluster = json!({"server": "http://cluster.example:80", "proxy-url": "socks5://127.0.0.1:1080"});
+    let message = complaint(&config(&cluster, &json!({})).to_string(), None).await;
+    assert!(message.contains("socks5://127.0.0.1:1080"), "{message}");
 }

@@ -22,6 +22,7 @@ mod children;
 mod connecting;
 mod fencing;
 mod gaps;
+mod operator;
 mod own_writes;
 mod patience;
 mod recordings;

@@ -86,6 +86,25 @@ async fn an_answer_that_stops_in_its_middle_is_no_answer() {
     assert!(matches!(listed, Err(Error::Timeout { .. })), "{listed:?}");
 }
 
+/// All objects of a large cluster over a slow line took longer than any answer may, each time anew.
+#[tokio::test]
+async fn a_list_may_take_longer_than_any_answer_as_long_as_it_goes_on() {
+    let (mut server, client) = world().await;
+    let hurried = client.with_timeout(SHORT);
+    let text = page(&[thing("a", 5), thing("b", 6)], 10, "").to_string();
+    let trickles = async {
+        let mut body = server.next().await.stream().await;
+        for part in text.as_bytes().chunks(text.len() / 6) {
+            body.bytes(part).await;
+            tokio::time::sleep(SHORT / 3).await;
+        }
+        body.end().await;
+    };
+    let mut items = 0;
+    let (listed, ()) = tokio::join!(hurried.list(list(), |_| items += 1), trickles);
+    assert_eq!((listed.unwrap().resource_version.as_str(), items), ("10", 2));
+}
+
 #[tokio::test]
 async fn an_open_watch_may_be_silent_for_longer_than_any_answer_may_take() {
     let (mut server, client) = world().await;

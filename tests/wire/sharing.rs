@@ -1,13 +1,16 @@
 //! Several namespaces, several readers, one store; and the end of it all.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use smooth_operator::informer::{Informer, Scope};
+use smooth_operator::telemetry::Metrics;
+use smooth_operator::workqueue::{RateLimit, Workqueue};
 use tokio::sync::oneshot;
 
 use crate::fixture::recorded;
 use crate::scripted::LONG;
-use crate::thing::{THINGS, Thing, added, deleted, error, initial_end, modified, thing, with};
+use crate::thing::{THINGS, Thing, added, deleted, error, initial_end, key, modified, thing, with};
 use crate::world::{World, unhurried, until};
 
 fn of(namespace: &str) -> String {
@@ -22,18 +25,18 @@ async fn several_namespaces_share_one_store_and_nothing_else_is_asked_for() {
     let (mut n, mut m) = (n.stream().await, m.stream().await);
     n.line(&added(&thing("a", 5))).await;
     n.line(&initial_end(10)).await;
-    world.tells(&["+n/a@5 initial"]).await;
+    world.tells(&["+n/a@5 low"]).await;
     assert!(!world.synced.now(), "one namespace is not known yet");
     m.line(&added(&with(thing("a", 7), "/metadata/namespace", "m".into()))).await;
     m.line(&initial_end(9)).await;
-    world.tells(&["+m/a@7 initial"]).await;
+    world.tells(&["+m/a@7 low"]).await;
     world.synced.wait().await;
 
     n.line(&error(410, &serde_json::json!({}))).await;
     let again = world.server.next_to(&of("n")).await;
     assert_eq!(again.what(), "stream since 10");
     again.stream().await.line(&initial_end(30)).await;
-    world.tells(&["-n/a@5"]).await;
+    world.tells(&["-n/a@5 or later"]).await;
     assert_eq!(world.holds(), ["m/a@7"], "a relist of one namespace says nothing about another");
     assert!(world.synced.now() && world.server.was_asked_nothing_more());
 }
@@ -47,10 +50,39 @@ async fn one_namespace_that_may_not_be_read_does_not_hold_up_the_other() {
     let mut n = world.server.next_to(&of("n")).await.stream().await;
     n.line(&added(&thing("a", 5))).await;
     n.line(&initial_end(10)).await;
-    world.tells(&["+n/a@5 initial"]).await;
+    world.tells(&["+n/a@5 low"]).await;
     n.line(&modified(&thing("a", 11))).await;
     world.tells(&["~n/a@11"]).await;
     assert!(!world.synced.now());
+}
+
+/// A worker that never finishes, while ten thousand changes of two objects come: the reader has read them all, and what waits is one
+/// key for each object.
+#[tokio::test]
+async fn a_slow_consumer_holds_up_nobody_and_makes_nothing_pile_up() {
+    let queue = Workqueue::new(RateLimit::default(), Metrics::new().queue("things"));
+    let (to, deepest) = (queue.clone(), Arc::new(AtomicUsize::new(0)));
+    let depth = Arc::clone(&deepest);
+    let mut world = World::<Thing>::start(vec![None], unhurried(), |informer| {
+        informer.subscribe(move |change| {
+            change.states().take(1).for_each(|entry| to.add(entry.key().clone()));
+            depth.fetch_max(to.len(), Ordering::Relaxed);
+        });
+    })
+    .await;
+    let mut stream = world.settled().await;
+    let busy = queue.get().await.unwrap();
+    let mut changes = String::new();
+    for version in 11..=10_010 {
+        let name = if version % 2 == 0 { "a" } else { "b" };
+        changes += &modified(&thing(name, version)).to_string();
+        changes.push('\n');
+    }
+    stream.bytes(changes.as_bytes()).await;
+    until("everything is read", || world.store.has_seen(&key("a"), &"10010".into())).await;
+    assert_eq!((queue.len(), deepest.load(Ordering::Relaxed)), (1, 2), "one waits, one is being worked on");
+    queue.done(busy);
+    assert_eq!(queue.len(), 2, "and has changed meanwhile");
 }
 
 #[tokio::test]
@@ -98,7 +130,7 @@ async fn a_stop_ends_every_task_wherever_it_waits() {
     world.server.next_to(&of("backs-off")).await.json(500, &serde_json::json!({})).await;
     let unanswered = world.server.next_to(&of("has-no-answer")).await;
     until("the stream is read", || {
-        world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 4"#)
+        world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 1"#)
     })
     .await;
     let (told, hangs_up) = oneshot::channel();

@@ -58,7 +58,6 @@ fn every_recorded_line_is_read_wherever_the_stream_is_cut() {
                     seen.push(line);
                 }
             }
-            assert_eq!(lines.pending(), 0, "{name}");
             assert!(seen.iter().map(AsRef::as_ref).eq(text.lines().map(str::as_bytes)), "{name} in chunks of {size}");
             for line in seen {
                 in_short(&line);
@@ -156,10 +155,9 @@ async fn the_recorded_streaming_list_fills_a_store_and_keeps_it_current() {
     let mut stream = world.asked("stream").await.stream().await;
     stream.bytes(recorded("watch/streaming-list").body().as_bytes()).await;
     stream.end().await;
-    let initial =
-        ["example-server@297", "s-0@390", "s-1@391", "s-2@392"].map(|name| format!("+default/{name} initial"));
+    let initial = ["example-server@297", "s-0@390", "s-1@391", "s-2@392"].map(|name| format!("+default/{name} low"));
     world.tells(&initial.each_ref().map(String::as_str)).await;
-    world.tells(&["~default/s-0@393", "-default/s-1@391"]).await;
+    world.tells(&["~default/s-0@393", "-default/s-1@394"]).await;
     world.asked("watch since 394").await;
     assert_eq!(world.holds(), ["default/example-server@297", "default/s-0@393", "default/s-2@392"]);
 }
@@ -178,7 +176,7 @@ async fn recorded_pages_fill_a_store_where_streaming_lists_are_unknown() {
         expected = format!("list 500 page {}", page["metadata"]["continue"].as_str().unwrap_or_default());
     }
     world.synced.wait().await;
-    assert_eq!((world.store.len(), world.store.invalid()), (7, 0));
+    assert_eq!((world.store.len(), world.invalid()), (7, 0));
     let version =
         recorded("mcpservers/list-page-3").response.body["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let mut watch = world.asked(&format!("watch since {version}")).await.stream().await;
@@ -228,7 +226,10 @@ async fn a_recorded_rollout_is_told_event_by_event() {
             );
             let told = match event["type"].as_str().unwrap() {
                 "BOOKMARK" => continue,
-                "DELETED" => format!("-{key}@{}", last.remove(&key).unwrap()),
+                "DELETED" => {
+                    last.remove(&key).unwrap();
+                    format!("-{key}@{}", text("resourceVersion"))
+                }
                 kind => {
                     last.insert(key.clone(), text("resourceVersion"));
                     format!("{}{key}@{}", if kind == "ADDED" { '+' } else { '~' }, text("resourceVersion"))

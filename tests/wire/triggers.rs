@@ -46,14 +46,14 @@ fn object(name: &str, uid: &str, version: u64, owner: Option<(&str, &str)>) -> V
 async fn watches() -> Watches {
     let mut server = Server::start().await;
     let (client, metrics) = (client_of(&server.url).await, Metrics::new());
-    let queue = Workqueue::new(RateLimit::default(), 0, metrics.queue("mcpserver"));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue("mcpserver"));
     let mut informers = Informers {
         servers: Informer::new(vec![None], server_indexes(), unhurried()),
         deployments: Informer::new(vec![None], child_indexes(), unhurried()),
         services: Informer::new(vec![None], child_indexes(), unhurried()),
         secrets: Informer::new(vec![None], vec![], unhurried()),
     };
-    informers.feed(&queue);
+    informers.enqueue_on_change(&queue);
     let mut tasks = JoinSet::new();
     informers.start(&client, &metrics, &mut StdRng::seed_from_u64(1), &mut tasks, &CancellationToken::new());
     let mut servers = server.next_to("/apis/mcp.mcp.dev/v1alpha1/mcpservers").await.stream().await;
@@ -66,8 +66,8 @@ async fn watches() -> Watches {
         stream.line(&initial_end(10)).await;
     }
     let watches = Watches { queue, servers, deployments, services, secrets, _tasks: tasks };
-    assert_eq!(watches.next().await, ("n/api".to_owned(), Priority::INITIAL));
-    assert_eq!(watches.next().await, ("n/web".to_owned(), Priority::INITIAL));
+    assert_eq!(watches.next().await, ("n/api".to_owned(), Priority::LOW));
+    assert_eq!(watches.next().await, ("n/web".to_owned(), Priority::LOW));
     watches
 }
 

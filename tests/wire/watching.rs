@@ -24,7 +24,7 @@ async fn where_the_chunks_are_cut_changes_nothing() {
     for byte in text.as_bytes() {
         stream.bytes(&[*byte]).await;
     }
-    world.tells(&["-n/a@5", "+n/a@11", "-n/b@6"]).await;
+    world.tells(&["-n/a@5 or later", "+n/a@11", "-n/b@12"]).await;
     stream.bytes(format!("{}\n{}\n{{\"type\":", added(&thing("c", 13)), added(&thing("d", 14))).as_bytes()).await;
     world.tells(&["+n/c@13", "+n/d@14"]).await;
     stream.bytes(format!("\"ADDED\",\"object\":{}}}\n", thing("e", 15)).as_bytes()).await;
@@ -44,7 +44,8 @@ async fn a_clean_end_watches_again_at_once_from_the_last_version_and_lists_nothi
     watch.line(&deleted(&thing("b", 41))).await;
     watch.end().await;
     world.asked("watch since 41").await;
-    world.tells(&["~n/a@11", "-n/b@6"]).await;
+    world.tells(&["~n/a@11", "-n/b@41"]).await;
+    assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="expired"} 0"#));
     assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="initial"} 1"#));
 }
 
@@ -62,6 +63,21 @@ async fn a_connection_that_breaks_is_made_again_and_the_watch_goes_on_where_it_w
     world.tells(&["~n/a@12"]).await;
 }
 
+/// Three refused connections in a row cost a relist of every kind, in the very moment in which the API server had come back.
+#[tokio::test]
+async fn an_api_server_that_was_away_is_asked_for_what_was_missed_and_not_for_everything() {
+    let mut world = World::of_things().await;
+    world.settled().await.cut();
+    for _ in 0..3 {
+        drop(world.asked("watch since 10").await);
+    }
+    let mut watch = world.asked("watch since 10").await.stream().await;
+    watch.line(&modified(&thing("a", 11))).await;
+    world.tells(&["~n/a@11"]).await;
+    assert!(world.has_told_nothing_more());
+    assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="trouble"} 0"#));
+}
+
 #[tokio::test]
 async fn half_a_line_is_no_event_and_its_whole_comes_with_the_next_watch() {
     let mut world = World::of_things().await;
@@ -73,6 +89,30 @@ async fn half_a_line_is_no_event_and_its_whole_comes_with_the_next_watch() {
     let mut watch = world.asked("watch since 11").await.stream().await;
     watch.bytes(next.as_bytes()).await;
     world.tells(&["~n/a@11", "~n/b@12"]).await;
+}
+
+/// For how long each of three watches in a row is to last.
+async fn lifetimes(seed: u64) -> [u64; 3] {
+    let mut world = World::<Thing>::with_seed(seed, vec![None], unhurried(), |_| {}).await;
+    let mut lifetimes = [0; 3];
+    for (index, asked) in ["stream", "watch since 10", "watch since 11"].into_iter().enumerate() {
+        let asked = world.asked(asked).await;
+        lifetimes[index] = asked.timeout_seconds();
+        let mut stream = asked.stream().await;
+        stream.line(&added(&thing("a", 10 + index as u64))).await;
+        stream.line(&initial_end(10 + index as u64)).await;
+        stream.end().await;
+    }
+    lifetimes
+}
+
+/// Thousands of watches that are opened together must not all end together.
+#[tokio::test]
+async fn each_watch_is_to_last_for_another_time_between_five_and_ten_minutes() {
+    let (one, other, again) = tokio::join!(lifetimes(1), lifetimes(2), lifetimes(1));
+    assert!(one.iter().chain(&other).all(|seconds| (300..=600).contains(seconds)), "{one:?} {other:?}");
+    assert!(one[0] != one[1] && one[1] != one[2] && one != other, "{one:?} {other:?}");
+    assert_eq!(one, again, "chance comes from the seed alone");
 }
 
 #[tokio::test]
@@ -92,7 +132,7 @@ async fn the_deletion_of_what_was_never_seen_is_not_told() {
     let mut stream = world.settled().await;
     stream.line(&deleted(&thing("never", 11))).await;
     stream.line(&deleted(&thing("a", 12))).await;
-    world.tells(&["-n/a@5"]).await;
+    world.tells(&["-n/a@12"]).await;
 }
 
 #[tokio::test]
@@ -193,7 +233,7 @@ async fn makes_no_sense(line: &str) {
     assert_eq!(world.holds(), ["n/a@11", "n/b@6"]);
     again.line(&added(&thing("a", 12))).await;
     again.line(&initial_end(13)).await;
-    world.tells(&["-n/b@6", "~n/a@12"]).await;
+    world.tells(&["-n/b@6 or later", "~n/a@12"]).await;
     assert!(world.counts(r#"smooth_operator_informer_relists_total{resource="things",reason="unreadable"} 1"#));
 }
 
@@ -211,7 +251,7 @@ async fn nothing_of_a_line_that_can_not_be_read_is_logged() {
         is_not_logged("{\"type\":\"c2VjcmV0\",\"object\":{}}"),
         is_not_logged("{\"type\":\"ADDED\",\"object\":\"c2VjcmV0\"}")
     );
-    let said = lines_with("an event can't be read: it is not what an event is");
+    let said = lines_with("an event can't be read: it is not an event");
     assert_eq!((said.len(), lines_with("c2VjcmV0").len()), (3, 0), "{said:?}");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smooth_operator::informer::{Change, Entry, Informer, Scope, Store, Synced, Timing};
+use smooth_operator::informer::{Change, Entry, Informer, Origin, Scope, Store, Synced, Timing};
 use smooth_operator::object::Object;
 use smooth_operator::telemetry::Metrics;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -47,7 +47,7 @@ impl World<Thing> {
         stream.line(&added(&thing("a", 5))).await;
         stream.line(&added(&thing("b", 6))).await;
         stream.line(&initial_end(10)).await;
-        self.tells(&["+n/a@5 initial", "+n/b@6 initial"]).await;
+        self.tells(&["+n/a@5 low", "+n/b@6 low"]).await;
         timeout(LONG, self.synced.wait()).await.expect("synced");
         stream
     }
@@ -56,6 +56,16 @@ impl World<Thing> {
 impl<K: Object> World<K> {
     /// An informer that was changed by `prepare` before it was started.
     pub(crate) async fn start(scopes: Vec<Scope>, timing: Timing, prepare: impl FnOnce(&mut Informer<K>)) -> Self {
+        Self::with_seed(SEED, scopes, timing, prepare).await
+    }
+
+    /// The same with other chances.
+    pub(crate) async fn with_seed(
+        seed: u64,
+        scopes: Vec<Scope>,
+        timing: Timing,
+        prepare: impl FnOnce(&mut Informer<K>),
+    ) -> Self {
         logs::listen();
         let server = Server::start().await;
         let client = client_of(&server.url).await;
@@ -65,7 +75,7 @@ impl<K: Object> World<K> {
         prepare(&mut informer);
         let (store, synced) = (informer.store(), informer.synced());
         let (metrics, mut tasks, stop) = (Metrics::new(), JoinSet::new(), CancellationToken::new());
-        informer.start(&client, &metrics.informer(K::RESOURCE.plural), SEED, &mut tasks, &stop);
+        informer.start(&client, &metrics.informer(K::RESOURCE.plural), seed, &mut tasks, &stop);
         Self { server, store, synced, metrics, told, tasks, stop }
     }
 
@@ -100,6 +110,12 @@ impl<K: Object> World<K> {
         self.metrics.render().unwrap().lines().any(|rendered| rendered == line)
     }
 
+    /// How many objects in the store can't be decoded.
+    pub(crate) fn invalid(&self) -> usize {
+        let invalid = |key| matches!(self.store.get(key), Some(Entry::Invalid(_)));
+        self.store.keys().iter().filter(|key| invalid(key)).count()
+    }
+
     /// Stops it and waits until nothing of it runs any more.
     pub(crate) async fn stops(mut self) {
         self.stop.cancel();
@@ -113,13 +129,17 @@ impl<K: Object> World<K> {
     }
 }
 
-/// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it.
+/// `+` new, `~` changed, `-` gone; then which, and the version of the newest state of it that is known.
 fn in_short<K: Object>(change: &Change<K>) -> String {
-    let initial = if change.initial { " initial" } else { "" };
+    let origin = match (change.origin, &change.new) {
+        (Origin::Initial | Origin::Resync, _) => " low",
+        (Origin::Gap, None) => " or later",
+        (Origin::Gap, Some(_)) | (Origin::Event, _) => "",
+    };
     match (&change.old, &change.new) {
-        (None, Some(new)) => format!("+{}{initial}", name(new)),
-        (Some(_), Some(new)) => format!("~{}{initial}", name(new)),
-        (Some(old), None) => format!("-{}{initial}", name(old)),
+        (None, Some(new)) => format!("+{}{origin}", name(new)),
+        (Some(_), Some(new)) => format!("~{}{origin}", name(new)),
+        (Some(old), None) => format!("-{}{origin}", name(old)),
         (None, None) => "a change of nothing".to_owned(),
     }
 }

@@ -67,6 +67,17 @@ pub(super) fn dns_label_1035(text: &str) -> Vec<String> {
     check(text, 63, fine, LABEL_1035)
 }
 
+/// Anything that can stand between two slashes of a path: roles and bindings.
+pub(super) fn path_segment(text: &str) -> Vec<String> {
+    match text {
+        "." | ".." => vec![format!("may not be '{text}'")],
+        _ => {
+            let found = ["/", "%"].into_iter().filter(|part| text.contains(part));
+            found.map(|part| format!("may not contain '{part}'")).collect()
+        }
+    }
+}
+
 /// A label's value.
 pub(super) fn label_value(text: &str) -> Vec<String> {
     let fine = text.is_empty() || qualified_shaped(text);

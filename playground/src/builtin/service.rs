@@ -94,6 +94,20 @@ impl ClusterIps {
         }
     }
 
+    /// The addresses of these Services and of no others, as when an older state is restored.
+    pub fn of<'a>(services: impl IntoIterator<Item = &'a Value>) -> Self {
+        let mut ips = Self::default();
+        for service in services {
+            let address = text(&service["spec"], "clusterIP");
+            // A headless Service has none, and one that has got its own from here can't be in the way of another.
+            drop(ips.claim(address, &owner(service)));
+            for port in list(&service["spec"], "ports").iter().filter_map(|port| int(port, "nodePort")) {
+                drop(u32::try_from(port).map(|port| ips.claim_port(port, &owner(service))));
+            }
+        }
+        ips
+    }
+
     /// Gives back the address and the node ports of a Service that is gone.
     pub fn release(&mut self, service: &Value) {
         let owner = owner(service);

@@ -35,6 +35,7 @@ impl Cluster {
             let full = live.full();
             admit::check_version(&context, &full, &config)?;
             let object = admit::apply(&context, Some(&full), &config)?;
+            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
             let decision = admit::decide(&full, object);
             if let Ok(object) = self.commit(target, &live, decision, options.dry_run) {
                 return Ok(Written { object, created: false, warnings: Vec::new() });
@@ -59,7 +60,9 @@ impl Cluster {
                 format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(Status::conflict(&target.resource, &target.key.name, &why));
         }
+        self.check_may_create(target, options.author.as_deref())?;
         let object = admit::apply(context, None, config)?;
+        self.check_permission(target, None, &object, options.author.as_deref())?;
         let put = self.put(target, None, object, options.dry_run);
         Ok(put.ok().map(|object| Written { object, created: true, warnings: Vec::new() }))
     }

@@ -72,14 +72,26 @@ impl Cluster {
         value: Value,
         dry_run: bool,
     ) -> Result<Arc<Object>, Refused> {
-        let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &value), value };
         if dry_run {
+            let draft = Draft { fields: selectable(target, &value), value };
             return Ok(Arc::new(draft.dry(target.key.clone())));
         }
+        let object = self.store_draft(target, live, value)?;
+        self.after_put(target, live, &object);
+        Ok(object)
+    }
+
+    /// Stores and tells, and nothing follows from it.
+    pub(super) fn store_draft(
+        &self,
+        target: &Target,
+        live: Option<&Arc<Object>>,
+        value: Value,
+    ) -> Result<Arc<Object>, Refused> {
+        let table = target.stored.table();
+        let draft = Draft { fields: selectable(target, &value), value };
         let object = self.store().commit(&table, &target.key, live.map(|live| live.revision), draft)?;
         self.tell(&table, object.revision);
-        self.after_put(target, live, &object);
         Ok(object)
     }
 
@@ -92,16 +104,22 @@ impl Cluster {
         Ok(object)
     }
 
-    /// What follows a write by itself: definitions come into force, namespaces finish.
+    /// What follows a write by itself: definitions come into force, roles are put together, namespaces finish.
     fn after_put(&self, target: &Target, live: Option<&Arc<Object>>, object: &Arc<Object>) {
         if target.stored.kind == "CustomResourceDefinition" {
             self.definition_written(live, object);
+        }
+        if target.stored.kind == "ClusterRole" && target.stored.custom().is_none() {
+            self.aggregate_roles();
         }
     }
 
     fn after_removal(&self, target: &Target, object: &Arc<Object>) {
         if target.stored.kind == "CustomResourceDefinition" {
             self.definition_removed(object);
+        }
+        if target.stored.kind == "ClusterRole" && target.stored.custom().is_none() {
+            self.aggregate_roles();
         }
         if target.stored.group_resource() == "services" {
             self.ips().lock().unwrap_or_else(PoisonError::into_inner).release(&object.value());

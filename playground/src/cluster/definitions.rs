@@ -11,7 +11,7 @@ use super::Cluster;
 use super::commit::Decision;
 use super::delete::{DeleteOptions, Deleted};
 use super::write::Target;
-use crate::resources::{Resource, parse_definition};
+use crate::resources::{Registry, Resource, parse_definition};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::Object;
@@ -98,14 +98,7 @@ impl Cluster {
         if before.is_some_and(|before| before.value()["spec"] == definition["spec"]) {
             return;
         }
-        let Ok(resources) = parse_definition(&definition) else { return };
-        let (group, plural) = (text(&definition["spec"]["group"]), text(&definition["spec"]["names"]["plural"]));
-        self.set_registry(|registry| {
-            registry.remove_custom(&group, &plural);
-            for resource in resources {
-                registry.insert(resource);
-            }
-        });
+        self.set_registry(|registry| serve(registry, &definition));
         let now = self.timestamp();
         let mut status = definition["status"].clone();
         establish(&mut status, &definition["spec"]["names"], &now);
@@ -163,6 +156,15 @@ impl Cluster {
         if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", name) {
             drop(self.settle(&target, false, |live| Ok(Decision::Remove(live.clone()))));
         }
+    }
+}
+
+/// Serves the resources that a definition defines, and no others of its name.
+pub(super) fn serve(registry: &mut Registry, definition: &Value) {
+    let Ok(resources) = parse_definition(definition) else { return };
+    registry.remove_custom(&text(&definition["spec"]["group"]), &text(&definition["spec"]["names"]["plural"]));
+    for resource in resources {
+        registry.insert(resource);
     }
 }
 

@@ -13,6 +13,8 @@ const MAX_RECORDS: usize = 50_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRecord {
+    /// Who asked; empty where the credentials were no good.
+    pub user: String,
     /// The `User-Agent`.
     pub user_agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `apply`, `delete`, `deletecollection`.

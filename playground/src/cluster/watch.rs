@@ -33,6 +33,8 @@ pub struct WatchCursor {
     table: String,
     /// All events up to here were taken from the store.
     read: Revision,
+    /// In which of the store's lives `read` was read.
+    epoch: u64,
     batch: VecDeque<Arc<Event>>,
     news: signal::Receiver<Revision>,
 }
@@ -40,7 +42,8 @@ pub struct WatchCursor {
 impl WatchCursor {
     pub(crate) fn new(cluster: Cluster, table: String, from: Revision) -> Self {
         let news = cluster.news(&table);
-        Self { cluster, table, read: from, batch: VecDeque::new(), news }
+        let epoch = cluster.store().epoch();
+        Self { cluster, table, read: from, epoch, batch: VecDeque::new(), news }
     }
 
     /// The next change; waits for it. Safe to drop while waiting.
@@ -65,7 +68,12 @@ impl WatchCursor {
     /// The next change that is there already.
     pub(crate) fn poll_event(&mut self) -> Result<Option<Arc<Event>>, Expired> {
         if self.batch.is_empty() {
-            let (events, read) = self.cluster.store().events(&self.table, self.read, BATCH)?;
+            let store = self.cluster.store();
+            if store.epoch() != self.epoch {
+                return Err(Expired { floor: store.revision() });
+            }
+            let (events, read) = store.events(&self.table, self.read, BATCH)?;
+            drop(store);
             self.batch = events.into();
             self.read = read;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Cluster, admit};
+use crate::auth::User;
 use crate::patch;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
@@ -37,12 +38,15 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// What to do about unknown fields.
     pub validation: FieldValidation,
+    /// On whose behalf. `None` is the cluster's own, and may do everything.
+    pub author: Option<Arc<User>>,
 }
 
 impl WriteOptions {
     /// The usual options, for this field manager.
     pub fn by(manager: &str) -> Self {
-        Self { manager: manager.into(), force: false, dry_run: false, validation: FieldValidation::Ignore }
+        let validation = FieldValidation::Ignore;
+        Self { manager: manager.into(), force: false, dry_run: false, validation, author: None }
     }
 }
 
@@ -117,6 +121,7 @@ impl Cluster {
         self.check_namespace(&target, &object)?;
         let context = self.context(&target, None, options);
         let (object, warnings) = admit::create(&context, object)?;
+        self.check_permission(&target, None, &object, options.author.as_deref())?;
         let exists = || Status::already_exists(&target.resource, &target.key.name);
         let taken = self.store().get(&target.stored.table(), &target.key).is_some();
         if taken {
@@ -143,6 +148,7 @@ impl Cluster {
             && subresource.is_none()
             && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
         {
+            self.check_may_create(target, options.author.as_deref())?;
             return self.write_create(target, object, options);
         }
         let context = self.context(target, subresource, options);
@@ -150,6 +156,7 @@ impl Cluster {
         let written = self.settle(target, options.dry_run, |live| {
             admit::check_put_preconditions(&context, live, &object)?;
             let (object, found) = admit::update(&context, live, object.clone())?;
+            self.check_permission(target, Some(live), &object, options.author.as_deref())?;
             warnings = found;
             Ok(admit::decide(live, object))
         })?;
@@ -176,6 +183,7 @@ impl Cluster {
             target.to_stored(&mut patched);
             admit::check_version(&context, live, &patched)?;
             let (object, found) = admit::update(&context, live, patched)?;
+            self.check_permission(target, Some(live), &object, options.author.as_deref())?;
             warnings = found;
             Ok(admit::decide(live, object))
         })?;

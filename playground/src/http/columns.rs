@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::scale::selector_text;
-use super::table::since;
+use super::table::{self, since};
 use crate::resources::Resource;
 
 /// A column after the name.
@@ -53,6 +53,8 @@ pub(super) fn printer(resource: &Resource) -> &'static Printer {
         ("networking.k8s.io", "NetworkPolicy") => policies::NETWORK_POLICY,
         ("scheduling.k8s.io", "PriorityClass") => policies::PRIORITY,
         ("admissionregistration.k8s.io", _) => policies::WEBHOOKS,
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => ROLE,
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => BINDING,
         _ => ANYTHING,
     }
 }
@@ -204,6 +206,30 @@ const EVENT: &Printer = &[
 
 const DEFINITION: &Printer =
     &[made("Created At", 0, "When it was made.", |object, _| object["metadata"]["creationTimestamp"].clone())];
+
+const ROLE: &Printer =
+    &[made("Created At", 0, table::CREATED_DESCRIPTION, |object, _| object["metadata"]["creationTimestamp"].clone())];
+
+const BINDING: &Printer = &[
+    made("Role", 0, "RoleRef can reference a role in the current namespace or a global one.", |object, _| {
+        let text = |key: &str| object["roleRef"][key].as_str().unwrap_or_default();
+        format!("{}/{}", text("kind"), text("name")).into()
+    }),
+    AGE,
+    made("Users", 1, "Users in the binding", |object, _| subjects(object, "User")),
+    made("Groups", 1, "Groups in the binding", |object, _| subjects(object, "Group")),
+    made("ServiceAccounts", 1, "ServiceAccounts in the binding", |object, _| subjects(object, "ServiceAccount")),
+];
+
+fn subjects(binding: &Value, kind: &str) -> Value {
+    let text = |subject: &Value, key: &str| subject[key].as_str().unwrap_or_default().to_owned();
+    let found = list(&binding["subjects"]).iter().filter(|subject| subject["kind"] == kind);
+    let named = found.map(|subject| match kind {
+        "ServiceAccount" => format!("{}/{}", text(subject, "namespace"), text(subject, "name")),
+        _ => text(subject, "name"),
+    });
+    named.collect::<Vec<_>>().join(", ").into()
+}
 
 fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or(0)

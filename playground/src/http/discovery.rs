@@ -9,6 +9,7 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::negotiate::wants_aggregated_discovery;
+use super::review::Review;
 use super::{Body, Call, response};
 use crate::resources::{Resource, Trait};
 
@@ -90,8 +91,9 @@ pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Response
     else {
         return response::page_not_found();
     };
-    let group_version = resources.first().map(|resource| resource.api_version()).unwrap_or_default();
-    let entries: Vec<Value> = resources.iter().flat_map(|resource| entries(resource)).collect();
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let mut entries: Vec<Value> = resources.iter().flat_map(|resource| entries(resource)).collect();
+    entries.extend(reviews(group, version).map(review_entry));
     let body = json!({
         "kind": "APIResourceList",
         "apiVersion": "v1",
@@ -133,9 +135,36 @@ fn by_group(call: &Call<'_>) -> ByGroup {
         let versions = groups.entry(resource.group.clone()).or_default();
         versions.entry(Version::new(&resource.version)).or_default().push(Arc::clone(resource));
     }
-    // Reviews are answered but not stored, so they are no resource of the registry.
-    groups.entry("authorization.k8s.io".into()).or_default().entry(Version::new("v1")).or_default();
+    // Reviews are answered but not stored, so they are no resources of the registry.
+    for review in Review::ALL {
+        groups.entry(review.group().into()).or_default().entry(Version::new(Review::VERSION)).or_default();
+    }
     groups
+}
+
+fn reviews(group: &str, version: &str) -> impl Iterator<Item = Review> {
+    let wanted = version == Review::VERSION;
+    Review::ALL.into_iter().filter(move |review| wanted && review.group() == group)
+}
+
+fn review_entry(review: Review) -> Value {
+    json!({
+        "name": review.plural(),
+        "singularName": review.singular(),
+        "namespaced": review.namespaced(),
+        "kind": review.kind(),
+        "verbs": ["create"],
+    })
+}
+
+fn aggregated_review(review: Review) -> Value {
+    json!({
+        "resource": review.plural(),
+        "responseKind": {"group": "", "version": "", "kind": review.kind()},
+        "scope": if review.namespaced() { "Namespaced" } else { "Cluster" },
+        "singularResource": review.singular(),
+        "verbs": ["create"],
+    })
 }
 
 fn group_value<'a>(group: &str, versions: impl Iterator<Item = &'a Version>) -> Value {
@@ -181,6 +210,17 @@ fn entries(resource: &Resource) -> Vec<Value> {
             "verbs": verbs,
         }));
     }
+    if resource.group.is_empty() && resource.kind == "ServiceAccount" {
+        entries.push(json!({
+            "name": "serviceaccounts/token",
+            "singularName": "",
+            "namespaced": true,
+            "group": "authentication.k8s.io",
+            "version": "v1",
+            "kind": "TokenRequest",
+            "verbs": ["create"],
+        }));
+    }
     entries
 }
 
@@ -191,7 +231,9 @@ fn aggregated(call: &Call<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> 
             let versions: Vec<Value> = versions
                 .into_iter()
                 .map(|(version, resources)| {
-                    let resources: Vec<Value> = resources.iter().map(|resource| aggregated_entry(resource)).collect();
+                    let mut resources: Vec<Value> =
+                        resources.iter().map(|resource| aggregated_entry(resource)).collect();
+                    resources.extend(reviews(&group, &version.name).map(aggregated_review));
                     json!({"version": version.name, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -236,6 +278,10 @@ fn aggregated_entry(resource: &Resource) -> Value {
     }
     if resource.has(Trait::Status) {
         subresources.push(json!({"subresource": "status", "responseKind": own_kind, "verbs": verbs}));
+    }
+    if resource.group.is_empty() && resource.kind == "ServiceAccount" {
+        let kind = json!({"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"});
+        subresources.push(json!({"subresource": "token", "responseKind": kind, "verbs": ["create"]}));
     }
     if !subresources.is_empty() {
         entry["subresources"] = subresources.into();

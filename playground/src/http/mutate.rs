@@ -112,6 +112,7 @@ pub(super) fn options(call: &Call<'_>, kind: &str) -> Result<WriteOptions, Statu
         force: call.query.force.unwrap_or(false),
         dry_run: call.query.dry_run(kind)?,
         validation: call.query.field_validation(kind)?,
+        author: Some(std::sync::Arc::clone(&call.user)),
     })
 }
 

@@ -80,6 +80,11 @@ impl Query {
         Selector::parse(&self.label_selector, &self.field_selector).map_err(Status::bad_request)
     }
 
+    /// The one object that the field selector leaves.
+    pub(super) fn selected_name(&self) -> Option<String> {
+        Selector::parse("", &self.field_selector).ok()?.name().map(str::to_owned)
+    }
+
     /// `options` names the kind that the API server blames (`CreateOptions` ...).
     pub(super) fn dry_run(&self, options: &str) -> Result<bool, Status> {
         match self.dry_run.iter().find(|value| *value != "All") {

@@ -48,7 +48,7 @@ pub(super) fn too_many_requests() -> Response<Body> {
 }
 
 /// An outcome that is no object.
-pub(super) fn status(status: &Status) -> Response<Body> {
+pub(crate) fn status(status: &Status) -> Response<Body> {
     status_value(status, &status.to_value())
 }
 
@@ -60,6 +60,11 @@ pub(super) fn status_value(status: &Status, body: &Value) -> Response<Body> {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     }
     response
+}
+
+/// A body of any media type.
+pub(crate) fn whole(code: u16, media: &'static str, body: Bytes) -> Response<Body> {
+    with_type(code, media, body)
 }
 
 /// A stream.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::review::Review;
 use crate::resources::{Registry, Resource, Trait};
 
 /// What a path names.
@@ -25,14 +26,29 @@ pub(super) enum Route {
     OpenApiRoot,
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/{group}/{version}`
     OpenApi { group: String, version: String },
-    /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`
-    Review,
+    /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews` and its like; a local one is asked in a namespace.
+    Review { review: Review, namespace: String },
     /// A subresource of a pod that would need its containers: its name.
     Containers(Place, &'static str),
     /// `/playground/requests`
     Requests,
+    /// `/playground/faults` and the levers beside it
+    Control(Control),
     /// Nothing.
     Unknown,
+}
+
+/// What makes things go wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    /// `/playground/faults`
+    Rules,
+    /// `/playground/watches/{how}`
+    Watches(String),
+    /// `/playground/history/compact`
+    Compact,
+    /// `/playground/history/restore`
+    Restore,
 }
 
 /// A place among the objects.
@@ -64,7 +80,6 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
             let (group, version) = owned("", version);
             Route::GroupVersion { group, version }
         }
-        ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => Route::Review,
         ["apis", group, version] => {
             let (group, version) = owned(group, version);
             Route::GroupVersion { group, version }
@@ -79,10 +94,26 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
             Route::OpenApi { group, version }
         }
         ["playground", "requests"] => Route::Requests,
+        ["playground", "faults"] => Route::Control(Control::Rules),
+        ["playground", "watches", how] => Route::Control(Control::Watches((*how).to_owned())),
+        ["playground", "history", "compact"] => Route::Control(Control::Compact),
+        ["playground", "history", "restore"] => Route::Control(Control::Restore),
         ["api", version, rest @ ..] => resource(registry, "", version, rest),
-        ["apis", group, version, rest @ ..] => resource(registry, group, version, rest),
+        ["apis", group, version, rest @ ..] => {
+            review(group, version, rest).unwrap_or_else(|| resource(registry, group, version, rest))
+        }
         _ => Route::Unknown,
     }
+}
+
+fn review(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
+    let (namespace, plural) = match rest {
+        ["namespaces", namespace, plural] => (*namespace, plural),
+        [plural] => ("", plural),
+        _ => return None,
+    };
+    let review = Review::at(group, version, plural, !namespace.is_empty())?;
+    Some(Route::Review { review, namespace: namespace.to_owned() })
 }
 
 fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> Route {
@@ -113,6 +144,7 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> R
         None => true,
         Some(&"status") => resource.has(Trait::Status),
         Some(&"scale") => resource.scale.is_some(),
+        Some(&"token") => resource.group.is_empty() && resource.kind == "ServiceAccount",
         Some(_) => false,
     };
     if !has_subresource || (namespace.is_some() && !resource.namespaced) {

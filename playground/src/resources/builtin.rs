@@ -1,7 +1,7 @@
 //! The built-in kinds, as a table.
 //!
-//! Controllers of the playground act on Deployments, ReplicaSets and pods; the other kinds are stored, defaulted and
-//! validated, and nothing else comes of them: no endpoints, no autoscaling, no authorization.
+//! Controllers of the playground act on Deployments, ReplicaSets, pods, Services and autoscalers; the other kinds are stored,
+//! defaulted and validated, and nothing else comes of them.
 
 use std::sync::Arc;
 
@@ -102,10 +102,10 @@ const ROWS: &[Row] = rows! {
     "events.k8s.io" "v1" "Event" "events" "event" ["ev"] "ncd" EVENT;
     "networking.k8s.io" "v1" "NetworkPolicy" "networkpolicies" "networkpolicy" ["netpol"] "ngd" [];
     "policy" "v1" "PodDisruptionBudget" "poddisruptionbudgets" "poddisruptionbudget" ["pdb"] "nsgvd" [];
-    "rbac.authorization.k8s.io" "v1" "ClusterRole" "clusterroles" "clusterrole" [] "d" [];
-    "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" "clusterrolebinding" [] "d" [];
-    "rbac.authorization.k8s.io" "v1" "Role" "roles" "role" [] "nd" [];
-    "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" "rolebinding" [] "nd" [];
+    "rbac.authorization.k8s.io" "v1" "ClusterRole" "clusterroles" "clusterrole" [] "cd" [];
+    "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" "clusterrolebinding" [] "cd" [];
+    "rbac.authorization.k8s.io" "v1" "Role" "roles" "role" [] "ncd" [];
+    "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" "rolebinding" [] "ncd" [];
     "scheduling.k8s.io" "v1" "PriorityClass" "priorityclasses" "priorityclass" ["pc"] "gd" [];
 };
 

@@ -108,6 +108,14 @@ impl History {
         self.floor = self.floor.max(up_to);
     }
 
+    pub(super) fn forget_after(&mut self, last: Revision) {
+        while self.events.back().is_some_and(|event| event.revision > last) {
+            if let Some(event) = self.events.pop_back() {
+                self.bytes -= event.object.json().len();
+            }
+        }
+    }
+
     pub(super) fn after(&self, since: Revision, limit: usize) -> Vec<Arc<Event>> {
         let start = self.events.partition_point(|event| event.revision <= since);
         self.events.range(start..).take(limit).cloned().collect()

@@ -92,3 +92,17 @@ fn a_namespace_is_a_contiguous_part_of_the_table() {
     assert_eq!(names, ["x", "y"]);
     assert_eq!(store.list("things", None).objects.len(), 4);
 }
+
+#[test]
+fn a_restore_takes_back_objects_events_and_the_counter() {
+    let mut store = three_writes_and_a_delete();
+    assert_eq!(store.restore(5), Err(Expired { floor: 0 }), "that is yet to come");
+    store.restore(2).unwrap();
+    assert_eq!((store.revision(), store.epoch()), (2, 1));
+    assert_eq!(numbers(&store, 2), [("x".to_owned(), 1), ("y".to_owned(), 1)]);
+    assert_eq!(store.events("things", 0, 10).unwrap().0.len(), 2);
+    store.commit("things", &Key::new("a", "x"), Some(1), draft("x", 7)).unwrap();
+    assert_eq!((store.revision(), numbers(&store, 3)), (3, vec![("x".to_owned(), 7), ("y".to_owned(), 1)]));
+    store.compact();
+    assert_eq!(store.restore(2), Err(Expired { floor: 3 }));
+}

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use playground::Cluster;
+use playground::auth::{self, Authorization};
 use serde_json::{Map, Value};
 
 /// Where the recordings are.
@@ -95,6 +96,13 @@ impl Replay {
         Self { cluster, names: Names::default() }
     }
 
+    /// The same on a cluster where roles decide.
+    pub(crate) fn with_authorization() -> Self {
+        let auth = auth::Options { authorization: Authorization::Rbac, ..auth::Options::default() };
+        let cluster = Cluster::with_auth(1, std::time::Duration::from_secs(60), auth);
+        Self { cluster, names: Names::default() }
+    }
+
     /// Sends a request.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &Map<String, Value>, body: String) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
@@ -124,6 +132,14 @@ impl Replay {
     /// Replays an exchange: status, media type, warnings and body must be as recorded.
     pub(crate) async fn step(&mut self, name: &str) {
         let exchange = recorded(name);
+        let answer = self.ask(&exchange).await;
+        self.check(name, &exchange, &answer);
+    }
+
+    /// The same, with a token.
+    pub(crate) async fn step_with_token(&mut self, name: &str, token: &str) {
+        let mut exchange = recorded(name);
+        exchange["request"]["headers"]["Authorization"] = format!("Bearer {token}").into();
         let answer = self.ask(&exchange).await;
         self.check(name, &exchange, &answer);
     }

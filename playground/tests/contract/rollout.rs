@@ -78,7 +78,7 @@ impl Running {
     }
 
     fn apply(&self, config: &Value) {
-        self.cluster.apply(DEPLOYMENTS, "default", None, config, "smooth-operator", false).unwrap();
+        self.cluster.apply(DEPLOYMENTS, "default", None, config, "smooth-operator", true).unwrap();
     }
 }
 

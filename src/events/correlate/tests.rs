@@ -14,7 +14,8 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn correlator() -> (Correlator, Instant) {
-    (Correlator::new("smooth-operator-0"), Instant::now())
+    let now = Instant::now();
+    (Correlator::new("smooth-operator-0", now), now)
 }
 
 fn server(name: &str, uid: &str) -> Regarding {
@@ -27,14 +28,14 @@ fn created(note: &str) -> Event {
 
 fn at(regarding: &Regarding, event: &Event, wall: &str) -> Occurrence {
     let what = What { regarding: regarding.clone(), event: event.clone() };
-    Occurrence { what: Arc::new(what), at: wall.parse().unwrap() }
+    Occurrence { what, at: wall.parse().unwrap() }
 }
 
 fn occurrence(note: &str) -> Occurrence {
     at(&server("example-server", "1"), &created(note), "2026-11-22T20:00:00Z")
 }
 
-/// The Event that is made; panics where none is.
+/// The Event that is created; panics if there is none.
 fn made(verdict: Verdict) -> Value {
     match verdict {
         Verdict::Create(event) => serde_json::to_value(event).unwrap(),
@@ -50,7 +51,7 @@ fn count(verdict: &Verdict) -> Option<i32> {
     }
 }
 
-/// As an API server took it: `events/create` among the recorded exchanges.
+/// As an API server accepted it: `events/create` among the recorded exchanges.
 #[test]
 fn the_first_occurrence_makes_an_event_that_the_api_server_takes() {
     let (mut correlator, t0) = correlator();
@@ -77,7 +78,7 @@ fn the_first_occurrence_makes_an_event_that_the_api_server_takes() {
     );
 }
 
-/// As an API server took it: `events/patch-series` among the recorded exchanges.
+/// As an API server accepted it: `events/patch-series` among the recorded exchanges.
 #[test]
 fn a_repetition_counts_on_in_the_same_event() {
     let (mut correlator, t0) = correlator();
@@ -134,9 +135,29 @@ fn an_object_writes_25_times_in_a_row_and_then_once_in_five_minutes() {
     };
     assert_eq!(writes(&mut correlator, 0, 300), 25);
     assert_eq!(writes(&mut correlator, 300, 3_300), 10);
-    // Another object has its own purse.
+    // Another object has its own bucket.
     let other = at(&server("other", "2"), &created("x"), "2026-11-22T20:00:00Z");
     made(correlator.correlate(&other, t0 + secs(3_300)));
+}
+
+/// More objects than were remembered evicted each other in turn, and each came back with a full bucket.
+#[test]
+fn an_object_that_has_said_too_much_is_silent_however_many_others_speak() {
+    let (mut correlator, t0) = correlator();
+    for second in 0..25 {
+        made(correlator.correlate(&occurrence(&format!("at {second}")), t0));
+    }
+    for other in 0..3_000 {
+        let other = at(&server(&format!("other-{other}"), "2"), &created("x"), "2026-11-22T20:00:00Z");
+        made(correlator.correlate(&other, t0));
+    }
+    assert_eq!(correlator.correlate(&occurrence("again"), t0), Verdict::Nothing);
+}
+
+/// A thousand servers that say three things each: no more than a few hundred kilobytes.
+#[test]
+fn what_is_remembered_of_a_series_is_small_and_holds_no_text() {
+    assert!(size_of::<Series>() <= 32 && !std::mem::needs_drop::<Series>());
 }
 
 #[test]

@@ -10,14 +10,14 @@ fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// A follower that has seen nothing, and the instant from which the test counts.
+/// A follower that has seen nothing, and the start time of the test.
 fn follower() -> (Election, Instant) {
     let t0 = Instant::now();
     let identity = Identity::new("us", &mut StdRng::seed_from_u64(1));
     (Election::new(identity, Timing::default(), t0), t0)
 }
 
-/// A leader whose first write was sent at the instant returned, and answered one second later.
+/// A leader. Its first write was sent at the returned instant, and answered one second later.
 fn leader() -> (Election, Instant) {
     let (mut election, t0) = follower();
     election.observed(Some(lease("", "1")), t0, PAUSE);
@@ -48,12 +48,12 @@ fn a_follower_waits_a_whole_duration_from_its_own_first_sight_of_a_version() {
     election.observed(Some(lease("them", "7")), t0, PAUSE);
     assert_eq!(election.decide(t0), Decision::Wait(t0 + PAUSE));
 
-    // Looking again does not restart the wait ...
+    // Reading the Lease again does not restart the wait ...
     election.observed(Some(lease("them", "7")), t0 + secs(14.0), PAUSE);
     assert_eq!(election.decide(t0 + secs(14.0)), Decision::Wait(t0 + secs(15.0)));
     assert_eq!(election.decide(t0 + secs(15.0)), Decision::Acquire(lease("them", "7")));
 
-    // ... another version does.
+    // ... but another version does.
     election.observed(Some(lease("them", "8")), t0 + secs(15.0), PAUSE);
     election.observed(Some(lease("them", "8")), t0 + secs(29.9), PAUSE);
     assert_eq!(election.decide(t0 + secs(29.9)), Decision::Wait(t0 + secs(30.0)));
@@ -110,7 +110,7 @@ fn a_candidate_that_finds_no_lease_makes_it_at_once_and_leads_once_it_has_stood_
     election.observed(None, t0, PAUSE);
     assert_eq!(election.decide(t0), Decision::Create);
     election.created(ours(&election, "1"), t0, t0 + secs(0.5));
-    // Somebody may lead by a Lease that was deleted just before. It renews, and does not lead.
+    // Somebody may lead because of a Lease that was deleted just before. The founder renews, but does not lead.
     for sent in [2.0, 6.0, 14.0] {
         let renewed = ours(&election, &format!("1{sent}"));
         assert!(matches!(election.decide(t0 + secs(sent)), Decision::Renew(_)), "at {sent}");
@@ -180,7 +180,7 @@ fn a_leader_renews_every_retry_period_from_what_it_wrote_itself() {
 #[test]
 fn the_leaders_deadline_counts_from_before_its_last_success_was_sent() {
     let (mut election, t0) = leader();
-    // The renewal takes four seconds. The instant that counts is the one before it left.
+    // The renewal takes four seconds. What counts is the instant before it was sent.
     election.wrote(ours(&election, "3"), t0 + secs(2.0), t0 + secs(6.0));
     assert_eq!(election.leads_since(), Some(t0 + secs(2.0)));
     assert!(!matches!(election.decide(t0 + secs(11.9)), Decision::StepDown(_)));
@@ -199,7 +199,7 @@ fn a_refused_write_is_followed_by_a_look_at_once_and_never_by_itself() {
     let (mut election, t0) = leader();
     election.refused(t0 + secs(2.0), t0 + secs(2.1));
     assert_eq!(election.decide(t0 + secs(2.1)), Decision::Look);
-    // Somebody has put an annotation on it. It is ours still; the next attempt keeps the pace.
+    // Somebody has annotated the Lease. It is still ours; the next attempt comes a retry period later.
     election.observed(Some(ours(&election, "9")), t0 + secs(2.2), PAUSE);
     assert_eq!(election.decide(t0 + secs(2.2)), Decision::Wait(t0 + secs(4.0)));
     assert_eq!(election.decide(t0 + secs(4.0)), Decision::Renew(ours(&election, "9")));
@@ -211,7 +211,7 @@ fn a_write_without_an_answer_is_followed_by_a_look() {
     election.failed(t0 + secs(2.0), t0 + secs(2.1));
     assert_eq!(election.decide(t0 + secs(2.1)), Decision::Wait(t0 + secs(4.0)));
     assert_eq!(election.decide(t0 + secs(4.0)), Decision::Look);
-    // One that hung has used up its pause.
+    // A request that hung has used up its pause.
     let (mut election, t0) = leader();
     election.failed(t0 + secs(2.0), t0 + secs(6.0));
     assert_eq!(election.decide(t0 + secs(6.0)), Decision::Look);

@@ -1,7 +1,8 @@
-//! The promise of the whole module, against chance: the intervals in which two instances may write never overlap.
+//! The promise of the whole module, tested with random histories: the intervals in which two instances may write never
+//! overlap.
 //!
-//! Two or three instances compete for one Lease, over networks that delay and lose at random, with wall clocks hours
-//! apart; they are suspended and resumed, stopped and killed; the Lease is deleted now and then.
+//! Two or three instances compete for one Lease. Their networks delay and lose requests at random, and their wall
+//! clocks are hours apart. They are suspended and resumed, stopped and killed, and now and then the Lease is deleted.
 //!
 //! Two intervals overlap if and only if one begins within the other. So it is enough to count the open fences
 //! whenever one is opened. A failing case prints a seed that replays it.
@@ -23,11 +24,11 @@ const STORY: Duration = Duration::from_secs(400);
 /// How bad the network is.
 #[derive(Debug, Clone, Copy)]
 struct Weather {
-    /// Requests of a hundred that never arrive.
+    /// The percentage of requests that never arrive.
     lost: u32,
-    /// Answers of a hundred that never arrive.
+    /// The percentage of answers that never arrive.
     answers_lost: u32,
-    /// Trips of a hundred, each way, that take up to `slow` instead of 20 ms.
+    /// The percentage of trips, each way, that take up to `slow` instead of 20 ms.
     often_slow: u32,
     slow: Duration,
 }
@@ -42,10 +43,10 @@ impl Weather {
     }
 }
 
-/// A process that the kernel suspends: while it is, nothing in it runs. Its clock goes on.
+/// A process that the kernel suspends from time to time: nothing in it runs then, but its clock continues.
 struct Suspendable<F> {
     process: Pin<Box<F>>,
-    /// From and until when, in order.
+    /// The start and end of each suspension, in order.
     pauses: VecDeque<(Instant, Instant)>,
     resume: Option<Pin<Box<tokio::time::Sleep>>>,
 }
@@ -71,7 +72,7 @@ impl<F: Future> Future for Suspendable<F> {
     }
 }
 
-/// One process after the other, each under a new identity, as a Deployment restarts its pod.
+/// One process after the other, each with a new identity, as a Deployment restarts its pod.
 async fn restart_for_ever(name: String, seed: u64, world: Arc<Mutex<World>>, weather: Weather) {
     let mut rng = StdRng::seed_from_u64(seed);
     loop {
@@ -98,7 +99,7 @@ async fn restart_for_ever(name: String, seed: u64, world: Arc<Mutex<World>>, wea
     }
 }
 
-/// Plays one story, and gives for each second of it how many may write.
+/// Plays one history, and returns for each of its seconds how many instances may write.
 async fn play(seed: u64, instances: usize, weather: Weather, suspensions: bool, deletions: bool) -> Vec<usize> {
     let mut rng = StdRng::seed_from_u64(seed);
     let world: Arc<Mutex<World>> = Arc::default();

@@ -151,7 +151,7 @@ fn every_write_names_the_object_that_was_seen() {
     let key = &world.server.meta.key;
     let write = Write { why: Why::Updated, precondition: Precondition::Is(uid.clone()) };
     let object = &children(&world).service.object;
-    for request in [request::<Service>(key, &write, object), take_back_ports::<Service>(key, &uid, object)] {
+    for request in [request::<Service>(key, &write, object), replace_ports::<Service>(key, &uid, object)] {
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         assert_eq!(body["metadata"]["uid"], "seen");
     }
@@ -184,6 +184,6 @@ async fn a_write_that_was_done_is_told_though_the_next_one_failed() {
         _ => (500, json!({"kind": "Status", "code": 500})),
     });
     let (applied, written) = applied(&client, &Memory::default(), &observed(&json!({"image": "x"}))).await;
-    assert_eq!(applied.done, [Done { kind: "Deployment", why: Why::Created }]);
+    assert_eq!(applied.done, [Done { kind: ChildKind::Deployment, why: Why::Created }]);
     assert_eq!(written.unwrap_err().code(), 500);
 }

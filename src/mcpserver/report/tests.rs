@@ -191,7 +191,7 @@ fn pods_that_serve_are_told_of_though_the_spec_can_not_be_read() {
     let status = report(&world, &Outcome::HandsOff(&why), NOW.parse().unwrap());
     assert_eq!((said(&status, READY), status.phase), (pair("False", "UndecodableObject"), Some(Phase::Failed)));
     assert_eq!(said(&status, AVAILABLE), pair("True", "MinimumReplicasAvailable"));
-    assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the current spec has not been followed");
+    assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the current spec has not been applied");
 }
 
 /// Found with a quota: the Deployment was deleted, could not be made again, and the status said Running for ever.

@@ -15,7 +15,7 @@ fn status(condition: &str, holds: ConditionStatus, reason: &str, url: Option<&st
 }
 
 fn reasons(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> Vec<&'static str> {
-    tell_change(old, new).into_iter().map(|event| event.reason).collect()
+    events_of_change(old, new).into_iter().map(|event| event.reason).collect()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_condition_is_told_when_it_comes_about_and_not_again() {
 fn becoming_available_is_told_with_the_url() {
     let serves =
         status(AVAILABLE, ConditionStatus::True, "MinimumReplicasAvailable", Some("http://web.prod.svc:8080/mcp"));
-    let told = tell_change(None, &serves);
+    let told = events_of_change(None, &serves);
     assert_eq!(
         (told[0].reason, told[0].note.as_str()),
         ("Available", "the server is available at http://web.prod.svc:8080/mcp")
@@ -42,8 +42,9 @@ fn becoming_available_is_told_with_the_url() {
 #[test]
 fn drift_is_a_warning_and_all_other_writes_are_normal() {
     let done = |kind, why| Done { kind, why };
-    let told = tell_done("web", &[done("Deployment", Why::Created), done("Service", Why::DriftCorrected)]);
+    let written = [done(ChildKind::Deployment, Why::Created), done(ChildKind::Service, Why::DriftCorrected)];
+    let told = events_of_writes("web", &written);
     assert_eq!((told[0].reason, told[0].event_type), ("DeploymentCreated", EventType::Normal));
     assert_eq!((told[1].reason, told[1].event_type), ("DriftCorrected", EventType::Warning));
-    assert_eq!(told[1].note, "Service web put back, somebody had changed what this operator manages");
+    assert_eq!(told[1].note, "Service web restored: another client changed fields that this operator manages");
 }

@@ -1,4 +1,4 @@
-//! Random histories, held against the ten lines that the rules amount to.
+//! Random histories, compared with a model of ten lines.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Rules 1 to 6, told with nothing but sets. Without priorities and delays this is the whole queue.
+/// Rules 1 to 6 with nothing but sets. Without priorities and delays this is the whole queue.
 #[derive(Default)]
 struct Model {
     queue: VecDeque<u8>,
@@ -70,7 +70,7 @@ fn apply(state: &mut State<u8>, step: Step, now: &mut Instant) -> Option<u8> {
         Step::Add(key) => _ = state.add(key, Priority::NORMAL, *now),
         Step::AddAt(key, priority) => _ = state.add(key, Priority(priority), *now),
         Step::AddAfter(key, ms) => _ = state.add_after(key, Duration::from_millis(ms.into()), *now),
-        Step::Fail(key) => _ = state.add_rate_limited(key, *now),
+        Step::Fail(key) => _ = state.add_rate_limited(key, Duration::ZERO, *now),
         Step::Done(key) => _ = state.done(&key, *now),
         Step::Forget(key) => state.forget(&key),
         Step::Pass(ms) => *now += Duration::from_millis(ms.into()),
@@ -93,7 +93,7 @@ proptest! {
 
     #[test]
     fn every_history_of_add_take_and_done_is_that_of_the_model(steps in prop::collection::vec(plain(), 0..60)) {
-        let (mut state, mut model, mut now) = (State::new(RateLimit::default(), 0), Model::default(), Instant::now());
+        let (mut state, mut model, mut now) = (State::new(RateLimit::default()), Model::default(), Instant::now());
         for step in steps {
             let taken = apply(&mut state, step, &mut now);
             let expected = match step {
@@ -108,7 +108,7 @@ proptest! {
 
     #[test]
     fn no_history_breaks_an_invariant_or_loses_a_key(steps in prop::collection::vec(any_step(), 0..60)) {
-        let (mut state, mut now) = (State::new(RateLimit::default(), 0), Instant::now());
+        let (mut state, mut now) = (State::new(RateLimit::default()), Instant::now());
         // Keys that were added, and not taken since: each must come out in the end.
         let mut owed = BTreeSet::new();
         let mut open = true;

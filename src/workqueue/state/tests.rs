@@ -13,7 +13,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { state: State::new(RateLimit::default(), 0), now: Instant::now() }
+        Self { state: State::new(RateLimit::default()), now: Instant::now() }
     }
 
     fn add(&mut self, key: &'static str) -> bool {
@@ -29,7 +29,7 @@ impl Story {
     }
 
     fn fail(&mut self, key: &'static str) {
-        self.state.add_rate_limited(key, self.now);
+        self.state.add_rate_limited(key, Duration::ZERO, self.now);
     }
 
     fn done(&mut self, key: &'static str) -> Option<Duration> {
@@ -178,8 +178,8 @@ fn within_a_priority_the_order_is_first_in_first_out() {
 #[test]
 fn what_just_changed_runs_before_the_initial_list() {
     let mut story = Story::new();
-    story.add_at("listed-1", Priority::INITIAL);
-    story.add_at("listed-2", Priority::INITIAL);
+    story.add_at("listed-1", Priority::LOW);
+    story.add_at("listed-2", Priority::LOW);
     story.add("changed");
     assert_eq!(story.drain(), ["changed", "listed-1", "listed-2"]);
 }
@@ -187,7 +187,7 @@ fn what_just_changed_runs_before_the_initial_list() {
 #[test]
 fn a_raise_moves_the_key_to_the_tail_of_its_new_level() {
     let mut story = Story::new();
-    story.add_at("listed", Priority::INITIAL);
+    story.add_at("listed", Priority::LOW);
     story.add("first");
     story.add("listed");
     story.add("last");
@@ -200,18 +200,18 @@ fn an_add_at_the_same_or_a_lower_priority_leaves_the_key_where_it_stands() {
     story.add("a");
     story.add("b");
     story.add("a");
-    story.add_at("a", Priority::INITIAL);
+    story.add_at("a", Priority::LOW);
     assert_eq!(story.drain(), ["a", "b"]);
 }
 
 #[test]
 fn a_raise_while_processing_counts_once_the_run_is_done() {
     let mut story = Story::new();
-    story.add_at("a", Priority::INITIAL);
+    story.add_at("a", Priority::LOW);
     story.take();
-    story.add_at("a", Priority::INITIAL);
+    story.add_at("a", Priority::LOW);
     story.add("a");
-    story.add_at("listed", Priority::INITIAL);
+    story.add_at("listed", Priority::LOW);
     story.done("a");
     assert_eq!(story.drain(), ["a", "listed"]);
 }
@@ -220,7 +220,7 @@ fn a_raise_while_processing_counts_once_the_run_is_done() {
 fn a_requeue_keeps_the_priority_of_its_run() {
     for requeue in [Story::fail, |story: &mut Story, key| story.add_after(key, 5 * MS)] {
         let mut story = Story::new();
-        story.add_at("listed", Priority::INITIAL);
+        story.add_at("listed", Priority::LOW);
         story.take();
         requeue(&mut story, "listed");
         story.done("listed");
@@ -426,6 +426,20 @@ fn over_all_keys_failures_share_100_at_once_and_10_a_second() {
     assert_eq!(story.drain().len(), 10);
     story.pass(SECOND);
     assert_eq!(story.drain().len(), 10);
+}
+
+#[test]
+fn a_failure_with_a_time_waits_for_the_later_of_that_and_of_the_rate_limit() {
+    let mut story = Story::new();
+    story.add("a");
+    for expected in [30, 30, 30, 40, 80] {
+        assert_eq!(story.take(), Some("a"));
+        story.state.add_rate_limited("a", 30 * MS, story.now);
+        story.done("a");
+        assert_eq!(story.next_due(), Some(expected * MS));
+        story.pass(expected * MS);
+    }
+    assert_eq!(story.state.num_requeues(&"a"), 5);
 }
 
 #[test]

@@ -11,11 +11,11 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    const fn namespaced(group_version: &'static str, plural: &'static str) -> Self {
+    pub(crate) const fn namespaced(group_version: &'static str, plural: &'static str) -> Self {
         Self { group_version, plural, namespaced: true }
     }
 
-    const fn cluster_wide(group_version: &'static str, plural: &'static str) -> Self {
+    pub(crate) const fn cluster_wide(group_version: &'static str, plural: &'static str) -> Self {
         Self { group_version, plural, namespaced: false }
     }
 

@@ -1,6 +1,7 @@
 //! An operator in the test's own process.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use smooth_operator::client::{Target, connect};
@@ -25,6 +26,11 @@ pub(crate) struct Operator {
 impl World {
     /// Starts an operator; `change` may change its settings.
     pub(crate) async fn operator(&self, change: impl FnOnce(&mut Settings)) -> Operator {
+        self.operator_by(self.kubeconfig(), change).await
+    }
+
+    /// The same, which gets there by another way.
+    pub(crate) async fn operator_by(&self, kubeconfig: &Path, change: impl FnOnce(&mut Settings)) -> Operator {
         let metrics = format!("127.0.0.1:{}", free_port());
         // On a playground, as most people run it: everywhere. A real cluster's other namespaces are none of our business.
         let namespaces = if on_a_real_cluster() { self.namespaces.lock().unwrap().clone() } else { Vec::new() };
@@ -39,7 +45,7 @@ impl World {
             seed: 1,
         };
         change(&mut settings);
-        let target = Target { kubeconfig: Some(self.kubeconfig().to_owned()), context: None };
+        let target = Target { kubeconfig: Some(kubeconfig.to_owned()), context: None };
         let connection = connect(&target).await.unwrap();
         let stop = CancellationToken::new();
         let token = stop.clone();

@@ -1,6 +1,8 @@
-//! Something else at the other end of the line: a server with few words, and a line that can go dead.
+//! Something else at the other end of the line: a server with few words, and a line that can go dead or be cut.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -10,10 +12,22 @@ use tokio::task::JoinSet;
 
 use super::{World, scratch_file};
 
+/// What passes on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Everything,
+    /// Nothing, and nobody is told.
+    Nothing,
+    /// Nothing, and whoever is there or comes is hung up on.
+    Nobody,
+}
+
 /// Listens for as long as it lives, and leads there by a kubeconfig.
 pub(crate) struct Peer {
     pub(crate) kubeconfig: PathBuf,
-    dead: watch::Sender<bool>,
+    line: watch::Sender<Line>,
+    /// How many came while nobody was let through.
+    sent_away: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -41,14 +55,18 @@ impl Peer {
     pub(crate) async fn line_to(world: &World) -> Self {
         let url = world.playground.as_ref().expect("a playground").url();
         let address = url.strip_prefix("http://").unwrap().to_owned();
-        Self::listen(move |mut near, mut dead| {
+        Self::listen(move |mut near, mut line| {
             let address = address.clone();
             async move {
                 let Ok(mut far) = TcpStream::connect(address).await else { return };
+                let changed = async { line.wait_for(|line| *line != Line::Everything).await.map(|line| *line) };
                 tokio::select! {
                     _ = copy_bidirectional(&mut near, &mut far) => {}
-                    // Both ends stay open, and nothing passes any more.
-                    () = async { drop(dead.wait_for(|dead| *dead).await) } => std::future::pending().await,
+                    changed = changed => match changed {
+                        // Both ends stay open, and nothing passes any more.
+                        Ok(Line::Nothing) => std::future::pending().await,
+                        Ok(Line::Nobody | Line::Everything) | Err(_) => {}
+                    },
                 }
             }
         })
@@ -57,24 +75,45 @@ impl Peer {
 
     /// From now on nothing passes, in no direction, and nobody is told.
     pub(crate) fn go_dead(&self) {
-        self.dead.send_replace(true);
+        self.line.send_replace(Line::Nothing);
     }
 
-    async fn listen<F>(serve: impl Fn(TcpStream, watch::Receiver<bool>) -> F + Send + 'static) -> Self
+    /// From now on nobody is at the other end.
+    pub(crate) fn hang_up(&self) {
+        self.line.send_replace(Line::Nobody);
+    }
+
+    /// As if nothing had happened.
+    pub(crate) fn come_back(&self) {
+        self.line.send_replace(Line::Everything);
+    }
+
+    /// How many came while nobody was at the other end.
+    pub(crate) fn sent_away(&self) -> usize {
+        self.sent_away.load(Ordering::Relaxed)
+    }
+
+    async fn listen<F>(serve: impl Fn(TcpStream, watch::Receiver<Line>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let kubeconfig = write_kubeconfig(&format!("http://{}", listener.local_addr().unwrap()));
-        let (dead, is_dead) = watch::channel(false);
+        let (line, passes) = watch::channel(Line::Everything);
+        let sent_away = Arc::<AtomicUsize>::default();
+        let counter = Arc::clone(&sent_away);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, is_dead.clone()));
+                if *passes.borrow() == Line::Nobody {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                connections.spawn(serve(stream, passes.clone()));
             }
         });
-        Self { kubeconfig, dead, _tasks: tasks }
+        Self { kubeconfig, line, sent_away, _tasks: tasks }
     }
 }
 

@@ -1,0 +1,37 @@
+//! Going back in time, as when etcd is restored from a backup.
+//!
+//! State *and* versions go back: what was written since never happened, and its resourceVersions are given again to other
+//! writes. That is what Kubernetes' documentation warns of and what a client can't be told, for an API server knows
+//! nothing of it either. All watches break, as they do when an API server is started again.
+
+use std::sync::{Arc, PoisonError};
+
+use super::Cluster;
+use super::definitions::serve;
+use crate::builtin::ClusterIps;
+use crate::resources::Registry;
+use crate::storage::{Expired, Revision};
+
+impl Cluster {
+    /// Restores the state at an older revision; an error where the history does not reach so far back, or the revision
+    /// lies ahead.
+    pub fn restore(&self, to: Revision) -> Result<(), Expired> {
+        self.store().restore(to)?;
+        let definitions = self.list("customresourcedefinitions.apiextensions.k8s.io", None);
+        self.set_registry(|registry| {
+            *registry = Registry::default();
+            for definition in &definitions {
+                serve(registry, definition);
+            }
+        });
+        let services = self.list("services", None);
+        *self.ips().lock().unwrap_or_else(PoisonError::into_inner) = ClusterIps::of(services.iter().map(Arc::as_ref));
+        self.cut_watches();
+        self.inner.latest.send_replace(to);
+        let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
+        for table in news.values() {
+            table.send_replace(to);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! The resync, in a time that passes by itself. What an informer does with a server is told in `tests/wire`.
+
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::object::{DEPLOYMENTS, Meta, Resource};
+
+const PERIOD: Duration = Duration::from_secs(36_000);
+
+#[derive(PartialEq)]
+struct Thing(Meta);
+
+impl Object for Thing {
+    const RESOURCE: Resource = DEPLOYMENTS;
+
+    fn decode(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json).map(Self)
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.0
+    }
+}
+
+/// The pauses before each of the resyncs of a hundred periods.
+async fn pauses(seed: u64) -> Vec<Duration> {
+    let store = Arc::new(Store::new(vec![]));
+    let thing = Thing::decode(r#"{"namespace":"n","name":"a","uid":"u","resourceVersion":"1"}"#).unwrap();
+    store.upsert(&None, Entry::Valid(Arc::new(thing)));
+    let (tell, mut told) = unbounded_channel();
+    let handler: Handler<Thing> = Box::new(move |change| tell.send((change.origin, Instant::now())).unwrap());
+    let mut last = Instant::now();
+    timeout(PERIOD * 100, resync_forever(PERIOD, seed, store, Arc::new([handler]))).await.unwrap_err();
+    let mut pauses = Vec::new();
+    while let Some((Origin::Resync, at)) = told.recv().await {
+        pauses.push(at.duration_since(last));
+        last = at;
+    }
+    pauses
+}
+
+/// Operators that were started together would otherwise look at everything together, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_resync_comes_within_half_a_period_and_at_another_moment_each_time() {
+    let (one, other) = (pauses(1).await, pauses(2).await);
+    assert!(one.len() >= 66, "{} in a hundred periods", one.len());
+    for pause in one.iter().chain(&other) {
+        assert!((PERIOD..=PERIOD.mul_f64(1.5)).contains(pause), "{pause:?}");
+    }
+    assert!(one[0] != other[0] && one[0] != one[1]);
+    assert_eq!(one, pauses(1).await, "chance comes from the seed alone");
+}

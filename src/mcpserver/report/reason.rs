@@ -1,0 +1,73 @@
+//! The reasons of the conditions: an enum, so that no step can misspell one or forget a new one.
+
+use crate::api::Condition;
+
+/// Why a condition is as it is: `reason` in the object. The documentation of the conditions lists them, and programs
+/// compare them, so a name never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Accepted: the spec is valid.
+    Accepted,
+    /// Accepted: an object that is not the server's own has its name.
+    NameConflict,
+    /// Accepted: the API server or an admission policy refused the objects.
+    InvalidSpec,
+    /// Accepted: the spec can't be decoded.
+    UndecodableObject,
+    /// SecretResolved: the spec names no Secret.
+    NotRequired,
+    /// SecretResolved: the Secret exists.
+    Resolved,
+    /// SecretResolved: the Secret does not exist.
+    SecretNotFound,
+    /// SecretResolved: the Secret can't be decoded.
+    SecretUnreadable,
+    /// Available: there is no Deployment.
+    DeploymentMissing,
+    /// Available: no pods are wanted.
+    ScaledToZero,
+    /// Available: enough pods are available.
+    MinimumReplicasAvailable,
+    /// Available: too few pods are available.
+    MinimumReplicasUnavailable,
+    /// Progressing: pods are being replaced, started or stopped.
+    RollingOut,
+    /// Progressing: all pods run the current spec.
+    Complete,
+    /// Progressing: the Deployment has made no progress for too long.
+    ProgressDeadlineExceeded,
+    /// Ready: every other condition is True.
+    Available,
+    /// Ready: nobody can tell at the moment.
+    Unknown,
+}
+
+impl Reason {
+    /// The word in the object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::NameConflict => "NameConflict",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::UndecodableObject => "UndecodableObject",
+            Self::NotRequired => "NotRequired",
+            Self::Resolved => "Resolved",
+            Self::SecretNotFound => "SecretNotFound",
+            Self::SecretUnreadable => "SecretUnreadable",
+            Self::DeploymentMissing => "DeploymentMissing",
+            Self::ScaledToZero => "ScaledToZero",
+            Self::MinimumReplicasAvailable => "MinimumReplicasAvailable",
+            Self::MinimumReplicasUnavailable => "MinimumReplicasUnavailable",
+            Self::RollingOut => "RollingOut",
+            Self::Complete => "Complete",
+            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::Available => "Available",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    /// Whether the condition has this reason.
+    pub fn is_of(self, condition: &Condition) -> bool {
+        condition.reason == self.as_str()
+    }
+}

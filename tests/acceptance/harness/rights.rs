@@ -1,0 +1,97 @@
+//! Worlds where roles decide, and an operator that is no more than its ServiceAccount.
+//!
+//! The roles are those of `config/rbac`, read from the files that people apply.
+
+use std::path::Path;
+
+use playground::Options;
+use playground::auth::Authorization;
+use playground::cluster::RequestRecord;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::objects::{Kind, NAMESPACES};
+use super::process::{Process, program};
+use super::{World, on_a_real_cluster, scratch_file};
+
+/// Where the files put the operator.
+pub(crate) const HOME: &str = "smooth-operator-system";
+const ACCOUNT: &str = "smooth-operator";
+/// Who the operator is to the API server.
+const USER: &str = "system:serviceaccount:smooth-operator-system:smooth-operator";
+
+impl World {
+    /// A playground with the roles of `config/rbac`, changed as told, and with OwnerReferencesPermissionEnforcement, as
+    /// OpenShift has it; None, with a word on the console, on a cluster that can't be asked for it.
+    pub(crate) async fn with_roles(change: impl Fn(&mut Value)) -> Option<Self> {
+        if on_a_real_cluster() {
+            println!("passed over: a real cluster can't tell what it was asked");
+            return None;
+        }
+        let authorization = Authorization::Rbac;
+        let options = Options { authorization, enforce_owner_references: true, ..Options::default() };
+        let mut world = Self::on_a_playground(options).await;
+        world.install_definition().await;
+        let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}});
+        world.client.create(&NAMESPACES.collection(""), &home).await.unwrap();
+        for mut object in manifests() {
+            change(&mut object);
+            world.apply_manifest(&object).await;
+        }
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let path = format!("/api/v1/namespaces/{HOME}/serviceaccounts/{ACCOUNT}/token");
+        let answer = world.client.create(&path, &request).await.unwrap();
+        let token = answer["status"]["token"].as_str().unwrap();
+        let kubeconfig = scratch_file("kubeconfig");
+        std::fs::write(&kubeconfig, world.playground.as_ref().unwrap().kubeconfig_with_token(token)).unwrap();
+        world.operators_kubeconfig = Some(kubeconfig);
+        Some(world)
+    }
+
+    /// Applies an object of `config/rbac`.
+    pub(crate) async fn apply_manifest(&self, object: &Value) {
+        let (kind, text) = (kind_of(object), |key: &str| object["metadata"][key].as_str().unwrap_or_default());
+        self.client.apply(&kind.path(text("namespace"), text("name")), object).await.unwrap();
+    }
+
+    /// Starts the operator as its ServiceAccount, with leader election, for all namespaces.
+    pub(crate) fn process_with_roles(&self, flags: &[&str]) -> Process {
+        let mut command: Command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", "0"]);
+        command.arg("--kubeconfig").arg(self.operators_kubeconfig.as_ref().expect("a world with roles"));
+        command.args(["--lease-namespace", HOME]).args(flags);
+        Process::start(command)
+    }
+
+    /// What the operator has asked so far.
+    pub(crate) fn asked_by_the_operator(&self) -> Vec<RequestRecord> {
+        let mut requests = self.levers().requests();
+        requests.retain(|request| request.user == USER);
+        requests
+    }
+}
+
+/// All objects of `config/rbac`.
+pub(crate) fn manifests() -> Vec<Value> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rbac");
+    let mut objects = Vec::new();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let object: Value = serde_saphyr::from_str(&text).unwrap();
+        if object["kind"] != "Kustomization" {
+            objects.push(object);
+        }
+    }
+    objects
+}
+
+fn kind_of(object: &Value) -> Kind {
+    const RBAC: &str = "rbac.authorization.k8s.io/v1";
+    match object["kind"].as_str().unwrap() {
+        "ServiceAccount" => Kind::namespaced("v1", "serviceaccounts"),
+        "Role" => Kind::namespaced(RBAC, "roles"),
+        "RoleBinding" => Kind::namespaced(RBAC, "rolebindings"),
+        "ClusterRole" => Kind::cluster_wide(RBAC, "clusterroles"),
+        "ClusterRoleBinding" => Kind::cluster_wide(RBAC, "clusterrolebindings"),
+        other => panic!("config/rbac has a {other}"),
+    }
+}

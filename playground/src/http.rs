@@ -194,7 +194,7 @@ impl Call<'_> {
     /// What goes into the log; discovery and the playground's own paths don't.
     fn record(&self, route: &Route, path: &str, query: &str, status: u16) -> Option<RequestRecord> {
         let (resource, subresource, namespace, name) = match route {
-            Route::Resource(place) => (
+            Route::Resource(place) | Route::Containers(place, _) => (
                 place.resource.group_resource(),
                 place.subresource.clone().unwrap_or_default(),
                 place.namespace.clone().unwrap_or_default(),

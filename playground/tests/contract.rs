@@ -16,7 +16,6 @@ use playground::auth::{StaticToken, User};
 use playground::cluster::{DeleteOptions, WriteOptions};
 use replay::{Replay, fixtures, recorded, recorded_events};
 use serde_json::{Value, json};
-use tokio::time::Duration;
 
 /// Recordings that are not replayed, and why.
 const NOT_REPRODUCED: &[(&str, &str)] = &[

@@ -124,13 +124,11 @@ impl ClusterIps {
         if !NODE_PORTS.contains(&port) {
             return Err("provided port is not in the valid range. The range of valid ports is 30000-32767".to_owned());
         }
-        match self.ports.get(&port) {
-            Some(_) => Err("provided port is already allocated".to_owned()),
-            None => {
-                self.ports.insert(port, owner.to_owned());
-                Ok(())
-            }
+        if self.ports.contains_key(&port) {
+            return Err("provided port is already allocated".to_owned());
         }
+        self.ports.insert(port, owner.to_owned());
+        Ok(())
     }
 
     /// The lowest free node port.

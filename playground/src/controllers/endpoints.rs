@@ -127,7 +127,7 @@ impl Control for Controller {
             }
             SERVICES => {
                 let mut labels = labels_of(&key.namespace, &change.object.value()["spec"]["selector"]);
-                labels.truncate(if gone { 0 } else { 1 });
+                labels.truncate(usize::from(!gone));
                 self.services.set(key, labels);
                 if !gone {
                     queue.add(key.clone());

@@ -89,22 +89,15 @@ impl Schema {
     pub(crate) fn place(&self, object: &Value, path: &str) -> String {
         let (mut node, mut value, mut steps) = (self.root.clone(), object, Vec::new());
         for part in path.split(['.', '[']) {
-            match part.strip_suffix(']').map(str::parse::<usize>) {
-                Some(Ok(at)) => {
-                    value = &value[at];
-                    steps.push(
-                        node.step_to(value)
-                            .ok()
-                            .filter(|_| !matches!(node, Node::Open { .. }))
-                            .unwrap_or(Step::Index(at)),
-                    );
-                    node = node.item().clone();
-                }
-                _ => {
-                    steps.push(Step::field(part));
-                    node = node.child(part).node.clone();
-                    value = &value[part];
-                }
+            if let Some(Ok(at)) = part.strip_suffix(']').map(str::parse::<usize>) {
+                value = &value[at];
+                let keyed = node.step_to(value).ok().filter(|_| !matches!(node, Node::Open { .. }));
+                steps.push(keyed.unwrap_or(Step::Index(at)));
+                node = node.item().clone();
+            } else {
+                steps.push(Step::field(part));
+                node = node.child(part).node.clone();
+                value = &value[part];
             }
         }
         super::path::print(&steps)

@@ -103,7 +103,7 @@ fn value(holds: &Holds, part: &Part<'_>) -> Result<Value, String> {
         (Holds::Bytes, Part::Bytes(bytes)) => STANDARD.encode(bytes).into(),
         (Holds::Time | Holds::MicroTime, Part::Bytes(bytes)) => time(bytes)?,
         (Holds::IntOrString, Part::Bytes(bytes)) => int_or_string(bytes)?,
-        (Holds::Quantity, Part::Bytes(bytes)) => first(bytes).map_or(Ok(Value::from("0")), |bytes| text(bytes))?,
+        (Holds::Quantity, Part::Bytes(bytes)) => first(bytes).map_or(Ok(Value::from("0")), text)?,
         (Holds::Fields, Part::Bytes(bytes)) => {
             serde_json::from_slice(first(bytes).unwrap_or(b"{}")).map_err(|error| error.to_string())?
         }

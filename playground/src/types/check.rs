@@ -28,14 +28,15 @@ struct Place {
 impl Place {
     fn check(&self, holds: &Holds, value: &Value) -> Result<(), String> {
         match (holds, value) {
-            (_, Value::Null) | (Holds::Fields, _) => Ok(()),
-            (Holds::Text, Value::String(_)) | (Holds::Bool, Value::Bool(_)) => Ok(()),
+            (_, Value::Null)
+            | (Holds::Fields, _)
+            | (Holds::Text | Holds::IntOrString, Value::String(_))
+            | (Holds::Bool, Value::Bool(_)) => Ok(()),
             (Holds::Int32, _) => self.number(value, holds, i64::from(i32::MIN), i64::from(i32::MAX)),
             (Holds::Int64, _) => self.number(value, holds, i64::MIN, i64::MAX),
             (Holds::Bytes, Value::String(text)) => base64(text),
             (Holds::Time, Value::String(text)) => time(text, "2006-01-02T15:04:05Z07:00"),
             (Holds::MicroTime, Value::String(text)) => time(text, "2006-01-02T15:04:05.000000Z07:00"),
-            (Holds::IntOrString, Value::String(_)) => Ok(()),
             (Holds::IntOrString, _) => self.number(value, &Holds::Int32, i64::from(i32::MIN), i64::from(i32::MAX)),
             (Holds::Quantity, _) => check_quantity(value),
             (Holds::Struct(id), Value::Object(members)) => {

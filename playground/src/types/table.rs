@@ -14,12 +14,11 @@ pub(super) fn parse(text: &'static str) -> Types {
     let by_name: BTreeMap<&'static str, Id> = names.enumerate().map(|(at, name)| (name, Id(at))).collect();
     let mut types: Vec<Type> = Vec::new();
     for line in lines() {
-        match (line.strip_prefix('\t'), types.last_mut()) {
-            (Some(line), Some(holder)) => holder.fields.extend(field(line, &by_name)),
-            _ => {
-                let (name, words) = line.split_once('\t').unwrap_or((line, ""));
-                types.push(Type { name, description: description(words), fields: Vec::new() });
-            }
+        if let (Some(line), Some(holder)) = (line.strip_prefix('\t'), types.last_mut()) {
+            holder.fields.extend(field(line, &by_name));
+        } else {
+            let (name, words) = line.split_once('\t').unwrap_or((line, ""));
+            types.push(Type { name, description: description(words), fields: Vec::new() });
         }
     }
     Types { types, by_name }

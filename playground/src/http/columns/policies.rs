@@ -34,13 +34,9 @@ fn targets(autoscaler: &Value) -> String {
             _ => return "<unknown type>".to_owned(),
         };
         let target = &of["target"];
-        let wanted = match target["averageUtilization"].as_i64() {
-            Some(percent) => format!("{percent}%"),
-            None => {
-                let amount = ["averageValue", "value"].iter().find_map(|key| target[key].as_str());
-                amount.unwrap_or("<auto>").to_owned()
-            }
-        };
+        let amount = || ["averageValue", "value"].iter().find_map(|key| target[key].as_str()).unwrap_or("<auto>");
+        let percent = target["averageUtilization"].as_i64().map(|percent| format!("{percent}%"));
+        let wanted = percent.unwrap_or_else(|| amount().to_owned());
         match of["name"].as_str() {
             Some(name) => format!("{name}: <unknown>/{wanted}"),
             None => format!("<unknown>/{wanted}"),
@@ -128,12 +124,12 @@ pub(super) const ENDPOINT_SLICE: &Printer = &[
     }),
     made("Ports", 0, "The ports of each endpoint.", |object, _| {
         let ports = list(&object["ports"]).iter().map(|port| number(&port["port"]).to_string());
-        some(ports.collect(), "<unset>").into()
+        some(&ports.collect::<Vec<_>>(), "<unset>").into()
     }),
     made("Endpoints", 0, "The endpoints themselves.", |object, _| {
         let addresses = list(&object["endpoints"]).iter().flat_map(|endpoint| list(&endpoint["addresses"]));
         let addresses = addresses.map(|address| address.as_str().unwrap_or_default().to_owned());
-        some(addresses.collect(), "<unset>").into()
+        some(&addresses.collect::<Vec<_>>(), "<unset>").into()
     }),
     AGE,
 ];
@@ -146,13 +142,13 @@ pub(super) const ENDPOINTS: &Printer = &[
                 list(&subset["ports"]).iter().map(move |port| format!("{ip}:{}", number(&port["port"])))
             })
         });
-        some(each.collect(), "<none>").into()
+        some(&each.collect::<Vec<_>>(), "<none>").into()
     }),
     AGE,
 ];
 
 /// The first three, and how many more there are.
-fn some(all: Vec<String>, none: &str) -> String {
+fn some(all: &[String], none: &str) -> String {
     match all.len() {
         0 => none.to_owned(),
         1..=3 => all.join(","),

@@ -16,6 +16,7 @@ use playground::auth::{StaticToken, User};
 use playground::cluster::{DeleteOptions, WriteOptions};
 use replay::{Replay, fixtures, recorded, recorded_events};
 use serde_json::{Value, json};
+use tokio::time::Duration;
 
 /// Recordings that are not replayed, and why.
 const NOT_REPRODUCED: &[(&str, &str)] = &[
@@ -184,7 +185,6 @@ const WATCHES: &[&str] = &[
 
 /// What a server says that has too much to do.
 const LIMITS: &[&str] = &["errors/too-many-requests"];
-
 /// What the controllers did, told in `contract/rollout.rs`.
 const CONTROLLERS: &[&str] = &["deployments/get-stuck-rollout", "hpa/get", "rollout/deployments", "rollout/pods"];
 
@@ -296,6 +296,139 @@ async fn who_has_no_rights_is_refused_as_recorded() {
         let differences = replay.differences(&exchange["response"]["body"], &answer.body);
         assert!(differences.is_empty(), "{name}: {differences:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_stream_lists_says_so_as_recorded() {
+    let replay = with_definition().await;
+    replay.cluster.stream_lists(false);
+    for name in NO_STREAMING {
+        let answer = replay.ask(&recorded(name)).await;
+        assert_eq!((answer.status, &answer.body), (200, &recorded_events(name)[0]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_custom_resource_lives_as_recorded() {
+    let mut replay = with_definition().await;
+    tell(&mut replay, CUSTOM_RESOURCE).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_show_pages_selections_and_tables_as_recorded() {
+    let mut replay = with_pages().await;
+    tell(&mut replay, LISTS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_answer_as_recorded() {
+    let mut replay = with_pages().await;
+    // Learns the uids of what is deleted.
+    tell(&mut replay, &LISTS[..3]).await;
+    tell(&mut replay, DELETES).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_of_a_forgotten_past_expire_as_recorded() {
+    let mut replay = with_pages().await;
+    replay.cluster.compact();
+    for name in EXPIRED {
+        let exchange = recorded(name);
+        let answer = replay.ask(&exchange).await;
+        assert_eq!(answer.status, 410);
+        let differences = replay.differences(&exchange["response"]["body"], &answer.body);
+        assert!(differences.is_empty(), "{name}: {differences:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_on_the_name_is_obeyed() {
+    let mut replay = Replay::new();
+    // The definition had been made by `kubectl apply` before.
+    let exchange = recorded("crd/apply-with-name-rule");
+    let annotations = &exchange["response"]["body"]["metadata"]["annotations"];
+    let applied = annotations["kubectl.kubernetes.io/last-applied-configuration"].as_str().unwrap();
+    let mut definition: Value = serde_json::from_str(applied).unwrap();
+    definition["metadata"]["annotations"] = annotations.clone();
+    let resource = "customresourcedefinitions.apiextensions.k8s.io";
+    replay.cluster.create(resource, "", definition, "kubectl-client-side-apply").unwrap();
+    tell(&mut replay, NAME_RULE).await;
+}
+
+/// Writes what the recorded controllers had written before the exchange.
+fn write_as_controllers(replay: &mut Replay, recorded: &Value) {
+    let answer = &recorded["response"]["body"];
+    let body = match answer["kind"].as_str() {
+        Some("Deployment") => answer,
+        Some("DeploymentList") => &answer["items"][0],
+        _ => return,
+    };
+    let by_controller = |entry: &Value| entry["manager"] == "kube-controller-manager";
+    if !body["metadata"]["managedFields"].as_array().unwrap().iter().any(by_controller) {
+        return;
+    }
+    let name = body["metadata"]["name"].as_str().unwrap();
+    let mut object = (*replay.cluster.get("deployments.apps", "default", name).unwrap()).clone();
+    object["status"] = body["status"].clone();
+    for (key, value) in body["metadata"]["annotations"].as_object().unwrap() {
+        if key.starts_with("deployment.kubernetes.io/") {
+            object["metadata"]["annotations"][key] = value.clone();
+        }
+    }
+    replay.cluster.update_status("deployments.apps", "default", object, "kube-controller-manager").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_is_applied_as_recorded() {
+    let mut replay = Replay::new();
+    for name in DEPLOYMENT {
+        if *name == "kubectl/table-deployments" {
+            tokio::time::advance(Duration::from_secs(48)).await;
+        }
+        write_as_controllers(&mut replay, &recorded(name));
+        replay.step(name).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn preconditions_hold_as_recorded() {
+    let mut replay = Replay::new();
+    tell(&mut replay, PRECONDITIONS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_is_applied_as_recorded() {
+    let mut replay = Replay::new();
+    tell(&mut replay, SERVICE).await;
+    // The recorded list also holds the API server's own Service, which the playground has not got.
+    let exchange = recorded("services/list");
+    let answer = replay.ask(&exchange).await;
+    let mut body = exchange["response"]["body"].clone();
+    body["items"].as_array_mut().unwrap().retain(|item| item["metadata"]["name"] != "kubernetes");
+    assert_eq!(replay.differences(&body, &answer.body), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_lives_as_recorded() {
+    let mut replay = Replay::new();
+    for name in SECRET {
+        if *name == "secrets/list" {
+            let seen =
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "seen"}, "stringData": {"k": "v"}});
+            replay.cluster.create("secrets", "default", seen, "unknown").unwrap();
+        }
+        replay.step(name).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_beyond_the_limit_is_asked_to_come_again() {
+    let mut replay = with_definition().await;
+    replay.cluster.set_max_in_flight(0);
+    replay.step(LIMITS[0]).await;
+    replay.cluster.set_max_in_flight(1);
+    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200);
+    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200, "the first one's seat is free again");
 }
 
 #[tokio::test(start_paused = true)]

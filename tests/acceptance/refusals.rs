@@ -66,7 +66,7 @@ async fn a_cluster_that_does_not_answer_is_named() {
     let server = format!("http://127.0.0.1:{}", free_port());
     let file = write_kubeconfig(&server);
     let ended = run(&[&QUIETLY[..], &["--kubeconfig", file.to_str().unwrap()]].concat()).await;
-    refused(&ended, 1, &[&server, "Connection refused", "is it running"]);
+    refused(&ended, 1, &[&server, "Connection refused", "check that it is running"]);
     assert_eq!(ended.output.lines().count(), 1, "{ended:?}");
     std::fs::remove_file(file).unwrap();
 }

@@ -48,7 +48,7 @@ impl World {
         Some(world)
     }
 
-    /// Applies an object of `config/rbac`.
+    /// Applies one of the [`manifests`].
     pub(crate) async fn apply_manifest(&self, object: &Value) {
         let (kind, text) = (kind_of(object), |key: &str| object["metadata"][key].as_str().unwrap_or_default());
         self.client.apply(&kind.path(text("namespace"), text("name")), object).await.unwrap();
@@ -70,15 +70,16 @@ impl World {
     }
 }
 
-/// All objects of `config/rbac`.
+/// All roles and what binds them: the operator's in `config/rbac`, and people's, which come with the CRD.
 pub(crate) fn manifests() -> Vec<Value> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rbac");
     let mut objects = Vec::new();
-    for file in std::fs::read_dir(directory).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        let object: Value = serde_saphyr::from_str(&text).unwrap();
-        if object["kind"] != "Kustomization" {
-            objects.push(object);
+    for directory in ["config/rbac", "config/crd"] {
+        for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let object: Value = serde_saphyr::from_str(&text).unwrap();
+            if object["kind"] != "Kustomization" && object["kind"] != "CustomResourceDefinition" {
+                objects.push(object);
+            }
         }
     }
     objects
@@ -92,6 +93,6 @@ fn kind_of(object: &Value) -> Kind {
         "RoleBinding" => Kind::namespaced(RBAC, "rolebindings"),
         "ClusterRole" => Kind::cluster_wide(RBAC, "clusterroles"),
         "ClusterRoleBinding" => Kind::cluster_wide(RBAC, "clusterrolebindings"),
-        other => panic!("config/rbac has a {other}"),
+        other => panic!("config/ has a {other}"),
     }
 }

@@ -6,7 +6,7 @@
 //! by these details, so they follow the recorded exchanges of a real server.
 //!
 //! ```text
-//! decode (400) -> prune zero values -> default -> validate (422) -> allocate
+//! types::check (400) -> prune zero values -> default -> validate (422) -> allocate
 //! ```
 //!
 //! The order matters: validation sees defaulted objects, and an address is only
@@ -14,7 +14,8 @@
 //!
 //! Not here: `metadata`, whose rules are the same for custom resources and stand with the writes; the one exception is
 //! a Service's name, which becomes a host name. Not promised: every rule of Kubernetes. A kind without a module of its
-//! own is stored as it comes, but for its zero values, and unknown fields are not removed.
+//! own is stored as it comes, but for its zero values. Unknown fields are gone before an object gets here: which fields
+//! there are is known to the module `types`.
 
 mod autoscaling;
 mod container;

@@ -12,7 +12,7 @@
 //! Each is a task with a queue of keys of its own (see the `harness` module), each decides in a pure function and acts
 //! thinly, and all write through the same door as everybody else, under Kubernetes' own manager names.
 //!
-//! Beside it [endpoint slices](endpoints) follow the Services' pods, and an [autoscaler](autoscaler) holds its bounds.
+//! Beside it [endpoint slices](endpoints) follow the Services' pods, and an [autoscaler] holds its bounds.
 //!
 //! Not here: quotas, nodes, the Endpoints of old. A scheduler is part of the kubelet: there is one node, and
 //! it takes whatever it is given.

@@ -1,4 +1,4 @@
-//! Kubernetes' own types: which fields its kinds have, what they hold, and what is written about them.
+//! Kubernetes' own types: which fields its kinds have, and what they hold.
 //!
 //! An API server that does not know the fields of a Deployment can't tell a client that `replica` is a slip of the pen,
 //! can't explain `spec.strategy`, and can't read the protobuf that kubectl sends. All three come from one table here,
@@ -43,8 +43,6 @@ pub(crate) struct Id(usize);
 pub(crate) struct Type {
     /// `apps/v1.Deployment`
     pub(crate) name: &'static str,
-    /// What it is, for people.
-    pub(crate) description: String,
     /// In protobuf's order.
     pub(crate) fields: Vec<Field>,
 }
@@ -63,8 +61,6 @@ pub(crate) struct Field {
     pub(crate) pointer: bool,
     /// The values that there are; empty where there is no such list.
     pub(crate) choices: Vec<&'static str>,
-    /// What it is, for people.
-    pub(crate) description: String,
 }
 
 /// What a field holds.

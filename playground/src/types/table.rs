@@ -10,22 +10,21 @@ use super::{Field, Holds, Id, Type, Types};
 /// Reads the table. Types are numbered first, for they name each other, and some themselves.
 pub(super) fn parse(text: &'static str) -> Types {
     let lines = || text.lines().filter(|line| !line.starts_with('#'));
-    let names = lines().filter(|line| !line.starts_with('\t')).filter_map(|line| line.split('\t').next());
+    let names = lines().filter(|line| !line.starts_with('\t'));
     let by_name: BTreeMap<&'static str, Id> = names.enumerate().map(|(at, name)| (name, Id(at))).collect();
     let mut types: Vec<Type> = Vec::new();
     for line in lines() {
         if let (Some(line), Some(holder)) = (line.strip_prefix('\t'), types.last_mut()) {
             holder.fields.extend(field(line, &by_name));
         } else {
-            let (name, words) = line.split_once('\t').unwrap_or((line, ""));
-            types.push(Type { name, description: description(words), fields: Vec::new() });
+            types.push(Type { name: line, fields: Vec::new() });
         }
     }
     Types { types, by_name }
 }
 
 fn field(line: &'static str, by_name: &BTreeMap<&'static str, Id>) -> Option<Field> {
-    let mut parts = line.splitn(5, '\t');
+    let mut parts = line.splitn(4, '\t');
     let (name, number, holds, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let (flags, choices) = flags.split_once('=').unwrap_or((flags, ""));
     Some(Field {
@@ -35,7 +34,6 @@ fn field(line: &'static str, by_name: &BTreeMap<&'static str, Id>) -> Option<Fie
         required: flags.contains('r'),
         pointer: flags.contains('p'),
         choices: choices.split('|').filter(|choice| !choice.is_empty()).collect(),
-        description: description(parts.next().unwrap_or_default()),
     })
 }
 
@@ -59,8 +57,4 @@ fn held(text: &str, by_name: &BTreeMap<&'static str, Id>) -> Option<Holds> {
         "FieldsV1" => Holds::Fields,
         name => Holds::Struct(*by_name.get(name)?),
     })
-}
-
-fn description(text: &str) -> String {
-    text.replace("\\n", "\n").replace("\\\\", "\\")
 }

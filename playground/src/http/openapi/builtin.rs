@@ -42,47 +42,14 @@ const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
 const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 const FIELDS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
 
+/// The types that hold no fields: what they are in JSON.
 fn leaves() -> [(&'static str, Value); 5] {
-    let words = |text: &str| Value::from(text);
     [
-        (
-            QUANTITY,
-            json!({
-                "description": words("Quantity is a fixed-point representation of a number."),
-                "oneOf": [{"type": "string"}, {"type": "number"}],
-            }),
-        ),
-        (
-            INT_OR_STRING,
-            json!({
-                "description": words("IntOrString is a type that can hold an int32 or a string."),
-                "format": "int-or-string",
-                "oneOf": [{"type": "integer"}, {"type": "string"}],
-            }),
-        ),
-        (
-            TIME,
-            json!({
-                "description": words("Time is a wrapper around time.Time which supports correct marshaling to YAML and JSON."),
-                "type": "string",
-                "format": "date-time",
-            }),
-        ),
-        (
-            MICRO_TIME,
-            json!({
-                "description": words("MicroTime is version of Time with microsecond level precision."),
-                "type": "string",
-                "format": "date-time",
-            }),
-        ),
-        (
-            FIELDS,
-            json!({
-                "description": words("FieldsV1 stores a set of fields in a data structure like a Trie, in JSON format."),
-                "type": "object",
-            }),
-        ),
+        (QUANTITY, json!({"oneOf": [{"type": "string"}, {"type": "number"}]})),
+        (INT_OR_STRING, json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})),
+        (TIME, json!({"type": "string", "format": "date-time"})),
+        (MICRO_TIME, json!({"type": "string", "format": "date-time"})),
+        (FIELDS, json!({"type": "object"})),
     ]
 }
 
@@ -99,7 +66,7 @@ pub(super) fn schema(of: &Type) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     members(of, &mut properties, &mut required);
-    let mut schema = json!({"description": of.description, "type": "object"});
+    let mut schema = json!({"type": "object"});
     if !properties.is_empty() {
         schema["properties"] = properties.into();
     }
@@ -125,10 +92,9 @@ fn members(of: &Type, properties: &mut Map<String, Value>, required: &mut Vec<&'
 fn member(field: &Field) -> Value {
     let mut schema = held(&field.holds);
     if let Some(reference) = schema.get("$ref").cloned() {
-        // A reference takes no words beside it.
+        // As Kubernetes has it: a reference takes nothing beside it.
         schema = json!({"allOf": [{"$ref": reference}]});
     }
-    schema["description"] = field.description.as_str().into();
     if !field.choices.is_empty() {
         let holder = if schema["type"] == "array" { &mut schema["items"] } else { &mut schema };
         holder["enum"] = json!(field.choices);

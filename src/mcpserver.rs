@@ -213,16 +213,27 @@ enum Failure {
 }
 
 /// Decides when a failed reconcile is tried again. A busy server names a time, which is taken within limits: neither at
-/// once nor in an hour.
+/// once nor in an hour. One that can't be reached is tried every few seconds, however long it stays away.
 fn judge(failure: Failure) -> controller::Error {
+    const AWAY: Duration = Duration::from_secs(5);
     const SOONEST: Duration = Duration::from_secs(1);
     const LATEST: Duration = Duration::from_secs(5 * 60);
     match failure {
         Failure::Request(error) => match error.retry_after() {
             Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
+            None if is_away(&error) => controller::Error::unreachable(error, AWAY),
             None => controller::Error::transient(error),
         },
         Failure::Build(error) => controller::Error::permanent(error),
+    }
+}
+
+/// Whether nobody answered, or only somebody in between.
+fn is_away(error: &Error) -> bool {
+    match error {
+        Error::Transport { .. } | Error::Timeout { .. } => true,
+        Error::Api { status, .. } => matches!(status.code, 502..=504),
+        Error::Answer { .. } | Error::Fenced { .. } => false,
     }
 }
 

@@ -165,6 +165,12 @@ impl<K: Ord + Clone> Workqueue<K> {
         self.shared.delay(|state, now| state.add_rate_limited(key, at_least, now));
     }
 
+    /// Requests another run of `key` after `pause`, when the bucket of all keys allows. For a run that failed through no
+    /// fault of its key: the backoff of the key stays what it is.
+    pub fn add_paced(&self, key: K, pause: Duration) {
+        self.shared.delay(|state, now| state.add_paced(key, pause, now));
+    }
+
     /// Resets the backoff of `key`, because a run succeeded. If the key is in the queue, it stays there.
     pub fn forget(&self, key: &K) {
         self.shared.lock().forget(key);

@@ -18,9 +18,9 @@
 //! ```
 //!
 //! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
-//! decided and done), [`http`] (the door), then the rules: [`fields`] (who owns what), [`patch`], [`schema`] (custom
-//! resources), [`builtin`] (Kubernetes' own kinds), [`controllers`] (what makes things happen), and [`faults`] (what goes
-//! wrong).
+//! decided and done), [`http`] (the door), [`auth`] (who may come in), then the rules: [`fields`] (who owns what),
+//! [`patch`], [`schema`] (custom resources), [`builtin`] (Kubernetes' own kinds), [`controllers`] (what makes things
+//! happen), and [`faults`] (what goes wrong).
 //!
 //! # What it is
 //!
@@ -28,11 +28,13 @@
 //! generations, finalizers, preconditions and dry runs; the four kinds of patch; server-side apply with managedFields;
 //! lists with selectors, pages and resourceVersion semantics; watches with history, bookmarks and streaming lists;
 //! tables, metadata-only forms and discovery for kubectl; CustomResourceDefinitions with defaults, pruning, validation
-//! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection.
+//! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection. Where asked for,
+//! roles and bindings decide who may do what ([`auth`]): tokens, client certificates, impersonation, reviews; and HTTPS.
 //!
 //! And what no real cluster offers: [`Cluster::requests`], and bad days on demand ([`faults`]): requests that are delayed,
 //! lost, answered with errors, quotas and policies; watches that break in every way ([`Faults::strike_watches`]); history that
-//! is forgotten ([`Cluster::compact`]), stale lists, a restore from a backup ([`Cluster::restore`]), and a server that goes
+//! is forgotten ([`Cluster::compact`]), stale lists, no streamed
+//! lists ([`Cluster::stream_lists`]), a restore from a backup ([`Cluster::restore`]), and a server that goes
 //! away ([`Playground::go_away`]). Over HTTP: `/playground/requests`, `/playground/faults`, `/playground/watches/cut`,
 //! `/playground/history/compact`.
 //!
@@ -40,9 +42,9 @@
 //!
 //! # What it is not
 //!
-//! Nothing is stored on disk, nobody is authenticated or authorized, no webhook is called, no container runs. Protobuf
-//! is read as far as `kubectl create namespace|secret|configmap|serviceaccount|deployment` and `kubectl auth can-i` send
-//! it, and never written; what else comes as protobuf is refused: pipe it,
+//! Nothing is stored on disk, no webhook is called, no container runs. Protobuf is read as far as `kubectl create
+//! namespace|secret|configmap|serviceaccount|deployment|role|rolebinding|token` and `kubectl auth` send it, and never
+//! written; what else comes as protobuf is refused: pipe it,
 //! `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
 //! for the rules that operators run into, not for all, and their unknown fields are kept. One version of a built-in
 //! kind is served. `exec`, `logs`, `port-forward`, quotas, endpoints, events of controllers, autoscaling and CRD
@@ -81,6 +83,7 @@ pub mod selector;
 pub mod server;
 pub mod status;
 pub mod storage;
+mod tls;
 
 pub use cluster::Cluster;
 pub use server::{Options, Playground};

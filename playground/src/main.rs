@@ -1,5 +1,7 @@
 //! `playground`: the API server as a process of its own.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::ExitCode;
 
 use playground::auth::Authorization;
@@ -11,15 +13,16 @@ const USAGE: &str = "\
 A Kubernetes API server small enough to embed, with controllers for Deployments and pods, and no containers.
 
 Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION] [--faults FAULTS] [--seed N]
-                  [--authorization MODE]
+                  [--authorization MODE] [--tls]
 
   --listen ADDRESS        where to listen [default: 127.0.0.1:0, a free port]
   --kubeconfig FILE       write a kubeconfig that leads here
   --ready-delay DURATION  from a pod's making to its readiness, such as 300ms or 2s [default: 300ms]
   --faults FAULTS         what goes wrong, such as delay=50ms..500ms:0.3,cut-watches=5s; see below
   --seed N                where uids, names, tokens and all other chance come from [default: 0]
-  --authorization MODE    always-allow, or rbac: what roles and bindings say; the kubeconfig then leads here as the
-                          administrator [default: always-allow]
+  --authorization MODE    always-allow, or rbac: what roles and bindings say, with TLS, for kubectl says who it is over
+                          HTTPS only; the kubeconfig leads here as the administrator [default: always-allow]
+  --tls                   serve HTTPS; the kubeconfig trusts it
 ";
 
 /// What the command line asks for.
@@ -54,12 +57,18 @@ async fn run(Arguments { options, kubeconfig }: Arguments) -> Result<(), String>
     let listen = options.listen;
     let playground = Playground::start(options).await.map_err(|error| format!("can't listen on {listen}: {error}"))?;
     if let Some(file) = &kubeconfig {
-        std::fs::write(file, playground.kubeconfig()).map_err(|error| format!("can't write {file}: {error}"))?;
+        write_private(file, &playground.kubeconfig()).map_err(|error| format!("can't write {file}: {error}"))?;
     }
     println!("{}", playground.url());
     stopped().await.map_err(|error| format!("can't wait for signals: {error}"))?;
     playground.stop().await;
     Ok(())
+}
+
+/// Writes a file that nobody else may read: a kubeconfig may hold a key.
+fn write_private(file: &str, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
 async fn stopped() -> std::io::Result<()> {
@@ -76,6 +85,10 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
     let mut kubeconfig = None;
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
+        if flag == "--tls" {
+            options.tls = true;
+            continue;
+        }
         let (flag, value) = match flag.split_once('=') {
             Some((flag, value)) => (flag, value.to_owned()),
             None => (flag.as_str(), rest.next().ok_or_else(|| format!("{flag} needs a value"))?.clone()),
@@ -84,7 +97,10 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             "--listen" => options.listen = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
             "--kubeconfig" => kubeconfig = Some(value),
             "--ready-delay" => options.ready_delay = duration(&value)?,
-            "--authorization" => options.authorization = authorization(&value)?,
+            "--authorization" => {
+                options.authorization = authorization(&value)?;
+                options.tls |= options.authorization == Authorization::Rbac;
+            }
             "--faults" => {
                 options.faults = value.parse::<Plan>().map_err(|error| format!("{flag}: {error}"))?;
             }

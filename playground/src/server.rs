@@ -1,4 +1,4 @@
-//! The socket around the [`Cluster`]: HTTP/1.1 and HTTP/2 in plain text, on loopback by default.
+//! The socket around the [`Cluster`]: HTTP/1.1 and HTTP/2, in plain text on loopback by default, or inside of TLS.
 //!
 //! One task accepts, one task serves each connection. Stopping tells them all to finish: open watches end cleanly, what
 //! is in flight is answered, and a connection that does neither within a bound is dropped.
@@ -6,29 +6,25 @@
 //! Going away is something else, and what a crash looks like from outside: all connections break at once, new ones are
 //! refused, and the state waits for the server to come back at the same address.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod connection;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Duration, timeout};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Duration;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Authorization, StaticToken, User};
 use crate::cluster::Cluster;
 use crate::controllers;
 use crate::faults;
-use crate::http::{Body, MAX_BODY};
-
-/// How long a connection may take to finish once the server stops.
-const GRACE: Duration = Duration::from_secs(2);
+use crate::tls::Authority;
+use connection::{House, accept};
 
 /// How a playground is set up.
 #[derive(Debug, Clone)]
@@ -47,6 +43,9 @@ pub struct Options {
     pub tokens: Vec<StaticToken>,
     /// See [`auth::Options::enforce_owner_references`].
     pub enforce_owner_references: bool,
+    /// Serve HTTPS, with an authority made for it. kubectl needs it where it is to be anybody: it sends neither token nor
+    /// certificate over plain HTTP.
+    pub tls: bool,
     /// What goes wrong from the start.
     pub faults: faults::Plan,
 }
@@ -61,6 +60,7 @@ impl Default for Options {
             authorization: Authorization::AlwaysAllow,
             tokens: Vec::new(),
             enforce_owner_references: false,
+            tls: false,
             faults: faults::Plan::default(),
         }
     }
@@ -69,16 +69,23 @@ impl Default for Options {
 /// A running API server with its controllers.
 ///
 /// Dropping it without [`stop`](Self::stop) tells everything to end, and waits for nothing.
-#[derive(Debug)]
 pub struct Playground {
     cluster: Cluster,
     address: SocketAddr,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
-    /// The administrator's, where one is needed.
-    token: Option<String>,
+    /// Where HTTPS is served.
+    tls: Option<(TlsAcceptor, Arc<Authority>)>,
+    /// The administrator in a kubeconfig, as YAML of the flow style.
+    admin: String,
     /// None while it is away.
     door: Mutex<Option<Door>>,
+}
+
+impl fmt::Debug for Playground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a playground at {}", self.url())
+    }
 }
 
 /// Who lets connections in.
@@ -90,9 +97,9 @@ struct Door {
 }
 
 impl Door {
-    fn open(listener: TcpListener, cluster: &Cluster) -> Self {
+    fn open(listener: TcpListener, house: House) -> Self {
         let shut = CancellationToken::new();
-        let task = tokio::spawn(accept(listener, cluster.clone(), shut.clone()));
+        let task = tokio::spawn(accept(listener, house, shut.clone()));
         Self { shut, task }
     }
 }
@@ -108,32 +115,46 @@ impl Playground {
             authorization,
             tokens,
             enforce_owner_references,
+            tls,
             faults,
         } = options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let auth = auth::Options { authorization, tokens, enforce_owner_references };
         let cluster = Cluster::with_auth(seed, bookmark_interval, auth);
-        let token = (authorization == Authorization::Rbac).then(|| admin_token(&cluster));
+        let tls = if tls { Some(tls_at(address.ip())?) } else { None };
+        let admin = match (&tls, authorization) {
+            (Some((_, authority)), _) => authority.issue(&User::admin())?.user(),
+            (None, Authorization::AlwaysAllow) => "{}".to_owned(),
+            (None, Authorization::Rbac) => format!("{{token: {:?}}}", admin_token(&cluster)),
+        };
         let stop = cluster.stop_token();
         let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
         let faults::Plan { rules, beats } = faults;
         cluster.faults().replace(rules);
         let mut tasks = controllers::start(&cluster, pace, &stop);
         tasks.push(tokio::spawn(faults::run(cluster.clone(), beats, stop.clone())));
-        let door = Mutex::new(Some(Door::open(listener, &cluster)));
-        Ok(Self { cluster, address, stop, tasks, token, door })
+        let house = House { cluster: cluster.clone(), tls: tls.clone() };
+        let door = Mutex::new(Some(Door::open(listener, house)));
+        Ok(Self { cluster, address, stop, tasks, tls, admin, door })
     }
 
     /// The base URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A kubeconfig that leads here as the administrator, as YAML.
     pub fn kubeconfig(&self) -> String {
-        let user = self.token.as_ref().map_or_else(|| "{}".to_owned(), |token| format!("{{token: {token:?}}}"));
-        self.kubeconfig_of(&user)
+        self.kubeconfig_of(&self.admin)
+    }
+
+    /// A kubeconfig that leads here as this user, by a client certificate, as YAML. An error where no HTTPS is served.
+    pub fn kubeconfig_with_certificate(&self, user: &User) -> io::Result<String> {
+        let without_tls = || io::Error::other("a client certificate needs TLS, which is off");
+        let (_, authority) = self.tls.as_ref().ok_or_else(without_tls)?;
+        Ok(self.kubeconfig_of(&authority.issue(user)?.user()))
     }
 
     /// A kubeconfig that leads here with this bearer token, as YAML.
@@ -143,8 +164,11 @@ impl Playground {
 
     /// `user` is YAML of the flow style.
     fn kubeconfig_of(&self, user: &str) -> String {
+        let authority = self.tls.as_ref().map_or_else(String::new, |(_, authority)| {
+            format!("    certificate-authority-data: {}\n", authority.data())
+        });
         format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\ncontexts:\n\
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: playground\n  cluster:\n    server: {}\n{authority}contexts:\n\
              - name: playground\n  context:\n    cluster: playground\n    user: playground\n    namespace: default\n\
              current-context: playground\nusers:\n- name: playground\n  user: {user}\n",
             self.url()
@@ -169,7 +193,8 @@ impl Playground {
     /// Serves again, at the same address.
     pub async fn come_back(&self) -> io::Result<()> {
         let listener = TcpListener::bind(self.address).await?;
-        self.door().get_or_insert_with(|| Door::open(listener, &self.cluster));
+        let house = House { cluster: self.cluster.clone(), tls: self.tls.clone() };
+        self.door().get_or_insert_with(|| Door::open(listener, house));
         Ok(())
     }
 
@@ -207,77 +232,13 @@ impl Drop for Playground {
     }
 }
 
+fn tls_at(address: IpAddr) -> io::Result<(TlsAcceptor, Arc<Authority>)> {
+    let authority = Authority::new()?;
+    Ok((authority.acceptor(address)?, Arc::new(authority)))
+}
+
 fn admin_token(cluster: &Cluster) -> String {
     let token = cluster.new_token();
     cluster.accept_token(StaticToken { token: token.clone(), user: User::admin() });
     token
-}
-
-async fn accept(listener: TcpListener, cluster: Cluster, shut: CancellationToken) {
-    let stop = cluster.stop_token();
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = shut.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(stream, cluster.clone(), stop.clone()));
-                }
-                // Out of file descriptors, or a client that left in the handshake: neither is the end.
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    if shut.is_cancelled() {
-        connections.shutdown().await;
-        return;
-    }
-    let all = async { while connections.join_next().await.is_some() {} };
-    if timeout(GRACE, all).await.is_err() {
-        connections.shutdown().await;
-    }
-}
-
-async fn serve(stream: TcpStream, cluster: Cluster, stop: CancellationToken) {
-    // Watch events are small and should not wait for company.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    let service = hyper::service::service_fn(move |request| {
-        let cluster = cluster.clone();
-        async move { answer(&cluster, request).await }
-    });
-    let server = auto::Builder::new(TokioExecutor::new());
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error = %error, "a connection broke");
-    }
-}
-
-/// Reads the body, within the limit, and calls the cluster. An error breaks the connection.
-async fn answer(cluster: &Cluster, request: Request<Incoming>) -> io::Result<Response<Body>> {
-    let (parts, body) = request.into_parts();
-    let bytes = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Ok(crate::http::too_large()),
-        Err(error) => {
-            tracing::debug!(%error, "a request's body broke off");
-            Bytes::new()
-        }
-    };
-    cluster.exchange(Request::from_parts(parts, bytes)).await
 }

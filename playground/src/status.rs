@@ -116,6 +116,17 @@ impl Status {
         Self::about(422, "Invalid", message, details)
     }
 
+    /// 422: an object of a kind that is answered and never stored breaks rules.
+    pub fn invalid_kind(group: &str, kind: &str, causes: Vec<Cause>) -> Self {
+        let message = schema::message(&format!("{kind}.{group}"), "", &causes);
+        Self::about(
+            422,
+            "Invalid",
+            message,
+            Details { group: group.into(), kind: kind.into(), causes, ..Details::default() },
+        )
+    }
+
     /// 422: a Scale breaks a rule.
     pub fn invalid_scale(name: &str, causes: Vec<Cause>) -> Self {
         let message = schema::message("Scale.autoscaling", name, &causes);
@@ -165,10 +176,8 @@ impl Status {
             (resource, "") => format!("{resource} is "),
             (resource, name) => format!("{resource} {name:?} is "),
         };
-        let mut message = format!("{subject}forbidden: {}", wanted.refusal(user));
-        if !reason.is_empty() {
-            message += &format!(": {reason}");
-        }
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let message = format!("{subject}forbidden: {}{reason}", wanted.refusal(user));
         Self::about(403, "Forbidden", message, details)
     }
 

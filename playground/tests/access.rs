@@ -5,6 +5,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use playground::Cluster;
 use playground::auth::{self, Authorization, StaticToken, User};
+use playground::cluster::DeleteOptions;
 use serde_json::{Value, json};
 use tokio::time::Duration;
 
@@ -20,13 +21,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with(auth::Options::default())
+        Self::enforcing_owner_references(false)
     }
 
-    fn with(options: auth::Options) -> Self {
+    fn enforcing_owner_references(enforce_owner_references: bool) -> Self {
         let tokens = [("admin", User::admin()), ("jane", User::new("jane", &["devs"])), ("joe", User::new("joe", &[]))];
         let tokens = tokens.map(|(token, user)| StaticToken { token: token.into(), user }).to_vec();
-        let options = auth::Options { authorization: Authorization::Rbac, tokens, ..options };
+        let options = auth::Options { authorization: Authorization::Rbac, tokens, enforce_owner_references };
         Self { cluster: Cluster::with_auth(7, Duration::from_secs(60), options), headers: HeaderMap::new() }
     }
 
@@ -63,15 +64,15 @@ impl World {
     }
 
     /// A ClusterRole of one rule, bound in the default namespace.
-    fn allow(&self, name: &str, subject: Value, rule: Value) {
-        let role = json!({
+    fn allow(&self, name: &str, subject: &Value, rule: &Value) {
+        let object = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": [rule],
         });
-        self.cluster.create("roles.rbac.authorization.k8s.io", "default", role, "test").unwrap();
+        self.cluster.create("roles.rbac.authorization.k8s.io", "default", object, "test").unwrap();
         self.bind(name, "Role", name, subject);
     }
 
-    fn bind(&self, name: &str, kind: &str, role: &str, subject: Value) {
+    fn bind(&self, name: &str, kind: &str, role: &str, subject: &Value) {
         let binding = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
             "roleRef": {"kind": kind, "name": role}, "subjects": [subject],
@@ -114,7 +115,7 @@ fn message(answer: &(u16, Value)) -> &str {
 #[tokio::test(start_paused = true)]
 async fn a_role_allows_in_its_namespace_and_nowhere_else() {
     let world = World::new();
-    world.allow("reader", jane(), rule("", "pods", &["get", "list"]));
+    world.allow("reader", &jane(), &rule("", "pods", &["get", "list"]));
     let jane = world.by("jane");
     assert_eq!(jane.get("/api/v1/namespaces/default/pods").await.0, 200);
     assert_eq!(jane.get("/api/v1/namespaces/default/pods/x").await.0, 404, "she may look, and there is none");
@@ -153,7 +154,7 @@ async fn a_group_and_a_cluster_wide_binding_allow_everywhere() {
 #[tokio::test(start_paused = true)]
 async fn a_missing_role_is_named_in_the_refusal() {
     let world = World::new();
-    world.bind("b", "ClusterRole", "ghost", jane());
+    world.bind("b", "ClusterRole", "ghost", &jane());
     let answer = world.by("jane").get("/api/v1/namespaces/default/pods").await;
     assert!(
         message(&answer)
@@ -165,7 +166,7 @@ async fn a_missing_role_is_named_in_the_refusal() {
 #[tokio::test(start_paused = true)]
 async fn an_apply_that_makes_an_object_needs_create_too() {
     let world = World::new();
-    world.allow("patcher", jane(), rule("apps", "deployments", &["patch"]));
+    world.allow("patcher", &jane(), &rule("apps", "deployments", &["patch"]));
     let (jane, path) = (world.by("jane"), format!("{DEPLOYMENTS}/x"));
     let refused = jane.apply(&path, deployment("x")).await;
     assert_eq!((refused.0, &refused.1["reason"]), (403, &json!("Forbidden")), "{refused:?}");
@@ -173,7 +174,7 @@ async fn an_apply_that_makes_an_object_needs_create_too() {
     assert!(world.cluster.get("deployments.apps", "default", "x").is_none());
     assert_eq!(world.by("admin").apply(&path, deployment("x")).await.0, 201);
     assert_eq!(jane.apply(&path, deployment("x")).await.0, 200, "where there is one, patch is enough");
-    world.allow("creator", self::jane(), rule("apps", "deployments", &["create"]));
+    world.allow("creator", &self::jane(), &rule("apps", "deployments", &["create"]));
     assert_eq!(jane.apply(&format!("{DEPLOYMENTS}/y"), deployment("y")).await.0, 201);
 }
 
@@ -181,7 +182,7 @@ async fn an_apply_that_makes_an_object_needs_create_too() {
 async fn a_subresource_needs_a_rule_of_its_own() {
     let world = World::new();
     world.cluster.create("deployments.apps", "default", deployment("x"), "test").unwrap();
-    world.allow("scaler", jane(), rule("*", "*/scale", &["patch"]));
+    world.allow("scaler", &jane(), &rule("*", "*/scale", &["patch"]));
     let change = json!({"spec": {"replicas": 2}});
     let merge = "application/merge-patch+json";
     let jane = world.by("jane");
@@ -197,7 +198,7 @@ async fn a_list_of_one_name_is_allowed_by_a_rule_for_that_name() {
     let world = World::new();
     let mut one = rule("", "secrets", &["get", "list", "watch"]);
     one["resourceNames"] = json!(["x"]);
-    world.allow("one", jane(), one);
+    world.allow("one", &jane(), &one);
     let path = "/api/v1/namespaces/default/secrets";
     assert_eq!(world.by("jane").get(&format!("{path}?fieldSelector=metadata.name%3Dx")).await.0, 200);
     assert_eq!(world.by("jane").get(&format!("{path}?fieldSelector=metadata.name%3Dy")).await.0, 403);
@@ -247,7 +248,7 @@ async fn a_token_lives_as_long_as_it_was_asked_for_and_as_its_account() {
     let (_, answer) = world.by("admin").post(path, request(600)).await;
     let token = answer["status"]["token"].as_str().unwrap();
     assert_eq!(world.by(token).get("/apis").await.0, 200);
-    world.cluster.delete("serviceaccounts", "default", "robot", &Default::default()).unwrap();
+    world.cluster.delete("serviceaccounts", "default", "robot", &DeleteOptions::default()).unwrap();
     world.account("robot");
     assert_eq!(world.by(token).get("/apis").await.0, 401, "another account of the same name has other tokens");
     let missing = world.by("admin").post("/api/v1/namespaces/default/serviceaccounts/none/token", request(600)).await;
@@ -260,7 +261,7 @@ async fn to_be_somebody_else_needs_the_verb_impersonate() {
     world.account("robot");
     let robot = "system:serviceaccount:default:robot";
     let account = json!({"kind": "ServiceAccount", "name": "robot"});
-    world.allow("reader", account, rule("", "configmaps", &["list"]));
+    world.allow("reader", &account, &rule("", "configmaps", &["list"]));
     let path = "/api/v1/namespaces/default/configmaps";
     assert_eq!(world.by("admin").with_header("impersonate-user", robot).get(path).await.0, 200);
     let refused = world.by("admin").with_header("impersonate-user", robot).get("/api/v1/secrets").await;
@@ -271,14 +272,18 @@ async fn to_be_somebody_else_needs_the_verb_impersonate() {
         "serviceaccounts \"robot\" is forbidden: User \"joe\" cannot impersonate resource \"serviceaccounts\" in API \
          group \"\" in the namespace \"default\""
     );
-    world.allow("impersonator", json!({"kind": "User", "name": "joe"}), rule("", "serviceaccounts", &["impersonate"]));
+    world.allow(
+        "impersonator",
+        &json!({"kind": "User", "name": "joe"}),
+        &rule("", "serviceaccounts", &["impersonate"]),
+    );
     assert_eq!(world.by("joe").with_header("impersonate-user", robot).get(path).await.0, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn reviews_tell_who_may_do_what() {
     let world = World::new();
-    world.allow("reader", jane(), rule("", "pods", &["list"]));
+    world.allow("reader", &jane(), &rule("", "pods", &["list"]));
     let pods = |namespace: &str| json!({"namespace": namespace, "verb": "list", "resource": "pods"});
     let mine = |namespace: &str| json!({"spec": {"resourceAttributes": pods(namespace)}});
     let path = format!("{REVIEWS}/selfsubjectaccessreviews");
@@ -304,7 +309,7 @@ async fn reviews_tell_who_may_do_what() {
 #[tokio::test(start_paused = true)]
 async fn everybody_learns_who_they_are_and_what_they_may() {
     let world = World::new();
-    world.allow("reader", jane(), rule("", "pods", &["list"]));
+    world.allow("reader", &jane(), &rule("", "pods", &["list"]));
     let (code, answer) = world.by("jane").post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json!({})).await;
     assert_eq!(code, 201, "{answer}");
     let expected = json!({"username": "jane", "groups": ["devs", "system:authenticated"]});
@@ -360,8 +365,8 @@ async fn nobody_gives_more_rights_than_they_have() {
     let world = World::new();
     let roles = json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"],
         "verbs": ["create", "update"]});
-    world.allow("delegate", jane(), roles);
-    world.allow("reader", jane(), rule("", "pods", &["get", "list"]));
+    world.allow("delegate", &jane(), &roles);
+    world.allow("reader", &jane(), &rule("", "pods", &["get", "list"]));
     let role = |name: &str, verbs: &[&str]| {
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name},
             "rules": [rule("", "pods", verbs)]})
@@ -384,15 +389,15 @@ async fn nobody_gives_more_rights_than_they_have() {
     assert_eq!(jane.post(&path, binding("view")).await.0, 403);
     let mut bind = rule("rbac.authorization.k8s.io", "clusterroles", &["bind"]);
     bind["resourceNames"] = json!(["view"]);
-    world.allow("binder", self::jane(), bind);
+    world.allow("binder", &self::jane(), &bind);
     assert_eq!(jane.post(&path, binding("view")).await.0, 201);
     assert_eq!(jane.post(&path, binding("edit")).await.0, 403);
 }
 
 #[tokio::test(start_paused = true)]
 async fn to_block_an_owners_deletion_needs_its_finalizers_where_that_is_enforced() {
-    let world = World::with(auth::Options { enforce_owner_references: true, ..auth::Options::default() });
-    world.allow("deployer", jane(), rule("apps", "deployments", &["create", "patch"]));
+    let world = World::enforcing_owner_references(true);
+    world.allow("deployer", &jane(), &rule("apps", "deployments", &["create", "patch"]));
     let owner = world.cluster.create(
         "configmaps",
         "default",
@@ -401,24 +406,24 @@ async fn to_block_an_owners_deletion_needs_its_finalizers_where_that_is_enforced
         "test",
     );
     let uid = owner.unwrap()["metadata"]["uid"].clone();
-    let owned = |name: &str, blocks: bool| {
+    let child = |name: &str, blocks: bool| {
         let mut object = deployment(name);
         object["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner",
             "uid": uid, "controller": true, "blockOwnerDeletion": blocks}]);
         object
     };
     let jane = world.by("jane");
-    assert_eq!(jane.post(DEPLOYMENTS, owned("free", false)).await.0, 201);
-    let refused = jane.post(DEPLOYMENTS, owned("x", true)).await;
+    assert_eq!(jane.post(DEPLOYMENTS, child("free", false)).await.0, 201);
+    let refused = jane.post(DEPLOYMENTS, child("x", true)).await;
     assert_eq!(
         message(&refused),
         "deployments.apps \"x\" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource \
          you can't set finalizers on: , <nil>"
     );
-    world.allow("finalizer", self::jane(), rule("", "configmaps/finalizers", &["update"]));
-    assert_eq!(jane.apply(&format!("{DEPLOYMENTS}/x"), owned("x", true)).await.0, 201);
+    world.allow("finalizer", &self::jane(), &rule("", "configmaps/finalizers", &["update"]));
+    assert_eq!(jane.apply(&format!("{DEPLOYMENTS}/x"), child("x", true)).await.0, 201);
     world.cluster.create("deployments.apps", "default", deployment("orphan"), "test").unwrap();
-    let refused = jane.apply(&format!("{DEPLOYMENTS}/orphan"), owned("orphan", true)).await;
+    let refused = jane.apply(&format!("{DEPLOYMENTS}/orphan"), child("orphan", true)).await;
     assert!(message(&refused).contains("cannot set an ownerRef on a resource you can't delete"), "{refused:?}");
 }
 

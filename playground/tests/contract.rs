@@ -253,12 +253,18 @@ async fn a_definition_comes_into_force() {
     with_definition().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_has_no_rights_is_refused_as_recorded() {
-    let mut replay = Replay::with_authorization();
+/// A cluster where roles decide, and the token of a ServiceAccount that has none.
+fn with_nobody() -> (Replay, String) {
+    let replay = Replay::with_authorization();
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody"}});
     replay.cluster.create("serviceaccounts", "default", account, "test").unwrap();
     let token = replay.cluster.issue_token("default", "nobody", jiff::SignedDuration::from_hours(1)).unwrap();
+    (replay, token)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_rights_is_refused_as_recorded() {
+    let (mut replay, token) = with_nobody();
     tell(&mut replay, REFUSED).await;
     for name in BY_NOBODY {
         replay.step_with_token(name, &token).await;
@@ -266,11 +272,17 @@ async fn who_has_no_rights_is_refused_as_recorded() {
     for name in BAD_TOKEN {
         replay.step_with_token(name, "wrong").await;
     }
-    let admin = StaticToken { token: "admin".into(), user: User::admin() };
-    replay.cluster.accept_token(admin);
+}
+
+/// Where a review names the token.
+const CREDENTIAL: &str = "/status/user/extra/authentication.kubernetes.io~1credential-id/0";
+
+#[tokio::test(start_paused = true)]
+async fn reviews_answer_as_recorded() {
+    let (mut replay, token) = with_nobody();
+    replay.cluster.accept_token(StaticToken { token: "admin".into(), user: User::admin() });
     for name in REVIEWED {
         let mut exchange = recorded(name);
-        let path = exchange["request"]["path"].as_str().unwrap().to_owned();
         // What was left out of the recording.
         if exchange["request"]["body"].is_null() {
             let spec = json!({"token": token});
@@ -278,18 +290,15 @@ async fn who_has_no_rights_is_refused_as_recorded() {
                 json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec});
             exchange["response"]["body"]["spec"] = spec;
         }
-        let headers = json!({"authorization": "Bearer admin", "content-type": "application/json"});
-        let body = exchange["request"]["body"].to_string();
-        let mut answer = replay.send("POST", &path, headers.as_object().unwrap(), body).await;
+        exchange["request"]["headers"] = json!({"authorization": "Bearer admin", "content-type": "application/json"});
+        let mut answer = replay.ask(&exchange).await;
         assert_eq!(answer.status, 201, "{name}: {}", answer.body);
-        const CREDENTIAL: &str = "/status/user/extra/authentication.kubernetes.io~1credential-id/0";
-        if let (Some(ours), Some(theirs)) =
-            (answer.body.pointer_mut(CREDENTIAL), exchange["response"]["body"].pointer(CREDENTIAL))
-        {
-            assert_eq!(ours.as_str().unwrap().len(), theirs.as_str().unwrap().len());
+        let expected = &exchange["response"]["body"];
+        if let (Some(ours), Some(theirs)) = (answer.body.pointer_mut(CREDENTIAL), expected.pointer(CREDENTIAL)) {
+            assert_eq!(ours.as_str().map(str::len), theirs.as_str().map(str::len));
             *ours = theirs.clone();
         }
-        let differences = replay.differences(&exchange["response"]["body"], &answer.body);
+        let differences = replay.differences(expected, &answer.body);
         assert!(differences.is_empty(), "{name}: {differences:?}");
     }
 }

@@ -18,10 +18,13 @@ pub enum Action {
 /// Why a reconcile failed, and so whether another try makes sense.
 #[derive(Debug)]
 pub enum Error {
-    /// It may work later: the server is unreachable, a write met a conflict. Retried with backoff.
+    /// It may work later: a write met a conflict, say. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
     /// It may work later, but not before this time, says the server. Retried with backoff, and not sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
+    /// There was nobody to ask, which says nothing about this key. Retried after this time, and its backoff doesn't grow:
+    /// after an outage of an hour everything is done within seconds, not when each key's turn comes.
+    Unreachable(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -37,6 +40,11 @@ impl Error {
         Self::Busy(error.into(), wait)
     }
 
+    /// A failure of the way to the server, retried after `pause`.
+    pub fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, pause: Duration) -> Self {
+        Self::Unreachable(error.into(), pause)
+    }
+
     /// A failure that is not retried until the object changes.
     pub fn permanent(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Permanent(error.into())
@@ -46,7 +54,8 @@ impl Error {
 impl fmt::Display for Error {
     /// The error and its sources in one line. A source whose text the message contains already is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Transient(error) | Self::Busy(error, _) | Self::Permanent(error)) = self;
+        let (Self::Transient(error) | Self::Busy(error, _) | Self::Unreachable(error, _) | Self::Permanent(error)) =
+            self;
         let mut said = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {

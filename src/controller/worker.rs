@@ -26,6 +26,7 @@ enum Outcome {
     Wait(Duration),
     Transient(Error),
     Busy(Error, Duration),
+    Unreachable(Error, Duration),
     Permanent(Error),
     /// The message of the panic.
     Panic(String),
@@ -84,6 +85,7 @@ where
             Ok(Ok(Action::Wait(delay))) => Outcome::Wait(delay),
             Ok(Err(error @ Error::Transient(_))) => Outcome::Transient(error),
             Ok(Err(error @ Error::Busy(_, wait))) => Outcome::Busy(error, wait),
+            Ok(Err(error @ Error::Unreachable(_, pause))) => Outcome::Unreachable(error, pause),
             Ok(Err(error @ Error::Permanent(_))) => Outcome::Permanent(error),
             Err(panic) => Outcome::Panic(message(&*panic)),
         }
@@ -101,6 +103,7 @@ where
             // would be back in a second, every second. So the server's time is a lower bound, and the rate limit still
             // applies.
             Outcome::Busy(_, wait) => self.queue.add_rate_limited_after(key.clone(), *wait),
+            Outcome::Unreachable(_, pause) => self.queue.add_paced(key.clone(), *pause),
             Outcome::Transient(_) | Outcome::Panic(_) => self.queue.add_rate_limited(key.clone()),
         }
     }
@@ -109,9 +112,11 @@ where
         let result = match outcome {
             Outcome::Done => ReconcileResult::Success,
             Outcome::RequeueAfter(_) | Outcome::Wait(_) => ReconcileResult::RequeueAfter,
-            Outcome::Transient(_) | Outcome::Busy(..) | Outcome::Permanent(_) | Outcome::Panic(_) => {
-                ReconcileResult::Error
-            }
+            Outcome::Transient(_)
+            | Outcome::Busy(..)
+            | Outcome::Unreachable(..)
+            | Outcome::Permanent(_)
+            | Outcome::Panic(_) => ReconcileResult::Error,
         };
         self.metrics.reconciled(result, started.elapsed());
         if let Outcome::Panic(_) = outcome {
@@ -130,6 +135,7 @@ where
             Outcome::Busy(error, wait) => {
                 warn!(%error, failures, ?wait, "reconcile failed, will be retried when the server allows");
             }
+            Outcome::Unreachable(error, pause) => warn!(%error, ?pause, "reconcile failed, will be retried"),
             Outcome::Permanent(error) => warn!(%error, "reconcile failed, waiting for the object to change"),
             Outcome::Panic(panic) => error!(%panic, failures, "reconcile panicked, will be retried"),
         }

@@ -282,7 +282,7 @@ fn is_refusal(status: &Status) -> bool {
 /// Whether a failed write is worth reporting. A conflict, a busy server and a lost connection pass by themselves.
 fn is_news(error: &Error) -> bool {
     match error {
-        Error::Api { status, .. } => !matches!(status.code, 409 | 429 | 503 | 504),
+        Error::Api { status, .. } => !matches!(status.code, 409 | 429 | 502..=504),
         Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => false,
     }
 }

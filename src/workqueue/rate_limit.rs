@@ -104,10 +104,15 @@ impl<K: Ord + Clone> RateLimiter<K> {
     /// The delay for a key with `n` failed retries: the longer of its own and the bucket's. Takes a token from the
     /// bucket.
     pub(super) fn delay(&mut self, n: u32, now: Instant) -> Duration {
-        let RateLimit { base, cap, refill, burst } = self.limit;
+        let RateLimit { base, cap, refill: _, burst: _ } = self.limit;
         let factor = 1_u32.checked_shl(n);
         let own = factor.and_then(|factor| base.checked_mul(factor)).map_or(cap, |delay| delay.min(cap));
-        own.max(self.bucket.take(refill, burst, now))
+        own.max(self.turn(now))
+    }
+
+    /// How long the bucket makes anybody wait. Takes a token from it.
+    pub(super) fn turn(&mut self, now: Instant) -> Duration {
+        self.bucket.take(self.limit.refill, self.limit.burst, now)
     }
 
     pub(super) fn forget(&mut self, key: &K) {

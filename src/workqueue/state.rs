@@ -124,6 +124,11 @@ impl<K: Ord + Clone> State<K> {
         self.delay(key, now, |limiter| (limiter.delay(n, now).max(at_least), Reason::Retry))
     }
 
+    /// Adds `key` after `pause`, or later if the bucket of all keys has it so. Returns the same as [`State::add_after`].
+    pub(super) fn add_paced(&mut self, key: K, pause: Duration, now: Instant) -> u64 {
+        self.delay(key, now, |limiter| (limiter.turn(now).max(pause), Reason::Requeue))
+    }
+
     /// `wait` is called only if the key will wait: a retry that an event has overtaken takes no token.
     fn delay(&mut self, key: K, now: Instant, wait: impl FnOnce(&mut RateLimiter<K>) -> (Duration, Reason)) -> u64 {
         if self.phase == Phase::ShuttingDown || self.dirty.contains_key(&key) {

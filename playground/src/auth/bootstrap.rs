@@ -27,7 +27,7 @@ pub(crate) fn roles() -> Vec<Value> {
         role(
             "cluster-admin",
             &[],
-            json!([
+            &json!([
                 {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
                 {"nonResourceURLs": ["*"], "verbs": ["*"]},
             ]),
@@ -35,7 +35,7 @@ pub(crate) fn roles() -> Vec<Value> {
         role(
             "system:discovery",
             &[],
-            json!([{
+            &json!([{
                 "nonResourceURLs": [
                     "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz",
                     "/version", "/version/",
@@ -46,23 +46,23 @@ pub(crate) fn roles() -> Vec<Value> {
         role(
             "system:basic-user",
             &[],
-            json!([
+            &json!([
                 rule("authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], &["create"]),
                 rule("authentication.k8s.io", &["selfsubjectreviews"], &["create"]),
             ]),
         ),
-        role("system:public-info-viewer", &[], json!([{"nonResourceURLs": PUBLIC, "verbs": ["get"]}])),
+        role("system:public-info-viewer", &[], &json!([{"nonResourceURLs": PUBLIC, "verbs": ["get"]}])),
         role(
             "system:auth-delegator",
             &[],
-            json!([
+            &json!([
                 rule("authentication.k8s.io", &["tokenreviews"], &["create"]),
                 rule("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
             ]),
         ),
-        role("system:aggregate-to-view", &["view"], view()),
-        role("system:aggregate-to-edit", &["edit"], edit()),
-        role("system:aggregate-to-admin", &["admin"], admin()),
+        role("system:aggregate-to-view", &["view"], &view()),
+        role("system:aggregate-to-edit", &["edit"], &edit()),
+        role("system:aggregate-to-admin", &["admin"], &admin()),
         aggregate("view", &["edit"]),
         aggregate("edit", &["admin"]),
         aggregate("admin", &[]),
@@ -144,14 +144,14 @@ fn metadata(name: &str, aggregated_to: &[&str]) -> Value {
     metadata
 }
 
-fn role(name: &str, aggregated_to: &[&str], rules: Value) -> Value {
+fn role(name: &str, aggregated_to: &[&str], rules: &Value) -> Value {
     let metadata = metadata(name, aggregated_to);
     json!({"apiVersion": API_VERSION, "kind": "ClusterRole", "metadata": metadata, "rules": rules})
 }
 
 fn aggregate(name: &str, aggregated_to: &[&str]) -> Value {
     let label = format!("{AGGREGATE}{name}");
-    let mut role = role(name, aggregated_to, Value::Null);
+    let mut role = role(name, aggregated_to, &Value::Null);
     role["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]});
     role
 }

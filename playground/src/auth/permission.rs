@@ -95,13 +95,14 @@ impl Cluster {
     fn check_holds(&self, target: &Target, rules: &[Rule], author: &User) -> Result<(), Status> {
         let (Some(missing), faults) = self.missing(target, rules, author) else { return Ok(()) };
         let groups = author.groups.iter().map(|group| format!("{group:?}")).collect::<Vec<_>>().join(" ");
-        let mut why = format!(
-            "user {:?} (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n{missing}",
+        let unresolved = match faults.as_slice() {
+            [] => String::new(),
+            faults => format!("; resolution errors: [{}]", joined(faults)),
+        };
+        let why = format!(
+            "user {:?} (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n{missing}{unresolved}",
             author.name
         );
-        if !faults.is_empty() {
-            why += &format!("; resolution errors: [{}]", joined(&faults));
-        }
         Err(Status::forbidden(&target.resource, &target.key.name, &why, Vec::new()))
     }
 

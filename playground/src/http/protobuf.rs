@@ -31,19 +31,37 @@ enum Holds {
     Map,
     /// Bytes by name, base64 in JSON.
     BytesMap,
+    /// Whatever a client sends back of it, the server knows better.
+    ServerOwned,
     One(&'static [Field]),
     Many(&'static [Field]),
 }
 
-use Holds::{Bool, BytesMap, Int, Many, Map as TextMap, One, Text, Texts};
+use Holds::{Bool, BytesMap, Int, Many, Map as TextMap, One, ServerOwned, Text, Texts};
 
 const METADATA: &[Field] = &[
     Field(1, "name", Text),
     Field(2, "generateName", Text),
     Field(3, "namespace", Text),
+    Field(5, "uid", Text),
+    Field(6, "resourceVersion", Text),
+    Field(7, "generation", ServerOwned),
+    Field(8, "creationTimestamp", ServerOwned),
+    Field(9, "deletionTimestamp", ServerOwned),
+    Field(10, "deletionGracePeriodSeconds", ServerOwned),
     Field(11, "labels", TextMap),
     Field(12, "annotations", TextMap),
+    Field(13, "ownerReferences", Many(OWNER)),
     Field(14, "finalizers", Texts),
+    Field(17, "managedFields", ServerOwned),
+];
+const OWNER: &[Field] = &[
+    Field(1, "kind", Text),
+    Field(3, "name", Text),
+    Field(4, "uid", Text),
+    Field(5, "apiVersion", Text),
+    Field(6, "controller", Bool),
+    Field(7, "blockOwnerDeletion", Bool),
 ];
 const NAMESPACE: &[Field] = &[Field(1, "metadata", One(METADATA))];
 const SECRET: &[Field] = &[
@@ -193,6 +211,7 @@ fn member(members: &mut Map<String, Value>, name: &str, holds: &Holds, part: Par
             inner.into()
         }
         (Many(fields), Part::Bytes(bytes)) => return push(members, name, message(fields, bytes)?.into()),
+        (ServerOwned, _) => return Ok(()),
         (_, part) if part.is_empty() => return Ok(()),
         _ => return Err("of another type".into()),
     };

@@ -17,7 +17,6 @@ use super::query::cause;
 use super::{Answer, Call, mutate, response};
 use crate::auth::{API_AUDIENCE, About, Attributes, ResourceAttributes, Rule, User};
 use crate::fields::{Schema, Updater, track_update};
-use crate::schema::{self, Cause};
 use crate::status::Status;
 
 /// What is asked.
@@ -166,7 +165,7 @@ fn wanted(review: Review, spec: &Value, namespace: Option<&str>) -> Result<Attri
         invalid("spec.nonResourceAttributes", path, "disallowed on this kind of request");
     }
     if !causes.is_empty() {
-        return Err(refused(review, causes));
+        return Err(Status::invalid_kind(review.group(), review.kind(), causes));
     }
     if let Some(namespace) = namespace.filter(|namespace| text(about, "namespace") != *namespace) {
         return Err(Status::bad_request(format!(
@@ -188,11 +187,6 @@ fn wanted(review: Review, spec: &Value, namespace: Option<&str>) -> Result<Attri
         name: own("name"),
     };
     Ok(Attributes::upon(text(about, "verb"), resource))
-}
-
-fn refused(review: Review, causes: Vec<Cause>) -> Status {
-    let kind = format!("{}.{}", review.kind(), review.group());
-    Status::failure(422, "Invalid", schema::message(&kind, "", &causes))
 }
 
 fn access(call: &Call<'_>, user: &User, wanted: &Attributes) -> Value {

@@ -8,7 +8,6 @@ use super::query::cause;
 use super::route::Place;
 use super::{Answer, Call, mutate, response};
 use crate::auth::API_AUDIENCE;
-use crate::schema;
 use crate::status::Status;
 
 /// In seconds, as all of them.
@@ -56,6 +55,5 @@ fn check(seconds: i64) -> Result<(), Status> {
     };
     let message = format!("Invalid value: {seconds}: {why}");
     let causes = vec![cause("FieldValueInvalid", "spec.expirationSeconds", &message)];
-    let kind = "TokenRequest.authentication.k8s.io";
-    Err(Status::failure(422, "Invalid", schema::message(kind, "", &causes)))
+    Err(Status::invalid_kind("authentication.k8s.io", "TokenRequest", causes))
 }

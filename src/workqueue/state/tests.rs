@@ -442,6 +442,33 @@ fn a_failure_with_a_time_waits_for_the_later_of_that_and_of_the_rate_limit() {
     assert_eq!(story.state.num_requeues(&"a"), 5);
 }
 
+/// Found with an API server that was away for five minutes: each key came back when its own backoff was over, up to
+/// seventeen minutes later.
+#[test]
+fn a_failure_that_is_not_the_keys_own_does_not_lengthen_its_backoff() {
+    let mut story = Story::new();
+    story.add("a");
+    for _ in 0..20 {
+        assert_eq!(story.take(), Some("a"));
+        story.state.add_paced("a", 5 * SECOND, story.now);
+        story.done("a");
+        assert_eq!(story.next_due(), Some(5 * SECOND));
+        story.pass(5 * SECOND);
+    }
+    assert_eq!(story.state.num_requeues(&"a"), 0);
+}
+
+#[test]
+fn many_keys_that_come_back_share_the_bucket() {
+    let mut story = Story::new();
+    let keys: Vec<&'static str> = (0..130).map(|n| &*format!("{n}").leak()).collect();
+    for key in &keys {
+        story.state.add_paced(key, SECOND, story.now);
+    }
+    story.pass(SECOND);
+    assert_eq!(story.drain().len(), 110, "the burst, and those of a second");
+}
+
 #[test]
 fn depth_counts_ready_keys_only() {
     let mut story = Story::new();

@@ -1,6 +1,6 @@
 //! Worlds where roles decide, and an operator that is no more than its ServiceAccount.
 //!
-//! The roles are those of `config/rbac`, read from the files that people apply.
+//! The roles are those of `config`, read from the files that people apply.
 
 use std::path::Path;
 
@@ -21,15 +21,15 @@ const ACCOUNT: &str = "smooth-operator";
 const USER: &str = "system:serviceaccount:smooth-operator-system:smooth-operator";
 
 impl World {
-    /// A playground with the roles of `config/rbac`, changed as told, and with OwnerReferencesPermissionEnforcement, as
-    /// OpenShift has it; None, with a word on the console, on a cluster that can't be asked for it.
+    /// A playground with the roles of `config/rbac`, changed as told, behind HTTPS, and with
+    /// OwnerReferencesPermissionEnforcement, as OpenShift has it; None, with a word on the console, on a cluster that can't be asked for it.
     pub(crate) async fn with_roles(change: impl Fn(&mut Value)) -> Option<Self> {
         if on_a_real_cluster() {
             println!("passed over: a real cluster can't tell what it was asked");
             return None;
         }
         let authorization = Authorization::Rbac;
-        let options = Options { authorization, enforce_owner_references: true, ..Options::default() };
+        let options = Options { authorization, enforce_owner_references: true, tls: true, ..Options::default() };
         let mut world = Self::on_a_playground(options).await;
         world.install_definition().await;
         let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}});
@@ -48,7 +48,7 @@ impl World {
         Some(world)
     }
 
-    /// Applies one of the [`manifests`].
+    /// Applies an object of `config/rbac`.
     pub(crate) async fn apply_manifest(&self, object: &Value) {
         let (kind, text) = (kind_of(object), |key: &str| object["metadata"][key].as_str().unwrap_or_default());
         self.client.apply(&kind.path(text("namespace"), text("name")), object).await.unwrap();
@@ -70,14 +70,15 @@ impl World {
     }
 }
 
-/// All roles and what binds them: the operator's in `config/rbac`, and people's, which come with the CRD.
+/// All objects of `config/rbac`, for the operator, and the roles of `config/crd`, for people.
 pub(crate) fn manifests() -> Vec<Value> {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut objects = Vec::new();
-    for directory in ["config/rbac", "config/crd"] {
-        for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap() {
+    for directory in ["rbac", "crd"] {
+        for file in std::fs::read_dir(config.join(directory)).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             let object: Value = serde_saphyr::from_str(&text).unwrap();
-            if object["kind"] != "Kustomization" && object["kind"] != "CustomResourceDefinition" {
+            if !matches!(object["kind"].as_str(), Some("Kustomization" | "CustomResourceDefinition")) {
                 objects.push(object);
             }
         }
@@ -93,6 +94,6 @@ fn kind_of(object: &Value) -> Kind {
         "RoleBinding" => Kind::namespaced(RBAC, "rolebindings"),
         "ClusterRole" => Kind::cluster_wide(RBAC, "clusterroles"),
         "ClusterRoleBinding" => Kind::cluster_wide(RBAC, "clusterrolebindings"),
-        other => panic!("config/ has a {other}"),
+        other => panic!("config has a {other} among its roles"),
     }
 }

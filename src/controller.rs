@@ -19,7 +19,7 @@
 //!              |   Ok(Wait(d))          -> add_after(d): neither success nor error |
 //!              |   Err(Transient), panic-> add_rate_limited                        |
 //!              |   Err(Busy(d))         -> add_rate_limited, no sooner than d      |
-//!              |   Err(Unreachable(d))  -> add_paced: retried, and not held against it |
+//!              |   Err(Unreachable(d))  -> add_paced: the backoff doesn't grow     |
 //!              |   Err(Permanent)       -> forget: waits for the object to change  |
 //!              +-------------------------------------------------------------------+
 //! ```

@@ -228,7 +228,7 @@ fn judge(failure: Failure) -> controller::Error {
     }
 }
 
-/// Whether nobody answered, or only somebody in between.
+/// Whether the API server did not answer: nobody did, or only a proxy.
 fn is_away(error: &Error) -> bool {
     match error {
         Error::Transport { .. } | Error::Timeout { .. } => true,

@@ -1,9 +1,9 @@
 //! What is wrong with a spec, and in which field.
 //!
-//! serde reports what is wrong and in which column, but not in which field, and the reader of a condition sees no columns.
-//! So when a spec can't be read, each of its fields is tried alone (next to the fields that every spec needs), then each
-//! field of the one that fails, and so on down to the innermost. This is slow, but it runs only once for each such state
-//! of an object.
+//! serde reports what is wrong and in which column, but not in which field, and the reader of a condition sees no
+//! columns. So when a spec can't be read, each of its fields is tried alone (next to the fields that every spec needs),
+//! then each field of the one that fails, and so on down to the innermost. This is slow, but it runs only once for each
+//! such state of an object.
 
 use std::collections::BTreeMap;
 

@@ -18,12 +18,12 @@ pub enum Action {
 /// Why a reconcile failed, and so whether another try makes sense.
 #[derive(Debug)]
 pub enum Error {
-    /// It may work later: a write met a conflict, say. Retried with backoff.
+    /// It may work later, for example after a conflict. Retried with backoff.
     Transient(Box<dyn std::error::Error + Send + Sync>),
     /// It may work later, but not before this time, says the server. Retried with backoff, and not sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
-    /// There was nobody to ask, which says nothing about this key. Retried after this time, and its backoff doesn't grow:
-    /// after an outage of an hour everything is done within seconds, not when each key's turn comes.
+    /// The server could not be reached, which says nothing about this key. Retried after this time, and its backoff does
+    /// not grow: after an outage of an hour all keys are retried within seconds, not at the end of each key's backoff.
     Unreachable(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),
@@ -40,7 +40,7 @@ impl Error {
         Self::Busy(error.into(), wait)
     }
 
-    /// A failure of the way to the server, retried after `pause`.
+    /// A failure to reach the server, which is retried after `pause`.
     pub fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>, pause: Duration) -> Self {
         Self::Unreachable(error.into(), pause)
     }

@@ -110,7 +110,7 @@ impl<K: Ord + Clone> RateLimiter<K> {
         own.max(self.turn(now))
     }
 
-    /// How long the bucket makes anybody wait. Takes a token from it.
+    /// The delay from the bucket of all keys. Takes a token from it.
     pub(super) fn turn(&mut self, now: Instant) -> Duration {
         self.bucket.take(self.limit.refill, self.limit.burst, now)
     }

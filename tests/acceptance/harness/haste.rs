@@ -5,6 +5,9 @@
 //! not simply stopped (a stopped one jumps to the next timer whenever an answer is on its way) but pushed on a bit from
 //! time to time.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -46,8 +49,16 @@ pub(crate) async fn pass(time: Duration) {
     }
 }
 
+/// Pushes the clock on, in a single poll. Two may do so at once, and either may be aborted: were there an await between the
+/// stop of the clock and its going on, one would find it stopped by the other, or it would stay stopped.
 async fn push(time: Duration) {
-    pause();
-    advance(time).await;
-    resume();
+    let mut advance = pin!(advance(time));
+    poll_fn(|context| {
+        pause();
+        // It advances at once. What it then waits for is that others have their turn, as the caller does, too.
+        _ = advance.as_mut().poll(context);
+        resume();
+        Poll::Ready(())
+    })
+    .await;
 }

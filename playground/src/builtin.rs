@@ -6,7 +6,7 @@
 //! by these details, so they follow the recorded exchanges of a real server.
 //!
 //! ```text
-//! decode (400) -> prune zero values -> default -> validate (422) -> allocate
+//! types::check (400) -> prune zero values -> default -> validate (422) -> allocate
 //! ```
 //!
 //! The order matters: validation sees defaulted objects, and an address is only
@@ -14,11 +14,12 @@
 //!
 //! Not here: `metadata`, whose rules are the same for custom resources and stand with the writes; the one exception is
 //! a Service's name, which becomes a host name. Not promised: every rule of Kubernetes. A kind without a module of its
-//! own is stored as it comes, but for its zero values, and unknown fields are not removed.
+//! own is stored as it comes, but for its zero values. Unknown fields are gone before an object gets here: which fields
+//! there are is known to the module `types`.
 
 mod autoscaling;
 mod container;
-mod decode;
+mod endpoints;
 mod event;
 mod field;
 mod labels;
@@ -26,8 +27,9 @@ mod lease;
 mod names;
 mod namespace;
 mod pod;
+mod policies;
 mod probe;
-mod quantity;
+pub(crate) mod quantity;
 mod rbac;
 mod secret;
 pub mod selector;
@@ -47,6 +49,7 @@ use serde_json::Value;
 pub use service::ClusterIps;
 
 use crate::schema::Cause;
+use crate::types;
 use field::Causes;
 
 /// Why an object can't be stored.
@@ -72,7 +75,7 @@ pub enum Refusal {
 /// A Service gets its address from `ips`, where it is booked for the Service's name: to
 /// prepare the same Service again (a retry, a dry run before) gives the same address.
 pub fn prepare(resource: &str, new: &mut Value, old: Option<&Value>, ips: &Mutex<ClusterIps>) -> Result<(), Refusal> {
-    decode::check(resource, new).map_err(Refusal::Malformed)?;
+    types::check(new).map_err(Refusal::Malformed)?;
     zero::prune(resource, new);
     default(resource, new, old);
     let mut causes = Causes::default();
@@ -93,7 +96,11 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
         "secrets" => secret::default(new),
         "namespaces" => namespace::default(new),
         "events.events.k8s.io" | "events" => event::default(resource, new),
+        "endpointslices.discovery.k8s.io" => endpoints::default(new),
         "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
+        "limitranges" => policies::default_limits(new),
+        "networkpolicies.networking.k8s.io" => policies::default_network(new),
+        "priorityclasses.scheduling.k8s.io" => policies::default_priority(new),
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),
         _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::default(resource, new),
         _ => {}
@@ -110,6 +117,12 @@ fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Cause
         "leases.coordination.k8s.io" => lease::validate(new, causes),
         "events.events.k8s.io" => event::validate(new, old, causes),
         "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
+        "limitranges" => policies::validate_limits(new, causes),
+        "poddisruptionbudgets.policy" => policies::validate_budget(new, causes),
+        "priorityclasses.scheduling.k8s.io" => policies::validate_priority(new, old, causes),
+        "resourcequotas" => policies::validate_quota(new, causes),
+        "validatingwebhookconfigurations.admissionregistration.k8s.io"
+        | "mutatingwebhookconfigurations.admissionregistration.k8s.io" => policies::validate_webhooks(new, causes),
         _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::validate(resource, new, old, causes),
         _ => {}
     }

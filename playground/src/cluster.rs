@@ -26,7 +26,7 @@ mod watch;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -72,6 +72,10 @@ struct Inner {
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
     started: (Timestamp, Instant),
     bookmark_interval: Duration,
+    /// How many requests are being answered, but for watches.
+    in_flight: AtomicUsize,
+    /// How many of them there may be.
+    max_in_flight: AtomicUsize,
     /// The revision of the newest write, for those who wait for one.
     latest: signal::Sender<Revision>,
     stop: CancellationToken,
@@ -97,6 +101,8 @@ impl Cluster {
             ips: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
             bookmark_interval,
+            in_flight: AtomicUsize::new(0),
+            max_in_flight: AtomicUsize::new(usize::MAX),
             latest: signal::Sender::new(0),
             stop: CancellationToken::new(),
         };
@@ -217,6 +223,19 @@ impl Cluster {
     /// Forgets all history: watches and continue tokens from before now get 410.
     pub fn compact(&self) {
         self.store().compact();
+    }
+
+    /// How many HTTP requests may be answered at a time, watches aside; by default there is no limit. What comes beyond it
+    /// gets 429 and is asked to come again.
+    pub fn set_max_in_flight(&self, limit: usize) {
+        self.inner.max_in_flight.store(limit, Ordering::Relaxed);
+    }
+
+    /// Takes a seat for a request; `None` where all are taken.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        let taken = self.inner.in_flight.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat(self.clone());
+        (taken < self.inner.max_in_flight.load(Ordering::Relaxed)).then_some(seat)
     }
 
     /// The number of the newest write.
@@ -343,5 +362,15 @@ impl Cluster {
     fn name_suffix(&self) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
         self.random(|random| (0..5).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect())
+    }
+}
+
+/// A place among the requests that are being answered; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat(Cluster);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.inner.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

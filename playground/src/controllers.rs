@@ -12,16 +12,21 @@
 //! Each is a task with a queue of keys of its own (see the `harness` module), each decides in a pure function and acts
 //! thinly, and all write through the same door as everybody else, under Kubernetes' own manager names.
 //!
-//! Not here: Events, endpoints, autoscaling, quotas, nodes. A scheduler is part of the kubelet: there is one node, and
+//! Beside it [endpoint slices](endpoints) follow the Services' pods, and an [autoscaler] holds its bounds.
+//!
+//! Not here: quotas, nodes, the Endpoints of old. A scheduler is part of the kubelet: there is one node, and
 //! it takes whatever it is given.
 
+pub mod autoscaler;
 pub mod deployment;
+pub mod endpoints;
 mod garbage;
 mod harness;
 pub mod kubelet;
 mod meta;
 mod owned;
 mod queue;
+mod recorder;
 pub mod replica_set;
 
 use tokio::task::JoinHandle;
@@ -40,11 +45,13 @@ pub struct Options {
     pub ready_delay: Duration,
     /// From a pod's deletion until it is gone, instead of its grace period.
     pub terminate_delay: Duration,
+    /// Whether the controllers write Events about what they do.
+    pub events: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ready_delay: Duration::from_millis(300), terminate_delay: Duration::from_millis(50) }
+        Self { ready_delay: Duration::from_millis(300), terminate_delay: Duration::from_millis(50), events: false }
     }
 }
 
@@ -52,10 +59,25 @@ impl Default for Options {
 ///
 /// Must be called within a tokio runtime.
 pub fn start(cluster: &Cluster, options: Options, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let recorder = |component| recorder::Recorder::new(cluster, options.events, component);
     vec![
-        tokio::spawn(harness::run(cluster.clone(), deployment::Controller::new(cluster.clone()), stop.clone())),
-        tokio::spawn(harness::run(cluster.clone(), replica_set::Controller::new(cluster.clone()), stop.clone())),
+        tokio::spawn(harness::run(
+            cluster.clone(),
+            deployment::Controller::new(cluster.clone(), recorder("deployment-controller")),
+            stop.clone(),
+        )),
+        tokio::spawn(harness::run(
+            cluster.clone(),
+            replica_set::Controller::new(cluster.clone(), recorder("replicaset-controller")),
+            stop.clone(),
+        )),
         tokio::spawn(harness::run(cluster.clone(), kubelet::Kubelet::new(cluster.clone(), options), stop.clone())),
+        tokio::spawn(harness::run(cluster.clone(), endpoints::Controller::new(cluster.clone()), stop.clone())),
+        tokio::spawn(harness::run(
+            cluster.clone(),
+            autoscaler::Controller::new(cluster.clone(), recorder("horizontal-pod-autoscaler")),
+            stop.clone(),
+        )),
         tokio::spawn(harness::run(cluster.clone(), garbage::Collector::new(cluster.clone()), stop.clone())),
     ]
 }

@@ -97,10 +97,12 @@ impl Cluster {
             user: Arc::new(user),
         };
         let route = route::route(&self.registry(), parts.uri.path());
-        let answer = match admitted {
-            Err(refused) => Err(refused),
-            Ok(()) if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
-            Ok(()) => call.answer(&route).await,
+        let seat = if call.query.watch { None } else { Some(self.seat()) };
+        let answer = match (admitted, seat) {
+            (Err(refused), _) => Err(refused),
+            (Ok(()), Some(None)) => Ok(response::too_many_requests()),
+            (Ok(()), _) if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
+            (Ok(()), _) => call.answer(&route).await,
         };
         let response = answer.unwrap_or_else(|status| response::status(&status));
         if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
@@ -123,6 +125,7 @@ impl Call<'_> {
             Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review { review, namespace } => review::answer(self, *review, namespace),
+            Route::Containers(place, what) => Err(self.without_containers(place, what)),
             Route::Requests => self.answer_requests(),
             Route::Control(control) => faults::answer(self, control),
             Route::Unknown => Ok(response::page_not_found()),
@@ -134,6 +137,15 @@ impl Call<'_> {
             Method::GET | Method::HEAD => Ok(answer(self)),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// A pod that is not there is not found; of one that is, there is nothing to log into.
+    fn without_containers(&self, place: &Place, what: &str) -> Status {
+        let target = mutate::target(self, place);
+        if self.cluster.store().get(&target.stored.table(), &target.key).is_none() {
+            return Status::not_found(&place.resource, &target.key.name);
+        }
+        Status::not_implemented(&format!("pods/{what}: its pods have a status and no containers"))
     }
 
     fn answer_requests(&self) -> Answer {
@@ -182,7 +194,7 @@ impl Call<'_> {
     /// What goes into the log; discovery and the playground's own paths don't.
     fn record(&self, route: &Route, path: &str, query: &str, status: u16) -> Option<RequestRecord> {
         let (resource, subresource, namespace, name) = match route {
-            Route::Resource(place) => (
+            Route::Resource(place) | Route::Containers(place, _) => (
                 place.resource.group_resource(),
                 place.subresource.clone().unwrap_or_default(),
                 place.namespace.clone().unwrap_or_default(),

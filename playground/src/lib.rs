@@ -42,13 +42,12 @@
 //!
 //! # What it is not
 //!
-//! Nothing is stored on disk, no webhook is called, no container runs. Protobuf is read as far as `kubectl create
-//! namespace|secret|configmap|serviceaccount|deployment|role|rolebinding|token` and `kubectl auth` send it, and never
-//! written; what else comes as protobuf is refused: pipe it,
-//! `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`. Built-in kinds are checked
-//! for the rules that operators run into, not for all, and their unknown fields are kept. One version of a built-in
-//! kind is served. `exec`, `logs`, `port-forward`, quotas, endpoints, events of controllers, autoscaling and CRD
-//! conversion by webhook are not there, and say so.
+//! Nothing is stored on disk, no webhook is called, no container runs: what needs one (`exec`, `logs`, `attach`,
+//! `port-forward`, evictions) is refused with 501 and a word that says so. An autoscaler holds its bounds and has no
+//! metrics; quotas, limits, budgets, network policies, priorities and webhook configurations are stored and not enforced.
+//! Protobuf is read for every kind that is served and never written. Built-in kinds are checked for the rules that
+//! operators run into, not for all. Of the versions of Kubernetes' own kinds one is served, but for Events and autoscalers,
+//! which have two. There are no nodes, Jobs, StatefulSets, Ingresses or Endpoints of old, and no CRD conversion by webhook.
 //!
 //! # Example
 //!
@@ -84,6 +83,7 @@ pub mod server;
 pub mod status;
 pub mod storage;
 mod tls;
+mod types;
 
 pub use cluster::Cluster;
 pub use server::{Options, Playground};

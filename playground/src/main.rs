@@ -81,7 +81,8 @@ async fn stopped() -> std::io::Result<()> {
 }
 
 fn parse(arguments: &[String]) -> Result<Arguments, String> {
-    let mut options = Options::default();
+    // Whoever starts it as a process looks at it with kubectl.
+    let mut options = Options { events: true, ..Options::default() };
     let mut kubeconfig = None;
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {

@@ -3,6 +3,7 @@
 //! A [`Resource`] is everything that the generic machinery (writes, lists, watches, discovery, tables) needs to know
 //! about a kind. There is no code per kind beyond it: what differs stands here as data or behind [`Origin`].
 
+mod autoscaler;
 mod builtin;
 mod conversion;
 mod custom;
@@ -127,7 +128,7 @@ impl Resource {
     /// The name of its table in the store. All versions of a kind share one.
     pub fn table(&self) -> String {
         match self.form {
-            Form::Stored | Form::Renamed => self.group_resource(),
+            Form::Stored | Form::Renamed | Form::Autoscaler => self.group_resource(),
             Form::CoreEvent => "events.events.k8s.io".into(),
         }
     }

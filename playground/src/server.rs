@@ -35,6 +35,9 @@ pub struct Options {
     pub ready_delay: Duration,
     /// How often a watch that allows bookmarks gets one.
     pub bookmark_interval: Duration,
+    /// Whether the controllers write Events about what they do, as those of a real cluster: for people who look with
+    /// `kubectl describe`. A test that reads Events mostly wants those of what it tests, so the default is no.
+    pub events: bool,
     /// Where uids, name suffixes, tokens and all other chance come from.
     pub seed: u64,
     /// Who may do what. Unless asked for otherwise: everybody everything.
@@ -56,6 +59,7 @@ impl Default for Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ready_delay: Duration::from_millis(300),
             bookmark_interval: Duration::from_secs(60),
+            events: false,
             seed: 0,
             authorization: Authorization::AlwaysAllow,
             tokens: Vec::new(),
@@ -111,6 +115,7 @@ impl Playground {
             listen,
             ready_delay,
             bookmark_interval,
+            events,
             seed,
             authorization,
             tokens,
@@ -129,7 +134,7 @@ impl Playground {
             (None, Authorization::Rbac) => format!("{{token: {:?}}}", admin_token(&cluster)),
         };
         let stop = cluster.stop_token();
-        let pace = controllers::Options { ready_delay, ..controllers::Options::default() };
+        let pace = controllers::Options { ready_delay, events, ..controllers::Options::default() };
         let faults::Plan { rules, beats } = faults;
         cluster.faults().replace(rules);
         let mut tasks = controllers::start(&cluster, pace, &stop);

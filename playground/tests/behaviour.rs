@@ -438,3 +438,155 @@ async fn a_watch_from_the_future_is_silent_until_its_time_has_come() {
     let events = chunk(&mut body).await.unwrap().unwrap();
     assert_eq!(events[0]["object"]["metadata"]["name"], "seen");
 }
+
+fn deployment(name: &str) -> Value {
+    let template =
+        json!({"metadata": {"labels": {"a": name}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"a": name}}, "template": template}})
+}
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+
+/// The warnings of an answer, and its status.
+async fn warnings(cluster: &Cluster, method: &str, path: &str, media: &str, body: &Value) -> (u16, Vec<String>) {
+    let response = raw(cluster, method, path, media, body.to_string()).await;
+    let texts = response.headers().get_all("warning").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+    (response.status().as_u16(), texts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_fields_of_built_in_kinds_are_told_as_the_client_asked() {
+    let cluster = cluster();
+    let mut odd = deployment("odd");
+    odd["spec"]["replica"] = 2.into();
+    let json_media = "application/json";
+    let strict = format!("{DEPLOYMENTS}?fieldValidation=Strict");
+    let (status, refused) = ask(&cluster, "POST", &strict, odd.clone()).await;
+    let why = "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: unknown field \
+               \"spec.replica\"";
+    assert_eq!((status, refused["message"].as_str()), (400, Some(why)));
+    let warned = warnings(&cluster, "POST", DEPLOYMENTS, json_media, &odd).await;
+    assert_eq!(warned, (201, vec!["299 - \"unknown field \\\"spec.replica\\\"\"".to_owned()]));
+    let stored = cluster.get("deployments.apps", "default", "odd").unwrap();
+    assert!(stored["spec"].get("replica").is_none(), "{stored}");
+    let patch = json!({"spec": {"paused": false, "pause": true}});
+    let path = format!("{DEPLOYMENTS}/odd");
+    for media in ["application/merge-patch+json", "application/strategic-merge-patch+json"] {
+        let ignored = warnings(&cluster, "PATCH", &format!("{path}?fieldValidation=Ignore"), media, &patch).await;
+        assert_eq!(ignored, (200, Vec::new()), "{media}");
+        let strict = warnings(&cluster, "PATCH", &format!("{path}?fieldValidation=Strict"), media, &patch).await;
+        assert_eq!(strict.0, 400, "{media}");
+    }
+    odd["spec"]["replicas"] = "two".into();
+    let (status, refused) = ask(&cluster, "PUT", &path, odd).await;
+    assert_eq!(status, 400);
+    assert!(refused["message"].as_str().unwrap().contains("DeploymentSpec.spec.replicas of type int32"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apply_of_an_unknown_field_is_refused_whatever_was_asked() {
+    let cluster = cluster();
+    let mut odd = deployment("odd");
+    odd["spec"]["template"]["spec"]["containers"][0]["imag"] = "x".into();
+    let path = format!("{DEPLOYMENTS}/odd?fieldManager=me&fieldValidation=Ignore");
+    let (status, refused) = ask_as(&cluster, "PATCH", &path, "application/apply-patch+yaml", odd).await;
+    let why = "failed to create typed patch object (default/odd; apps/v1, Kind=Deployment): \
+               .spec.template.spec.containers[name=\"c\"].imag: field not declared in schema";
+    assert_eq!((status, refused["message"].as_str()), (500, Some(why)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_of_any_verb_leaves_no_trace() {
+    let cluster = cluster();
+    let made = cluster.create("deployments.apps", "default", deployment("d"), "t").unwrap();
+    let before = cluster.revision();
+    let path = format!("{DEPLOYMENTS}/d?dryRun=All");
+    let patch = json!({"spec": {"replicas": 5}});
+    let operations = json!([{"op": "replace", "path": "/spec/replicas", "value": 5}]);
+    let mut changed = (*made).clone();
+    changed["spec"]["replicas"] = 5.into();
+    let applied = format!("{path}&fieldManager=me&force=true");
+    let scale = format!("{DEPLOYMENTS}/d/scale?dryRun=All");
+    for (method, path, media, body) in [
+        ("POST", &format!("{DEPLOYMENTS}?dryRun=All"), "application/json", deployment("new")),
+        ("PUT", &path, "application/json", changed.clone()),
+        ("PATCH", &path, "application/merge-patch+json", patch.clone()),
+        ("PATCH", &path, "application/strategic-merge-patch+json", patch.clone()),
+        ("PATCH", &path, "application/json-patch+json", operations),
+        ("PATCH", &applied, "application/apply-patch+yaml", deployment("d")),
+        ("PATCH", &scale, "application/merge-patch+json", patch),
+        ("DELETE", &path, "application/json", Value::Null),
+        ("DELETE", &format!("{DEPLOYMENTS}?dryRun=All"), "application/json", Value::Null),
+    ] {
+        let (status, answer) = ask_as(&cluster, method, path, media, body).await;
+        assert!(status < 300, "{method} {path} {media}: {answer}");
+        assert_eq!(cluster.revision(), before, "{method} {path} {media}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_container_is_named_and_not_pretended() {
+    let cluster = cluster();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i:1"}]}});
+    cluster.create("pods", "default", pod, "t").unwrap();
+    let pods = "/api/v1/namespaces/default/pods";
+    for (path, expected) in [("p/log", 501), ("p/exec", 501), ("q/log", 404), ("p/nothing", 404)] {
+        let (status, answer) = ask(&cluster, "GET", &format!("{pods}/{path}"), Value::Null).await;
+        assert_eq!(status, expected, "{path}: {answer}");
+    }
+    let (status, _) = ask(&cluster, "POST", &format!("{pods}/p/eviction"), json!({})).await;
+    assert_eq!(status, 501);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_shows_both_its_faces() {
+    let cluster = cluster();
+    let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"});
+    let older = json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
+        "spec": {"maxReplicas": 3, "scaleTargetRef": reference, "targetCPUUtilizationPercentage": 50}});
+    let path = |version: &str| format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers");
+    let (status, answer) = ask(&cluster, "POST", &path("v1"), older).await;
+    assert_eq!((status, &answer["apiVersion"]), (201, &json!("autoscaling/v1")), "{answer}");
+    assert_eq!(answer["spec"]["targetCPUUtilizationPercentage"], 50);
+    let (_, newer) = ask(&cluster, "GET", &format!("{}/h", path("v2")), Value::Null).await;
+    assert_eq!(newer["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 50);
+    assert!(newer["spec"].get("targetCPUUtilizationPercentage").is_none(), "{newer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_has_its_pods_addresses_in_a_slice() {
+    let cluster = cluster();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let tasks = playground::controllers::start(&cluster, playground::controllers::Options::default(), &stop);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+        "spec": {"selector": {"a": "d"}, "ports": [{"port": 80}]}});
+    cluster.create("services", "default", service, "t").unwrap();
+    cluster.create("deployments.apps", "default", deployment("d"), "t").unwrap();
+    let addresses = |ready: bool| {
+        let slices = cluster.list("endpointslices.discovery.k8s.io", Some("default"));
+        let endpoints: Vec<Value> =
+            slices.iter().flat_map(|slice| slice["endpoints"].as_array().cloned().unwrap_or_default()).collect();
+        endpoints.iter().filter(|endpoint| endpoint["conditions"]["ready"] == ready).count()
+    };
+    let until = async |wanted: usize| {
+        while addresses(true) != wanted {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), until(1)).await.expect("the pod is in the slice");
+    cluster.delete("deployments.apps", "default", "d", &DeleteOptions::default()).unwrap();
+    tokio::time::timeout(Duration::from_secs(60), until(0)).await.expect("the pod has left the slice");
+    cluster.delete("services", "default", "s", &DeleteOptions::default()).unwrap();
+    let gone = async {
+        while !cluster.list("endpointslices.discovery.k8s.io", None).is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the slice goes with its Service");
+    stop.cancel();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}

@@ -6,6 +6,8 @@
 
 #[path = "contract/replay.rs"]
 mod replay;
+#[path = "contract/rollout.rs"]
+mod rollout;
 
 use std::collections::BTreeSet;
 
@@ -18,15 +20,10 @@ use tokio::time::Duration;
 
 /// Recordings that are not replayed, and why.
 const NOT_REPRODUCED: &[(&str, &str)] = &[
-    ("deployments/get-stuck-rollout", "the controllers' work, held against the rollout story"),
     ("discovery/openapi-v3-mcp", "compared in its schema alone: descriptions and responses are shortened"),
     ("discovery/openapi-v3-root", "hashes, and groups that are not served"),
     ("discovery/version", "the playground says what it is"),
-    ("errors/too-many-requests", "there is no flow control"),
-    ("hpa/get", "no autoscaler runs"),
     ("mcpservers/list-empty", "a server that is starting"),
-    ("rollout/deployments", "the controllers' work"),
-    ("rollout/pods", "the controllers' work"),
     ("webhook/create-allowed-with-warning", "no webhooks are called"),
     ("webhook/create-denied", "no webhooks are called"),
     ("webhook/create-unreachable", "no webhooks are called"),
@@ -186,6 +183,11 @@ const WATCHES: &[&str] = &[
     "watch/streaming-list",
 ];
 
+/// What a server says that has too much to do.
+const LIMITS: &[&str] = &["errors/too-many-requests"];
+/// What the controllers did, told in `contract/rollout.rs`.
+const CONTROLLERS: &[&str] = &["deployments/get-stuck-rollout", "hpa/get", "rollout/deployments", "rollout/pods"];
+
 #[test]
 fn every_recording_is_replayed_or_says_why_not() {
     let stories = [
@@ -203,6 +205,8 @@ fn every_recording_is_replayed_or_says_why_not() {
         EVENT,
         DISCOVERY,
         WATCHES,
+        LIMITS,
+        CONTROLLERS,
         REFUSED,
         BY_NOBODY,
         REVIEWED,
@@ -424,6 +428,16 @@ async fn a_secret_lives_as_recorded() {
         }
         replay.step(name).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_beyond_the_limit_is_asked_to_come_again() {
+    let mut replay = with_definition().await;
+    replay.cluster.set_max_in_flight(0);
+    replay.step(LIMITS[0]).await;
+    replay.cluster.set_max_in_flight(1);
+    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200);
+    assert_eq!(replay.ask(&recorded(LIMITS[0])).await.status, 200, "the first one's seat is free again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,7 +90,8 @@ async fn live(world: &World) {
 async fn where_owner_references_are_enforced_the_rule_for_finalizers_is_needed() {
     let of_finalizers = |rule: &Value| rule["resources"] == json!(["mcpservers/finalizers"]);
     let without = |object: &mut Value| {
-        if let Some(rules) = object["rules"].as_array_mut() {
+        // Not `object["rules"]`, which would give rules to what has none, a null that an API server refuses.
+        if let Some(rules) = object.get_mut("rules").and_then(Value::as_array_mut) {
             rules.retain(|rule| !of_finalizers(rule));
         }
     };

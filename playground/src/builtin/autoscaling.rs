@@ -1,13 +1,15 @@
-//! HorizontalPodAutoscalers: stored and defaulted, never acted upon.
+//! HorizontalPodAutoscalers.
 
 use serde_json::{Value, json};
 
-use super::field::{Causes, child, default as fill, int};
+use super::field::{Causes, child, default as fill, int, text};
 
 /// Fills in an autoscaler.
 pub(super) fn default(scaler: &mut Value) {
     if let Some(spec) = child(scaler, "spec") {
         fill(spec, "minReplicas", 1);
+        let target = json!({"type": "Utilization", "averageUtilization": 80});
+        fill(spec, "metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
     }
     if let Some(status) = child(scaler, "status") {
         fill(status, "desiredReplicas", 0);
@@ -18,6 +20,11 @@ pub(super) fn default(scaler: &mut Value) {
 /// Checks an autoscaler's bounds.
 pub(super) fn validate(scaler: &Value, causes: &mut Causes) {
     let spec = &scaler["spec"];
+    for key in ["kind", "name"] {
+        if text(&spec["scaleTargetRef"], key).is_empty() {
+            causes.required(&format!("spec.scaleTargetRef.{key}"), "");
+        }
+    }
     let min = int(spec, "minReplicas").unwrap_or(1);
     let max = int(spec, "maxReplicas").unwrap_or(0);
     if min < 1 {

@@ -6,7 +6,7 @@
 //! for a difference, so the embedded server has to do the same.
 
 /// What Kubernetes says to anything that is no quantity.
-pub(super) const COMPLAINT: &str =
+pub(crate) const COMPLAINT: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 const NANO: i128 = 1_000_000_000;
@@ -33,7 +33,7 @@ const BINARY: [(&str, i128); 6] = [
 
 /// A quantity: an amount in billionths, and how it likes to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Quantity {
+pub(crate) struct Quantity {
     nanos: i128,
     style: Style,
 }
@@ -47,7 +47,7 @@ enum Style {
 
 impl Quantity {
     /// Reads a quantity; `None` if it is none, or larger than 2^63 - 1.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text
             .bytes()
             .enumerate()

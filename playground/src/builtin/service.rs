@@ -9,7 +9,7 @@ use super::container::validate_protocol;
 use super::field::{Causes, child, default as fill, int, list, list_mut, text};
 use super::{labels, names};
 
-/// The cluster addresses in use, out of 10.96.0.0/16.
+/// The cluster addresses in use, out of 10.96.0.0/12, and the node ports, out of 30000-32767.
 ///
 /// An address is booked for a Service's namespace and name, not for one attempt to write
 /// it: dry runs and retries leak nothing. Addresses are handed out in ascending order and
@@ -22,15 +22,27 @@ pub struct ClusterIps {
     of: BTreeMap<String, u32>,
     /// Where the search begins: after the address handed out last.
     next: u32,
+    /// Behind the last address.
+    end: u32,
+    /// Whose node port it is. Every port lies in [`NODE_PORTS`].
+    ports: BTreeMap<u32, String>,
 }
 
 const BASE: u32 = 0x0a60_0000;
-const SIZE: u32 = 1 << 16;
+const SIZE: u32 = 1 << 20;
 const FIRST: u32 = BASE + 2;
+/// The node ports that may be used.
+const NODE_PORTS: std::ops::RangeInclusive<u32> = 30_000..=32_767;
 
 impl Default for ClusterIps {
     fn default() -> Self {
-        let mut ips = Self { booked: BTreeMap::new(), of: BTreeMap::new(), next: FIRST };
+        let mut ips = Self {
+            booked: BTreeMap::new(),
+            of: BTreeMap::new(),
+            next: FIRST,
+            end: BASE + SIZE,
+            ports: BTreeMap::new(),
+        };
         ips.book(BASE + 1, "default/kubernetes");
         ips
     }
@@ -42,14 +54,14 @@ impl ClusterIps {
         self.of.insert(owner.to_owned(), address);
     }
 
-    /// The address of a Service, a free one if it has none yet; `None` if all 65,000 are in use.
+    /// The address of a Service, a free one if it has none yet; `None` if all are in use.
     fn allocate(&mut self, owner: &str) -> Option<Ipv4Addr> {
         if let Some(address) = self.of.get(owner) {
             return Some(Ipv4Addr::from(*address));
         }
-        for _ in 0..SIZE {
+        for _ in FIRST..self.end {
             let candidate = self.next;
-            self.next = if candidate + 2 < BASE + SIZE { candidate + 1 } else { FIRST };
+            self.next = if candidate + 2 < self.end { candidate + 1 } else { FIRST };
             if !self.booked.contains_key(&candidate) {
                 self.book(candidate, owner);
                 return Some(Ipv4Addr::from(candidate));
@@ -66,7 +78,7 @@ impl ClusterIps {
         let number = u32::from(address);
         if !(BASE..BASE + SIZE).contains(&number) {
             return Err(format!(
-                "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+                "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is 10.96.0.0/12"
             ));
         }
         match self.booked.get(&number) {
@@ -89,13 +101,41 @@ impl ClusterIps {
             let address = text(&service["spec"], "clusterIP");
             // A headless Service has none, and one that has got its own from here can't be in the way of another.
             drop(ips.claim(address, &owner(service)));
+            for port in list(&service["spec"], "ports").iter().filter_map(|port| int(port, "nodePort")) {
+                drop(u32::try_from(port).map(|port| ips.claim_port(port, &owner(service))));
+            }
         }
         ips
     }
 
-    /// Gives back the address of a Service that is gone.
+    /// Gives back the address and the node ports of a Service that is gone.
     pub fn release(&mut self, service: &Value) {
-        self.release_of(&owner(service));
+        let owner = owner(service);
+        self.release_of(&owner);
+        self.release_ports(&owner);
+    }
+
+    fn release_ports(&mut self, owner: &str) {
+        self.ports.retain(|_, of| of != owner);
+    }
+
+    /// Takes the node port that a Service asked for, or has.
+    fn claim_port(&mut self, port: u32, owner: &str) -> Result<(), String> {
+        if !NODE_PORTS.contains(&port) {
+            return Err("provided port is not in the valid range. The range of valid ports is 30000-32767".to_owned());
+        }
+        if self.ports.contains_key(&port) {
+            return Err("provided port is already allocated".to_owned());
+        }
+        self.ports.insert(port, owner.to_owned());
+        Ok(())
+    }
+
+    /// The lowest free node port.
+    fn allocate_port(&mut self, owner: &str) -> Option<u32> {
+        let free = NODE_PORTS.into_iter().find(|port| !self.ports.contains_key(port))?;
+        self.ports.insert(free, owner.to_owned());
+        Some(free)
     }
 
     fn release_of(&mut self, owner: &str) {
@@ -270,19 +310,27 @@ pub(super) fn allocate(service: &mut Value, old: Option<&Value>, ips: &mut Clust
     fill(spec, "clusterIPs", json!([address]));
     fill(spec, "ipFamilies", json!(["IPv4"]));
     fill(spec, "ipFamilyPolicy", "SingleStack");
+    ips.release_ports(&owner);
     if ["NodePort", "LoadBalancer"].contains(&text(spec, "type")) {
-        allocate_node_ports(spec);
+        allocate_node_ports(spec, &owner, ips, causes);
     }
 }
 
-/// Node ports lead nowhere in here; they follow from the address, and so never collide
-/// within the first 2,767 Services.
-fn allocate_node_ports(spec: &mut Value) {
-    let address: Option<Ipv4Addr> = text(spec, "clusterIP").parse().ok();
-    let offset = address.map_or(0, |ip| u32::from(ip) - BASE);
+/// What the ports name is booked first, lest another port of the same Service gets it.
+fn allocate_node_ports(spec: &mut Value, owner: &str, ips: &mut ClusterIps, causes: &mut Causes) {
+    for (index, port) in list(spec, "ports").iter().enumerate() {
+        let wanted = int(port, "nodePort").and_then(|port| u32::try_from(port).ok()).filter(|port| *port > 0);
+        if let Some(Err(detail)) = wanted.map(|wanted| ips.claim_port(wanted, owner)) {
+            causes.invalid(&format!("spec.ports[{index}].nodePort"), &json!(wanted), &detail);
+        }
+    }
     for (index, port) in list_mut(spec, "ports").iter_mut().enumerate() {
-        let index = u32::try_from(index).unwrap_or(0);
-        fill(port, "nodePort", 30_000 + (offset + index) % 2_768);
+        if int(port, "nodePort").unwrap_or(0) == 0 {
+            match ips.allocate_port(owner) {
+                Some(free) => port["nodePort"] = free.into(),
+                None => causes.invalid_text(&format!("spec.ports[{index}].nodePort"), "", "range is full"),
+            }
+        }
     }
 }
 
@@ -298,7 +346,7 @@ mod tests {
         assert!(ips.claim(&first, "n/b").unwrap_err().ends_with("already allocated"));
         ips.release(&json!({"metadata": {"namespace": "n", "name": "a"}}));
         assert_eq!(ips.claim(&first, "n/b"), Ok(()));
-        assert!(ips.claim("10.97.0.1", "n/b").unwrap_err().contains("valid range"));
+        assert!(ips.claim("10.112.0.1", "n/b").unwrap_err().contains("valid range"));
     }
 
     #[test]
@@ -310,8 +358,31 @@ mod tests {
 
     #[test]
     fn the_range_ends_and_says_so() {
-        let mut ips = ClusterIps::default();
+        let mut ips = ClusterIps { end: BASE + 100, ..ClusterIps::default() };
         let count = (0..).map_while(|n: u32| ips.allocate(&n.to_string())).count();
-        assert_eq!(count, 65_533);
+        assert_eq!(count, 97);
+    }
+
+    fn node_port(name: &str, port: &Value) -> Value {
+        let ports = json!([{"port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": port}]);
+        json!({"metadata": {"namespace": "n", "name": name}, "spec": {"type": "NodePort", "ports": ports}})
+    }
+
+    #[test]
+    fn a_node_port_has_one_owner_and_is_free_again_when_its_service_is_gone() {
+        let mut ips = ClusterIps::default();
+        let give = |ips: &mut ClusterIps, name: &str, port: &Value| {
+            let (mut service, mut causes) = (node_port(name, port), Causes::default());
+            allocate(&mut service, None, ips, &mut causes);
+            causes.into_result().map(|()| service["spec"]["ports"][0]["nodePort"].clone())
+        };
+        assert_eq!(give(&mut ips, "a", &json!(30_000)), Ok(json!(30_000)));
+        assert_eq!(give(&mut ips, "a", &json!(30_000)), Ok(json!(30_000)), "written again");
+        assert_eq!(give(&mut ips, "b", &json!(0)), Ok(json!(30_001)));
+        let taken = give(&mut ips, "c", &json!(30_001)).unwrap_err();
+        assert_eq!(taken[0].message, "Invalid value: 30001: provided port is already allocated");
+        assert!(give(&mut ips, "c", &json!(80)).unwrap_err()[0].message.contains("30000-32767"));
+        ips.release(&node_port("b", &json!(30_001)));
+        assert_eq!(give(&mut ips, "c", &json!(30_001)), Ok(json!(30_001)));
     }
 }

@@ -22,6 +22,7 @@ use crate::resources::{Custom, Form, Resource, Trait};
 use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::Key;
+use crate::types;
 
 /// All that a write's decision depends on, beyond the objects.
 pub(super) struct Context<'a> {
@@ -99,13 +100,17 @@ pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> 
 }
 
 /// Server-side apply, onto an object or onto nothing.
-pub(super) fn apply(
-    context: &Context<'_>,
-    live: Option<&Value>,
-    config: &Value,
-) -> Result<(Value, Vec<String>), Status> {
+///
+/// What is merged field by field must be known field by field: an unknown one is refused, whatever `fieldValidation`
+/// says.
+pub(super) fn apply(context: &Context<'_>, live: Option<&Value>, config: &Value) -> Result<Value, Status> {
     let mut config = config.clone();
-    let warnings = drop_unknown(context, &mut config)?;
+    let undeclared = unknown(context, &mut config);
+    if !undeclared.is_empty() {
+        let fault =
+            |path: &String| format!("{}: field not declared in schema", context.stored.schema.place(&config, path));
+        return Err(apply_error(context, &fields::ApplyError::Untyped(undeclared.iter().map(fault).collect())));
+    }
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }
@@ -128,7 +133,7 @@ pub(super) fn apply(
             fields::keep_times(live, &mut object);
         }
     }
-    Ok((object, warnings))
+    Ok(object)
 }
 
 /// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
@@ -212,7 +217,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     // An Event of the core group is taken as it comes, one of events.k8s.io has rules.
     let resource = match context.resource.form {
         Form::CoreEvent => context.resource.group_resource(),
-        Form::Stored | Form::Renamed => context.stored.group_resource(),
+        Form::Stored | Form::Renamed | Form::Autoscaler => context.stored.group_resource(),
     };
     match builtin::prepare(&resource, object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),
@@ -229,11 +234,11 @@ fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(context.resource, &context.key.name, causes)) }
 }
 
-/// Prunes what a custom resource's schema does not know, and says what the client asked to be told.
+/// Drops what the schema of a custom resource or Kubernetes' own types don't know, and says what the client asked to be
+/// told.
 fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let Some(Custom { structural, .. }) = context.stored.custom() else { return Ok(Vec::new()) };
     let unknown: Vec<String> =
-        structural.prune(object).into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
+        unknown(context, object).iter().map(|path| format!("unknown field \"{path}\"")).collect();
     match context.options.validation {
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Warn => Ok(unknown),
@@ -244,6 +249,13 @@ fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>
             kind = context.resource.kind,
             version = context.resource.version,
         ))),
+    }
+}
+
+fn unknown(context: &Context<'_>, object: &mut Value) -> Vec<String> {
+    match context.stored.custom() {
+        Some(Custom { structural, .. }) => structural.prune(object),
+        None => types::Types::get().of(object).map_or_else(Vec::new, |id| types::drop_unknown(id, object)),
     }
 }
 

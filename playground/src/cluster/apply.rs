@@ -34,11 +34,11 @@ impl Cluster {
             };
             let full = live.full();
             admit::check_version(&context, &full, &config)?;
-            let (object, warnings) = admit::apply(&context, Some(&full), &config)?;
+            let object = admit::apply(&context, Some(&full), &config)?;
             self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
             let decision = admit::decide(&full, object);
             if let Ok(object) = self.commit(target, &live, decision, options.dry_run) {
-                return Ok(Written { object, created: false, warnings });
+                return Ok(Written { object, created: false, warnings: Vec::new() });
             }
         }
     }
@@ -61,10 +61,10 @@ impl Cluster {
             return Err(Status::conflict(&target.resource, &target.key.name, &why));
         }
         self.check_may_create(target, options.author.as_deref())?;
-        let (object, warnings) = admit::apply(context, None, config)?;
+        let object = admit::apply(context, None, config)?;
         self.check_permission(target, None, &object, options.author.as_deref())?;
         let put = self.put(target, None, object, options.dry_run);
-        Ok(put.ok().map(|object| Written { object, created: true, warnings }))
+        Ok(put.ok().map(|object| Written { object, created: true, warnings: Vec::new() }))
     }
 }
 
@@ -91,9 +91,17 @@ pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyErr
                 key.name,
                 resource.api_version(),
                 resource.kind,
-                faults.join("\n")
+                listed(faults)
             ),
         ),
         fields::ApplyError::Live => Status::failure(500, "", message),
+    }
+}
+
+/// One fault, or several with a heading, as structured-merge-diff prints them.
+fn listed(faults: &[String]) -> String {
+    match faults {
+        [one] => one.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
     }
 }

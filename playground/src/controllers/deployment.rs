@@ -12,6 +12,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use super::harness::{Change, Control};
 use super::meta::{self, is_deleting, name, namespace, uid};
 use super::owned::Owned;
 use super::queue::Queue;
+use super::recorder::{Recorder, Word};
 use crate::Cluster;
 use crate::builtin::selector;
 use crate::cluster::DeleteOptions;
@@ -42,12 +44,13 @@ const PASSES: usize = 3;
 #[derive(Debug)]
 pub(super) struct Controller {
     cluster: Cluster,
+    recorder: Recorder,
     sets: Owned,
 }
 
 impl Controller {
-    pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, sets: Owned::default() }
+    pub(super) fn new(cluster: Cluster, recorder: Recorder) -> Self {
+        Self { cluster, recorder, sets: Owned::default() }
     }
 
     fn sets_of(&self, deployment: &Value) -> Vec<Arc<Value>> {
@@ -86,12 +89,18 @@ impl Controller {
         let mut changed = Vec::new();
         if let Some(set) = create {
             match self.cluster.create(REPLICA_SETS, namespace, set.clone(), MANAGER) {
-                Ok(set) => changed.push(set),
+                Ok(set) => {
+                    self.tell_size(deployment, &set, 0);
+                    changed.push(set);
+                }
                 Err(refused) => return self.resolve_collision(deployment, &set, refused).map(|()| Vec::new()),
             }
         }
         for set in update {
-            changed.push(self.cluster.update(REPLICA_SETS, namespace, set, MANAGER)?);
+            let before = sets.iter().find(|before| uid(before) == uid(&set)).map(|before| size(before));
+            let set = self.cluster.update(REPLICA_SETS, namespace, set, MANAGER)?;
+            self.tell_size(deployment, &set, before.unwrap_or(0));
+            changed.push(set);
         }
         for name in delete {
             self.cluster.delete(REPLICA_SETS, namespace, &name, &DeleteOptions::default())?;
@@ -100,6 +109,17 @@ impl Controller {
             self.cluster.update_status(DEPLOYMENTS, namespace, deployment, MANAGER)?;
         }
         Ok(changed)
+    }
+
+    fn tell_size(&self, deployment: &Value, set: &Value, before: i64) {
+        let now = size(set);
+        let direction = match now.cmp(&before) {
+            Ordering::Greater => "up",
+            Ordering::Less => "down",
+            Ordering::Equal => return,
+        };
+        let message = format!("Scaled {direction} replica set {} from {before} to {now}", name(set));
+        self.recorder.say(deployment, None, &Word::normal("ScalingReplicaSet", message));
     }
 
     /// Two templates may have the same hash, and a stranger may have taken the name: then the hash gets another seed.
@@ -114,6 +134,10 @@ impl Controller {
         let namespace = namespace(&deployment).to_owned();
         self.cluster.update_status(DEPLOYMENTS, &namespace, deployment, MANAGER).map(drop)
     }
+}
+
+fn size(set: &Value) -> i64 {
+    meta::int(set, &["spec", "replicas"])
 }
 
 impl Control for Controller {

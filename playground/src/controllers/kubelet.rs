@@ -14,6 +14,7 @@
 pub mod script;
 mod sources;
 mod status;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use super::Options;
 use super::harness::{Change, Control};
 use super::meta::{is_deleting, name, namespace, text, uid};
 use super::queue::Queue;
+use super::recorder::{Recorder, Word};
 use crate::Cluster;
 use crate::cluster::DeleteOptions;
 use crate::resources::Registry;
@@ -60,6 +62,7 @@ struct Record {
 #[derive(Debug)]
 pub(super) struct Kubelet {
     cluster: Cluster,
+    recorder: Recorder,
     options: Options,
     /// By the pod's uid.
     records: BTreeMap<String, Record>,
@@ -71,7 +74,8 @@ pub(super) struct Kubelet {
 impl Kubelet {
     pub(super) fn new(cluster: Cluster, options: Options) -> Self {
         let (records, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { cluster, options, records, waiting, next_address: FIRST_ADDRESS }
+        let recorder = Recorder::new(&cluster, options.events, KUBELET);
+        Self { cluster, recorder, options, records, waiting, next_address: FIRST_ADDRESS }
     }
 
     /// The record of a pod; a new one keeps the address that the pod's status already has.
@@ -91,11 +95,22 @@ impl Kubelet {
         let mut pod = pod.clone();
         if script::is_unschedulable(&pod) {
             let status = unschedulable(&pod, self.cluster.now());
+            if pod["status"] != status {
+                let message = text(&status["conditions"][0], &["message"]);
+                self.scheduler_says(&pod, &Word::warning("FailedScheduling", message));
+            }
             return self.write_status(pod, status, SCHEDULER);
         }
         pod["spec"]["nodeName"] = NODE.into();
         let namespace = namespace(&pod).to_owned();
-        self.cluster.update(PODS, &namespace, pod, SCHEDULER).map(drop)
+        let pod = self.cluster.update(PODS, &namespace, pod, SCHEDULER)?;
+        let message = format!("Successfully assigned {namespace}/{} to {NODE}", name(&pod));
+        self.scheduler_says(&pod, &Word::normal("Scheduled", message));
+        Ok(())
+    }
+
+    fn scheduler_says(&self, pod: &Value, word: &Word) {
+        self.recorder.as_component("default-scheduler").say(pod, None, word);
     }
 
     fn write_status(&self, mut pod: Value, status: Value, manager: &str) -> Result<(), Status> {
@@ -109,6 +124,13 @@ impl Kubelet {
 
     /// Takes away a pod whose time to end is over.
     fn terminate(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
+        if self.record(pod).leaving.is_none() {
+            for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
+                let container = text(container, &["name"]);
+                let word = Word::normal("Killing", format!("Stopping container {container}"));
+                self.recorder.say(pod, Some(container), &word);
+            }
+        }
         let since = *self.record(pod).leaving.get_or_insert_with(Instant::now);
         let end = since + self.options.terminate_delay;
         if Instant::now() < end {
@@ -141,7 +163,12 @@ impl Kubelet {
         if let Some(again) = again {
             queue.add_at(key.clone(), instant + again);
         }
-        self.write_status(pod.clone(), status, KUBELET)
+        let said = words::words(pod, &status);
+        self.write_status(pod.clone(), status, KUBELET)?;
+        for (container, word) in said {
+            self.recorder.say(pod, Some(&container), &word);
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use super::harness::{Change, Control};
 use super::meta::{self, condition, int, is_deleting, name, namespace, text, time, uid};
 use super::owned::Owned;
 use super::queue::Queue;
+use super::recorder::{Recorder, Word};
 use crate::Cluster;
 use crate::builtin::selector;
 use crate::cluster::DeleteOptions;
@@ -127,12 +128,13 @@ pub fn pod(set: &Value) -> Value {
 #[derive(Debug)]
 pub(super) struct Controller {
     cluster: Cluster,
+    recorder: Recorder,
     pods: Owned,
 }
 
 impl Controller {
-    pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, pods: Owned::default() }
+    pub(super) fn new(cluster: Cluster, recorder: Recorder) -> Self {
+        Self { cluster, recorder, pods: Owned::default() }
     }
 
     /// Takes in pods that the selector takes in and nobody controls. True if there was one.
@@ -157,11 +159,14 @@ impl Controller {
         let Plan { create, delete, status, again: _ } = plan;
         let namespace = namespace(set);
         for _ in 0..create {
-            self.cluster.create(PODS, namespace, pod(set), MANAGER)?;
+            let made = self.cluster.create(PODS, namespace, pod(set), MANAGER)?;
+            let message = format!("Created pod: {}", meta::name(&made));
+            self.recorder.say(set, None, &Word::normal("SuccessfulCreate", message));
         }
         for (name, uid) in delete {
             let options = DeleteOptions { uid: Some(uid), ..DeleteOptions::default() };
             self.cluster.delete(PODS, namespace, &name, &options)?;
+            self.recorder.say(set, None, &Word::normal("SuccessfulDelete", format!("Deleted pod: {name}")));
         }
         if let Some(set) = status {
             self.cluster.update_status(REPLICA_SETS, namespace, set, MANAGER)?;

@@ -1,6 +1,5 @@
-//! The controllers together, on paused time: against the recorded story, and against the rules.
+//! The controllers together, on paused time: against the rules. The recorded story is told in `tests/contract`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -115,94 +114,9 @@ fn saying(deployment: &Value) -> String {
     )
 }
 
-fn sayings(states: impl Iterator<Item = Value>) -> Vec<String> {
-    let mut sayings: Vec<String> = states.map(|state| saying(&state)).collect();
-    sayings.dedup();
-    sayings
-}
-
-fn fixtures() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/kubernetes-1.36")
-}
-
-/// The object that a recorded request sent.
-fn sent(name: &str) -> Value {
-    let text = std::fs::read_to_string(fixtures().join(name)).unwrap();
-    let exchange: Value = serde_json::from_str(&text).unwrap();
-    match &exchange["request"]["body"] {
-        Value::String(text) => serde_json::from_str(text).unwrap(),
-        body => body.clone(),
-    }
-}
-
 /// All that a watch has by now.
 fn rest(cursor: &mut WatchCursor) -> Vec<Value> {
     std::iter::from_fn(|| cursor.poll_event().unwrap()).map(|event| (*event.object.value()).clone()).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deployment_lives_through_the_recorded_story() {
-    let world = World::new();
-    let mut watch = world.cluster.watch(DEPLOYMENTS, world.cluster.revision()).unwrap();
-    let server = "example-server";
-    world.apply(&sent("deployments/apply-create.json"));
-    world.until_reason(server, "Progressing", "ReplicaSetUpdated").await;
-    world.cluster.create("secrets", "default", sent("secrets/create.json"), "kubectl").unwrap();
-    world.until_reason(server, "Progressing", "NewReplicaSetAvailable").await;
-    world.apply(&sent("deployments/apply-scale.json"));
-    settled(&world, 3).await;
-    for (manager, step) in [
-        ("kubectl-rollout", "deployments/stranger-annotation.json"),
-        ("kubectl-edit", "deployments/stranger-replicas.json"),
-    ] {
-        world.cluster.patch_merge(DEPLOYMENTS, "default", server, None, &sent(step), manager).unwrap();
-        settled(&world, if manager == "kubectl-edit" { 6 } else { 3 }).await;
-    }
-    world.apply(&sent("deployments/apply-takes-back.json"));
-    settled(&world, 3).await;
-    let mut bad = sent("deployments/apply-bad-image.json");
-    bad["spec"]["template"]["spec"]["containers"][0]["image"] = "does-not-exist:1".into();
-    world.apply(&bad);
-    world.until_reason(server, "Progressing", "ReplicaSetUpdated").await;
-    for step in ["deployments/apply-good-image.json", "deployments/apply-drop-field.json"] {
-        world.apply(&sent(step));
-        settled(&world, 3).await;
-    }
-    world.cluster.delete(DEPLOYMENTS, "default", server, &DeleteOptions::default()).unwrap();
-    world.until("all is gone", |cluster| cluster.list("pods", None).is_empty().then_some(())).await;
-
-    // Two ReplicaSets move at once where the bad image is mended, and two pods get ready at once in the beginning: there
-    // the order is chance, in the recording as here. All the rest is equal, state by state.
-    let ours_by_chance = [
-        "generation 1 observed 1 | 2 pods, 2 updated, 1 ready, 1 available, 1 unavailable | MinimumReplicasUnavailable ReplicaSetUpdated",
-        "generation 7 observed 7 | 4 pods, 0 updated, 3 ready, 3 available, 1 unavailable | MinimumReplicasAvailable NewReplicaSetCreated",
-        "generation 7 observed 7 | 5 pods, 1 updated, 3 ready, 3 available, 1 unavailable | MinimumReplicasAvailable ReplicaSetUpdated",
-    ];
-    let theirs_by_chance = [
-        "generation 7 observed 7 | 3 pods, 0 updated, 3 ready, 3 available, 1 unavailable | MinimumReplicasAvailable ReplicaSetUpdated",
-    ];
-    let mut ours = sayings(rest(&mut watch).into_iter());
-    ours.retain(|saying| !ours_by_chance.contains(&saying.as_str()));
-    let recorded = std::fs::read_to_string(fixtures().join("rollout/deployments.jsonl")).unwrap();
-    let events = recorded.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut theirs = sayings(events.filter(|event| event["type"] != "BOOKMARK").map(|event| event["object"].clone()));
-    theirs.retain(|saying| !theirs_by_chance.contains(&saying.as_str()));
-    assert_eq!(ours.join("\n"), theirs.join("\n"));
-    world.end().await;
-}
-
-/// Waits until nothing moves any more and all pods are there.
-async fn settled(world: &World, replicas: i64) {
-    world
-        .until("the Deployment has settled", |cluster| {
-            let deployment = cluster.get(DEPLOYMENTS, "default", "example-server")?;
-            let status = &deployment["status"];
-            let all = ["replicas", "updatedReplicas", "availableReplicas"];
-            let complete = all.iter().all(|field| int(status, &[field]) == replicas);
-            let observed = int(status, &["observedGeneration"]) == int(&deployment, &["metadata", "generation"]);
-            (complete && observed && int(status, &["terminatingReplicas"]) == 0).then_some(())
-        })
-        .await;
 }
 
 fn owner_reference(owner: &Value, blocking: bool) -> Value {

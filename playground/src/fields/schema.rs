@@ -84,6 +84,25 @@ pub(crate) struct Child<'a> {
 }
 
 impl Schema {
+    /// A path such as `spec.containers[0].image` into `object`, as structured-merge-diff prints it: list items by their
+    /// keys, `.spec.containers[name="x"].image`.
+    pub(crate) fn place(&self, object: &Value, path: &str) -> String {
+        let (mut node, mut value, mut steps) = (self.root.clone(), object, Vec::new());
+        for part in path.split(['.', '[']) {
+            if let Some(Ok(at)) = part.strip_suffix(']').map(str::parse::<usize>) {
+                value = &value[at];
+                let keyed = node.step_to(value).ok().filter(|_| !matches!(node, Node::Open { .. }));
+                steps.push(keyed.unwrap_or(Step::Index(at)));
+                node = node.item().clone();
+            } else {
+                steps.push(Step::field(part));
+                node = node.child(part).node.clone();
+                value = &value[part];
+            }
+        }
+        super::path::print(&steps)
+    }
+
     /// The schema of a built-in kind. One that the table does not know merges as it looks, with the
     /// metadata that every object has.
     pub fn builtin(kind: &str) -> Self {

@@ -1,5 +1,7 @@
 //! The columns of built-in kinds, as `pkg/printers/internalversion/printers.go` has them.
 
+mod policies;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -42,6 +44,15 @@ pub(super) fn printer(resource: &Resource) -> &'static Printer {
         ("coordination.k8s.io", "Lease") => LEASE,
         ("" | "events.k8s.io", "Event") => EVENT,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => DEFINITION,
+        ("autoscaling", "HorizontalPodAutoscaler") => policies::AUTOSCALER,
+        ("policy", "PodDisruptionBudget") => policies::BUDGET,
+        ("", "ResourceQuota") => policies::QUOTA,
+        ("", "LimitRange") => policies::LIMIT_RANGE,
+        ("", "Endpoints") => policies::ENDPOINTS,
+        ("discovery.k8s.io", "EndpointSlice") => policies::ENDPOINT_SLICE,
+        ("networking.k8s.io", "NetworkPolicy") => policies::NETWORK_POLICY,
+        ("scheduling.k8s.io", "PriorityClass") => policies::PRIORITY,
+        ("admissionregistration.k8s.io", _) => policies::WEBHOOKS,
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => ROLE,
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => BINDING,
         _ => ANYTHING,
@@ -123,10 +134,7 @@ const POD: &Printer = &[
         0,
         "The number of times the containers in this pod have been restarted and when the last container in this pod \
          has restarted.",
-        |object, _| {
-            let restarts = list(&object["status"]["containerStatuses"]).iter();
-            restarts.map(|status| number(&status["restartCount"])).sum::<i64>().to_string().into()
-        },
+        policies::restarts,
     ),
     AGE,
     made("IP", 1, "The IP address allocated to the pod.", |object, _| text_or_none(&object["status"]["podIP"])),

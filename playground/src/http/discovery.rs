@@ -87,7 +87,8 @@ pub(super) fn group(call: &Call<'_>, group: &str) -> Response<Body> {
 
 /// `/api/v1`, `/apis/{group}/{version}`
 pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Response<Body> {
-    let Some(resources) = by_group(call).remove(group).and_then(|mut versions| versions.remove(version)) else {
+    let Some(resources) = by_group(call).remove(group).and_then(|mut versions| versions.remove(&Version::new(version)))
+    else {
         return response::page_not_found();
     };
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -102,17 +103,41 @@ pub(super) fn resources(call: &Call<'_>, group: &str, version: &str) -> Response
     response::json(200, &body)
 }
 
-type ByGroup = BTreeMap<String, BTreeMap<String, Vec<Arc<Resource>>>>;
+type ByGroup = BTreeMap<String, BTreeMap<Version, Vec<Arc<Resource>>>>;
+
+/// A version, ordered as clients prefer them: v2, v1, v1beta1, v1alpha1, and what is no version of that kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    rank: (u8, std::cmp::Reverse<u32>, std::cmp::Reverse<u32>),
+    name: String,
+}
+
+impl Version {
+    fn new(name: &str) -> Self {
+        let rank = Self::rank(name).unwrap_or((3, std::cmp::Reverse(0), std::cmp::Reverse(0)));
+        Self { rank, name: name.to_owned() }
+    }
+
+    fn rank(name: &str) -> Option<(u8, std::cmp::Reverse<u32>, std::cmp::Reverse<u32>)> {
+        let rest = name.strip_prefix('v')?;
+        let (stage, major, minor) = match (rest.split_once("beta"), rest.split_once("alpha")) {
+            (Some((major, minor)), _) => (1, major, minor),
+            (_, Some((major, minor))) => (2, major, minor),
+            (None, None) => (0, rest, "0"),
+        };
+        Some((stage, std::cmp::Reverse(major.parse().ok()?), std::cmp::Reverse(minor.parse().ok()?)))
+    }
+}
 
 fn by_group(call: &Call<'_>) -> ByGroup {
     let mut groups = ByGroup::new();
     for resource in call.cluster.registry().all() {
         let versions = groups.entry(resource.group.clone()).or_default();
-        versions.entry(resource.version.clone()).or_default().push(Arc::clone(resource));
+        versions.entry(Version::new(&resource.version)).or_default().push(Arc::clone(resource));
     }
     // Reviews are answered but not stored, so they are no resources of the registry.
     for review in Review::ALL {
-        groups.entry(review.group().into()).or_default().entry(Review::VERSION.into()).or_default();
+        groups.entry(review.group().into()).or_default().entry(Version::new(Review::VERSION)).or_default();
     }
     groups
 }
@@ -142,8 +167,8 @@ fn aggregated_review(review: Review) -> Value {
     })
 }
 
-fn group_value<'a>(group: &str, versions: impl Iterator<Item = &'a String>) -> Value {
-    let version = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+fn group_value<'a>(group: &str, versions: impl Iterator<Item = &'a Version>) -> Value {
+    let version = |Version { name, .. }: &Version| json!({"groupVersion": format!("{group}/{name}"), "version": name});
     let versions: Vec<Value> = versions.map(version).collect();
     json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
 }
@@ -208,8 +233,8 @@ fn aggregated(call: &Call<'_>, wanted: impl Fn(&str) -> bool) -> Response<Body> 
                 .map(|(version, resources)| {
                     let mut resources: Vec<Value> =
                         resources.iter().map(|resource| aggregated_entry(resource)).collect();
-                    resources.extend(reviews(&group, &version).map(aggregated_review));
-                    json!({"version": version, "resources": resources, "freshness": "Current"})
+                    resources.extend(reviews(&group, &version.name).map(aggregated_review));
+                    json!({"version": version.name, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
             let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
@@ -262,4 +287,16 @@ fn aggregated_entry(resource: &Resource) -> Value {
         entry["subresources"] = subresources.into();
     }
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    #[test]
+    fn the_newest_stable_version_comes_first() {
+        let mut names = ["v1alpha1", "v1", "odd", "v2", "v1beta2", "v10", "v1beta1"];
+        names.sort_by_key(|name| Version::new(name));
+        assert_eq!(names, ["v10", "v2", "v1", "v1beta2", "v1beta1", "v1alpha1", "odd"]);
+    }
 }

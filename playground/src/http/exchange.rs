@@ -104,7 +104,7 @@ fn describe(cluster: &Cluster, request: &Request<Bytes>) -> Option<Asked> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let place = match route::route(&cluster.registry(), request.uri().path()) {
         Route::Requests | Route::Control(_) => return None,
-        Route::Resource(place) => place,
+        Route::Resource(place) | Route::Containers(place, _) => place,
         Route::Health
         | Route::Version
         | Route::CoreVersions

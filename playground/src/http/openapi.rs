@@ -1,7 +1,8 @@
 //! OpenAPI v3, as far as kubectl reads it: which fields `explain` can explain, and whether PATCH takes fieldValidation.
 //!
-//! Custom resources are described by the schema of their definition. Built-in kinds are described as objects of unknown
-//! content, because their schemas are not part of the playground: `kubectl explain deployment` says little here.
+//! Custom resources are described by the schema of their definition, built-in kinds by Kubernetes' own types.
+
+mod builtin;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Body, Call, response};
 use crate::resources::Resource;
+use crate::types::{Id, Types};
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
@@ -21,7 +23,7 @@ pub(super) fn root(call: &Call<'_>) -> Response<Body> {
     let mut paths = Map::new();
     for ((group, version), resources) in by_version(call) {
         let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
-        let hash = hash(&document_value(&group, &version, &resources));
+        let hash = hash(&resources);
         let url = format!("/openapi/v3/{path}?hash={hash}");
         paths.insert(path, json!({"serverRelativeURL": url}));
     }
@@ -47,9 +49,16 @@ fn by_version(call: &Call<'_>) -> ByVersion {
     versions
 }
 
-fn hash(document: &Value) -> String {
-    let digest = Sha256::digest(document.to_string());
-    digest.iter().fold(String::new(), |mut text, byte| {
+/// Changes when the document does: Kubernetes' own types never do.
+fn hash(resources: &[Arc<Resource>]) -> String {
+    let mut digest = Sha256::new();
+    for resource in resources {
+        digest.update(&resource.kind);
+        if let Some(custom) = resource.custom() {
+            digest.update(custom.openapi.to_string());
+        }
+    }
+    digest.finalize().iter().fold(String::new(), |mut text, byte| {
         // Writing to a String can't fail.
         let _ = write!(text, "{byte:02X}");
         text
@@ -59,8 +68,8 @@ fn hash(document: &Value) -> String {
 fn document_value(group: &str, version: &str, resources: &[Arc<Resource>]) -> Value {
     let base = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
     let mut paths = Map::new();
-    let mut schemas = Map::new();
-    schemas.insert(OBJECT_META.into(), object_meta());
+    let types = resources.iter().filter_map(|resource| own_type(resource));
+    let mut schemas = builtin::schemas(types.chain(Types::get().of_kind("meta/v1", "ObjectMeta")));
     for resource in resources {
         let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{base}{scope}/{}", resource.plural);
@@ -78,13 +87,17 @@ fn document_value(group: &str, version: &str, resources: &[Arc<Resource>]) -> Va
 
 /// `dev.mcp.mcp.v1alpha1.MCPServer`: the group's labels in reverse, then version and kind.
 fn schema_name(resource: &Resource) -> String {
-    if resource.custom().is_none() {
-        let group = resource.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
-        return format!("io.k8s.api.{group}.{}.{}", resource.version, resource.kind);
+    if let Some(id) = own_type(resource) {
+        return builtin::name(Types::get().named(id));
     }
     let mut labels: Vec<&str> = resource.group.split('.').rev().collect();
     labels.extend([resource.version.as_str(), resource.kind.as_str()]);
     labels.join(".")
+}
+
+/// The type of a built-in kind; definitions, which describe others, are not described.
+fn own_type(resource: &Resource) -> Option<Id> {
+    Types::get().of_kind(&resource.api_version(), &resource.kind).filter(|_| resource.custom().is_none())
 }
 
 fn group_version_kind(resource: &Resource) -> Value {
@@ -92,9 +105,10 @@ fn group_version_kind(resource: &Resource) -> Value {
 }
 
 fn schema(resource: &Resource) -> Value {
-    let mut schema = match resource.custom() {
-        Some(custom) => custom.openapi.clone(),
-        None => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
+    let mut schema = match (resource.custom(), own_type(resource)) {
+        (Some(custom), _) => custom.openapi.clone(),
+        (None, Some(id)) => builtin::schema(Types::get().named(id)),
+        (None, None) => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
     };
     let meta = json!({"description": "Standard object's metadata.",
         "allOf": [{"$ref": format!("#/components/schemas/{OBJECT_META}")}]});
@@ -108,33 +122,6 @@ fn schema(resource: &Resource) -> Value {
     }
     schema["x-kubernetes-group-version-kind"] = json!([group_version_kind(resource)]);
     schema
-}
-
-fn object_meta() -> Value {
-    let text = json!({"type": "string"});
-    let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    let objects = json!({"type": "array", "items": {"type": "object"}});
-    json!({
-        "description": "ObjectMeta is metadata that all persisted resources must have.",
-        "type": "object",
-        "properties": {
-            "annotations": map,
-            "creationTimestamp": {"type": "string", "format": "date-time"},
-            "deletionGracePeriodSeconds": {"type": "integer", "format": "int64"},
-            "deletionTimestamp": {"type": "string", "format": "date-time"},
-            "finalizers": {"type": "array", "items": {"type": "string"}},
-            "generateName": text,
-            "generation": {"type": "integer", "format": "int64"},
-            "labels": map,
-            "managedFields": objects,
-            "name": text,
-            "namespace": text,
-            "ownerReferences": objects,
-            "resourceVersion": text,
-            "selfLink": text,
-            "uid": text,
-        },
-    })
 }
 
 fn operation(resource: &Resource, action: &str, parameters: &[&str]) -> Value {

@@ -1,10 +1,10 @@
-//! Reading the little protobuf that kubectl insists on.
+//! Reading the protobuf that kubectl insists on.
 //!
-//! `kubectl create namespace|secret|configmap|serviceaccount|deployment|role|rolebinding|token` and `kubectl auth` encode
-//! their bodies as protobuf and offer nothing else. These few messages are described here as tables (numbers from the `generated.proto`
-//! of each group) and turned into JSON; everything else that comes as protobuf is refused by name.
+//! `kubectl create namespace`, `expose`, `autoscale` and many others encode their bodies as protobuf and offer nothing
+//! else. The numbers of all fields stand in the table of [`types`](crate::types); a kind that is not in it is refused by
+//! name.
 //!
-//! Nothing is lost silently: a field that a table does not know, and that is not empty, refuses the whole body. Answers
+//! Nothing is lost silently: a field that the table does not know, and that is not empty, refuses the whole body. Answers
 //! are JSON always, which these clients accept.
 
 use base64::Engine as _;
@@ -12,239 +12,163 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::status::Status;
+use crate::types::{Field, Holds, Id, Types};
 
 /// The media type.
 pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// What every body begins with.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// The number, the name, and what it holds.
-struct Field(u64, &'static str, Holds);
-
-enum Holds {
-    Text,
-    Int,
-    Bool,
-    /// A list of strings.
-    Texts,
-    /// Strings by name.
-    Map,
-    /// Bytes by name, base64 in JSON.
-    BytesMap,
-    /// Whatever a client sends back of it, the server knows better.
-    ServerOwned,
-    One(&'static [Field]),
-    Many(&'static [Field]),
-}
-
-use Holds::{Bool, BytesMap, Int, Many, Map as TextMap, One, ServerOwned, Text, Texts};
-
-const METADATA: &[Field] = &[
-    Field(1, "name", Text),
-    Field(2, "generateName", Text),
-    Field(3, "namespace", Text),
-    Field(5, "uid", Text),
-    Field(6, "resourceVersion", Text),
-    Field(7, "generation", ServerOwned),
-    Field(8, "creationTimestamp", ServerOwned),
-    Field(9, "deletionTimestamp", ServerOwned),
-    Field(10, "deletionGracePeriodSeconds", ServerOwned),
-    Field(11, "labels", TextMap),
-    Field(12, "annotations", TextMap),
-    Field(13, "ownerReferences", Many(OWNER)),
-    Field(14, "finalizers", Texts),
-    Field(17, "managedFields", ServerOwned),
-];
-const OWNER: &[Field] = &[
-    Field(1, "kind", Text),
-    Field(3, "name", Text),
-    Field(4, "uid", Text),
-    Field(5, "apiVersion", Text),
-    Field(6, "controller", Bool),
-    Field(7, "blockOwnerDeletion", Bool),
-];
-const NAMESPACE: &[Field] = &[Field(1, "metadata", One(METADATA))];
-const SECRET: &[Field] = &[
-    Field(1, "metadata", One(METADATA)),
-    Field(2, "data", BytesMap),
-    Field(3, "type", Text),
-    Field(4, "stringData", TextMap),
-    Field(5, "immutable", Bool),
-];
-const CONFIG_MAP: &[Field] = &[
-    Field(1, "metadata", One(METADATA)),
-    Field(2, "data", TextMap),
-    Field(3, "binaryData", BytesMap),
-    Field(4, "immutable", Bool),
-];
-const SERVICE_ACCOUNT: &[Field] =
-    &[Field(1, "metadata", One(METADATA)), Field(4, "automountServiceAccountToken", Bool)];
-const PORT: &[Field] = &[Field(1, "name", Text), Field(3, "containerPort", Int), Field(4, "protocol", Text)];
-const CONTAINER: &[Field] = &[
-    Field(1, "name", Text),
-    Field(2, "image", Text),
-    Field(3, "command", Texts),
-    Field(4, "args", Texts),
-    Field(6, "ports", Many(PORT)),
-    Field(14, "imagePullPolicy", Text),
-];
-const POD_SPEC: &[Field] = &[Field(2, "containers", Many(CONTAINER)), Field(3, "restartPolicy", Text)];
-const TEMPLATE: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(POD_SPEC))];
-const SELECTOR: &[Field] = &[Field(1, "matchLabels", TextMap)];
-const DEPLOYMENT_SPEC: &[Field] =
-    &[Field(1, "replicas", Int), Field(2, "selector", One(SELECTOR)), Field(3, "template", One(TEMPLATE))];
-const DEPLOYMENT: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(DEPLOYMENT_SPEC))];
-const RESOURCE_ATTRIBUTES: &[Field] = &[
-    Field(1, "namespace", Text),
-    Field(2, "verb", Text),
-    Field(3, "group", Text),
-    Field(4, "version", Text),
-    Field(5, "resource", Text),
-    Field(6, "subresource", Text),
-    Field(7, "name", Text),
-];
-const PATH_ATTRIBUTES: &[Field] = &[Field(1, "path", Text), Field(2, "verb", Text)];
-const REVIEW_SPEC: &[Field] = &[
-    Field(1, "resourceAttributes", One(RESOURCE_ATTRIBUTES)),
-    Field(2, "nonResourceAttributes", One(PATH_ATTRIBUTES)),
-];
-const REVIEW: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(REVIEW_SPEC))];
-const RULES_REVIEW_SPEC: &[Field] = &[Field(1, "namespace", Text)];
-const RULES_REVIEW: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(RULES_REVIEW_SPEC))];
-const SUBJECT_REVIEW: &[Field] = &[Field(1, "metadata", One(METADATA))];
-const TOKEN_REQUEST_SPEC: &[Field] = &[Field(1, "audiences", Texts), Field(4, "expirationSeconds", Int)];
-const TOKEN_REQUEST: &[Field] = &[Field(1, "metadata", One(METADATA)), Field(2, "spec", One(TOKEN_REQUEST_SPEC))];
-const RULE: &[Field] = &[
-    Field(1, "verbs", Texts),
-    Field(2, "apiGroups", Texts),
-    Field(3, "resources", Texts),
-    Field(4, "resourceNames", Texts),
-    Field(5, "nonResourceURLs", Texts),
-];
-const AGGREGATION: &[Field] = &[Field(1, "clusterRoleSelectors", Many(SELECTOR))];
-/// A Role, too: it merely has no aggregation.
-const ROLE: &[Field] = &[
-    Field(1, "metadata", One(METADATA)),
-    Field(2, "rules", Many(RULE)),
-    Field(3, "aggregationRule", One(AGGREGATION)),
-];
-const SUBJECT: &[Field] =
-    &[Field(1, "kind", Text), Field(2, "apiGroup", Text), Field(3, "name", Text), Field(4, "namespace", Text)];
-const ROLE_REF: &[Field] = &[Field(1, "apiGroup", Text), Field(2, "kind", Text), Field(3, "name", Text)];
-const BINDING: &[Field] =
-    &[Field(1, "metadata", One(METADATA)), Field(2, "subjects", Many(SUBJECT)), Field(3, "roleRef", One(ROLE_REF))];
-
-const TYPE: &[Field] = &[Field(1, "apiVersion", Text), Field(2, "kind", Text)];
-
-fn table(api_version: &str, kind: &str) -> Option<&'static [Field]> {
-    match (api_version, kind) {
-        ("v1", "Namespace") => Some(NAMESPACE),
-        ("v1", "Secret") => Some(SECRET),
-        ("v1", "ConfigMap") => Some(CONFIG_MAP),
-        ("v1", "ServiceAccount") => Some(SERVICE_ACCOUNT),
-        ("apps/v1", "Deployment") => Some(DEPLOYMENT),
-        ("authorization.k8s.io/v1", "SelfSubjectAccessReview") => Some(REVIEW),
-        ("authorization.k8s.io/v1", "SelfSubjectRulesReview") => Some(RULES_REVIEW),
-        ("authentication.k8s.io/v1", "SelfSubjectReview") => Some(SUBJECT_REVIEW),
-        ("authentication.k8s.io/v1", "TokenRequest") => Some(TOKEN_REQUEST),
-        ("rbac.authorization.k8s.io/v1", "Role" | "ClusterRole") => Some(ROLE),
-        ("rbac.authorization.k8s.io/v1", "RoleBinding" | "ClusterRoleBinding") => Some(BINDING),
-        _ => None,
-    }
-}
-
 /// The object in a protobuf body.
 pub(super) fn decode(body: &[u8]) -> Result<Value, Status> {
     let broken = || Status::bad_request("the body is no protobuf of Kubernetes");
     let unknown = body.strip_prefix(MAGIC).ok_or_else(broken)?;
-    let (mut kind, mut raw) = (Map::new(), None);
+    let (mut meta, mut raw) = (&[][..], None);
     for part in Parts(unknown) {
         match part.ok_or_else(broken)? {
-            (1, Part::Bytes(bytes)) => kind = message(TYPE, bytes).map_err(|_| broken())?,
+            (1, Part::Bytes(bytes)) => meta = bytes,
             (2, Part::Bytes(bytes)) => raw = Some(bytes),
             _ => {}
         }
     }
-    let text = |name: &str| kind.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (api_version, name) = (text("apiVersion"), text("kind"));
+    let (api_version, kind) = type_meta(meta).ok_or_else(broken)?;
     let refused = |what: &str| {
         let message = format!("the playground does not read {what} as protobuf; send JSON or YAML");
         Status::failure(415, "UnsupportedMediaType", message)
     };
-    let fields = table(&api_version, &name).ok_or_else(|| refused(&format!("{api_version} {name}")))?;
-    let decoded = message(fields, raw.ok_or_else(broken)?);
-    let mut object = decoded.map_err(|field| refused(&format!("field {field} of {api_version} {name}")))?;
-    object.append(&mut kind);
+    let id = Types::get().of_kind(&api_version, &kind);
+    // Clients send DeleteOptions under the group that they delete from.
+    let id = id.or_else(|| Types::get().of_kind("meta/v1", &kind).filter(|_| kind == "DeleteOptions"));
+    let id = id.ok_or_else(|| refused(&format!("{api_version} {kind}")))?;
+    let mut object = Map::new();
+    let decoded = message(id, raw.ok_or_else(broken)?, &mut object);
+    decoded.map_err(|field| refused(&format!("field {field} of {api_version} {kind}")))?;
+    object.insert("apiVersion".into(), api_version.into());
+    object.insert("kind".into(), kind.into());
     Ok(Value::Object(object))
 }
 
+/// apiVersion and kind.
+fn type_meta(bytes: &[u8]) -> Option<(String, String)> {
+    let mut found = (String::new(), String::new());
+    for part in Parts(bytes) {
+        match part? {
+            (1, Part::Bytes(bytes)) => found.0 = String::from_utf8(bytes.to_vec()).ok()?,
+            (2, Part::Bytes(bytes)) => found.1 = String::from_utf8(bytes.to_vec()).ok()?,
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
 /// The members of a message; the error names a field that can't be told.
-fn message(fields: &[Field], bytes: &[u8]) -> Result<Map<String, Value>, String> {
-    let mut members = Map::new();
+fn message(id: Id, bytes: &[u8], members: &mut Map<String, Value>) -> Result<(), String> {
+    let fields = &Types::get().named(id).fields;
     for part in Parts(bytes) {
         let (number, part) = part.ok_or("that is broken")?;
-        match fields.iter().find(|Field(known, _, _)| *known == number) {
-            Some(Field(_, name, holds)) => {
-                member(&mut members, name, holds, part).map_err(|inner| format!("{name}.{inner}"))?;
-            }
+        match fields.iter().find(|field| field.number == number) {
+            Some(field) => member(members, field, &part).map_err(|inner| format!("{}.{inner}", field.name))?,
             // Go writes what is empty, too.
             None if part.is_empty() => {}
             None => return Err(format!("number {number}")),
         }
     }
-    Ok(members)
+    Ok(())
 }
 
-fn member(members: &mut Map<String, Value>, name: &str, holds: &Holds, part: Part<'_>) -> Result<(), String> {
-    let value = match (holds, part) {
-        (Int, Part::Number(number)) => Value::from(number.cast_signed()),
-        (Bool, Part::Number(number)) => Value::from(number != 0),
-        (Text, Part::Bytes(bytes)) => text(bytes)?,
-        (Texts, Part::Bytes(bytes)) => return push(members, name, text(bytes)?),
-        (TextMap | BytesMap, Part::Bytes(bytes)) => return entry(members, name, holds, bytes),
-        (One(fields), Part::Bytes(bytes)) => {
-            let inner = message(fields, bytes)?;
-            // An empty message says nothing, but for an object's metadata.
-            if inner.is_empty() && name != "metadata" {
-                return Ok(());
-            }
-            inner.into()
+fn member(members: &mut Map<String, Value>, field: &Field, part: &Part<'_>) -> Result<(), String> {
+    match (&field.holds, part) {
+        (Holds::Struct(id), Part::Bytes(bytes)) if field.name.is_empty() => message(*id, bytes, members),
+        (Holds::List(item), part) => {
+            let list = members.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
+            list.as_array_mut().ok_or("twice")?.push(value(item, part)?);
+            Ok(())
         }
-        (Many(fields), Part::Bytes(bytes)) => return push(members, name, message(fields, bytes)?.into()),
-        (ServerOwned, _) => return Ok(()),
-        (_, part) if part.is_empty() => return Ok(()),
-        _ => return Err("of another type".into()),
-    };
-    if value != "" {
-        members.insert(name.to_owned(), value);
+        (Holds::Map(item), Part::Bytes(bytes)) => entry(members, field.name, item, bytes),
+        (holds, part) => {
+            // Go writes the zero values of all that is no pointer.
+            if field.pointer || !part.is_empty() || matches!(holds, Holds::Bytes) || field.name == "metadata" {
+                members.insert(field.name.to_owned(), value(holds, part)?);
+            }
+            Ok(())
+        }
     }
-    Ok(())
 }
 
-fn push(members: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), String> {
-    let list = members.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-    list.as_array_mut().ok_or("twice")?.push(value);
-    Ok(())
+fn value(holds: &Holds, part: &Part<'_>) -> Result<Value, String> {
+    Ok(match (holds, part) {
+        (Holds::Int32 | Holds::Int64, Part::Number(number)) => number.cast_signed().into(),
+        (Holds::Bool, Part::Number(number)) => (*number != 0).into(),
+        (Holds::Text, Part::Bytes(bytes)) => text(bytes)?,
+        (Holds::Bytes, Part::Bytes(bytes)) => STANDARD.encode(bytes).into(),
+        (Holds::Time | Holds::MicroTime, Part::Bytes(bytes)) => time(bytes)?,
+        (Holds::IntOrString, Part::Bytes(bytes)) => int_or_string(bytes)?,
+        (Holds::Quantity, Part::Bytes(bytes)) => first(bytes).map_or(Ok(Value::from("0")), text)?,
+        (Holds::Fields, Part::Bytes(bytes)) => {
+            serde_json::from_slice(first(bytes).unwrap_or(b"{}")).map_err(|error| error.to_string())?
+        }
+        (Holds::Struct(id), Part::Bytes(bytes)) => {
+            let mut inner = Map::new();
+            message(*id, bytes, &mut inner)?;
+            Value::Object(inner)
+        }
+        _ => return Err("of another type".into()),
+    })
 }
 
 /// One entry of a map: a message of key and value.
 fn entry(members: &mut Map<String, Value>, name: &str, holds: &Holds, bytes: &[u8]) -> Result<(), String> {
-    let (mut key, mut value) = (String::new(), Value::from(""));
+    let (mut key, mut held) = (String::new(), Value::from(""));
     for part in Parts(bytes) {
         match part.ok_or("that is broken")? {
             (1, Part::Bytes(bytes)) => key = String::from_utf8_lossy(bytes).into_owned(),
-            (2, Part::Bytes(bytes)) if matches!(holds, BytesMap) => value = STANDARD.encode(bytes).into(),
-            (2, Part::Bytes(bytes)) => value = text(bytes)?,
+            (2, part) => held = value(holds, &part)?,
             _ => return Err("that is no map".into()),
         }
     }
     let map = members.entry(name).or_insert_with(|| Value::Object(Map::new()));
-    map.as_object_mut().ok_or("twice")?.insert(key, value);
+    map.as_object_mut().ok_or("twice")?.insert(key, held);
     Ok(())
 }
 
 fn text(bytes: &[u8]) -> Result<Value, String> {
     std::str::from_utf8(bytes).map(Value::from).map_err(|error| error.to_string())
+}
+
+/// Field 1 of a message that is little more than its wrapping.
+fn first(bytes: &[u8]) -> Option<&[u8]> {
+    Parts(bytes).find_map(|part| match part? {
+        (1, Part::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    })
+}
+
+/// Seconds and nanoseconds.
+fn time(bytes: &[u8]) -> Result<Value, String> {
+    let (mut seconds, mut nanos) = (0, 0);
+    for part in Parts(bytes) {
+        match part.ok_or("that is broken")? {
+            (1, Part::Number(number)) => seconds = number.cast_signed(),
+            (2, Part::Number(number)) => nanos = i32::try_from(number).map_err(|error| error.to_string())?,
+            _ => return Err("that is no time".into()),
+        }
+    }
+    let time = jiff::Timestamp::new(seconds, nanos).map_err(|error| error.to_string())?;
+    Ok(time.to_string().into())
+}
+
+/// Which of both it is, then both.
+fn int_or_string(bytes: &[u8]) -> Result<Value, String> {
+    let (mut is_text, mut number, mut words) = (false, Value::from(0), Value::from(""));
+    for part in Parts(bytes) {
+        match part.ok_or("that is broken")? {
+            (1, Part::Number(kind)) => is_text = kind == 1,
+            (2, Part::Number(held)) => number = held.cast_signed().into(),
+            (3, Part::Bytes(bytes)) => words = text(bytes)?,
+            _ => return Err("neither number nor text".into()),
+        }
+    }
+    Ok(if is_text { words } else { number })
 }
 
 enum Part<'a> {
@@ -337,12 +261,26 @@ mod tests {
 
     #[test]
     fn what_no_table_knows_is_refused_by_name() {
-        let refused = decode(&body("Node", b"")).unwrap_err();
+        let refused = decode(&body("Nothing", b"")).unwrap_err();
         assert_eq!(refused.code, 415);
-        assert!(refused.message.contains("v1 Node"), "{refused}");
+        assert!(refused.message.contains("v1 Nothing"), "{refused}");
         let strange = part(9, b"x");
         let refused = decode(&body("Namespace", &strange)).unwrap_err();
         assert!(refused.message.contains("number 9"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_embedded_stands_in_its_holders_place_and_pointers_keep_their_zeros() {
+        let port = [part(1, b"http"), vec![3 << 3, 80], part(4, &[vec![1 << 3, 1], part(3, b"web")].concat())].concat();
+        let spec = [part(1, &port), part(3, b""), part(4, b"ClusterIP"), part(10, b"")].concat();
+        let object = decode(&body("Service", &[part(1, &part(1, b"s")), part(2, &spec)].concat())).unwrap();
+        let port = json!({"name": "http", "port": 80, "targetPort": "web"});
+        assert_eq!(object["spec"], json!({"ports": [port], "type": "ClusterIP"}));
+        let volume = [part(1, b"v"), part(2, &part(2, b""))].concat();
+        let spec = [part(1, &volume), vec![4 << 3, 0]].concat();
+        let object = decode(&body("Pod", &part(2, &spec))).unwrap();
+        let expected = json!({"volumes": [{"name": "v", "emptyDir": {}}], "terminationGracePeriodSeconds": 0});
+        assert_eq!(object["spec"], expected);
     }
 
     #[test]

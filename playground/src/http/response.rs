@@ -40,6 +40,13 @@ pub(super) fn page_not_found() -> Response<Body> {
     text(404, "404 page not found\n")
 }
 
+/// What flow control answers, in plain text, to a request beyond the limit.
+pub(super) fn too_many_requests() -> Response<Body> {
+    let mut response = text(429, "Too many requests, please try again later.\n");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
+    response
+}
+
 /// An outcome that is no object.
 pub(crate) fn status(status: &Status) -> Response<Body> {
     status_value(status, &status.to_value())

@@ -28,6 +28,8 @@ pub(super) enum Route {
     OpenApi { group: String, version: String },
     /// `/apis/authorization.k8s.io/v1/selfsubjectaccessreviews` and its like; a local one is asked in a namespace.
     Review { review: Review, namespace: String },
+    /// A subresource of a pod that would need its containers: its name.
+    Containers(Place, &'static str),
     /// `/playground/requests`
     Requests,
     /// `/playground/faults` and the levers beside it
@@ -59,6 +61,10 @@ pub(super) struct Place {
     pub(super) name: Option<String>,
     pub(super) subresource: Option<String>,
 }
+
+/// Subresources of pods that would need their containers, or a node that can be asked to let go of them.
+const NEED_CONTAINERS: [&str; 9] =
+    ["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize"];
 
 /// Finds what a path names among what is served.
 pub(super) fn route(registry: &Registry, path: &str) -> Route {
@@ -124,6 +130,16 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> R
         _ => return Route::Unknown,
     };
     let Some(resource) = registry.find(group, version, plural) else { return Route::Unknown };
+    let place = |subresource: Option<&&str>| Place {
+        resource: Arc::clone(&resource),
+        namespace: namespace.clone(),
+        name: name.map(ToString::to_string),
+        subresource: subresource.map(ToString::to_string),
+    };
+    let of_containers = NEED_CONTAINERS.iter().find(|known| resource.table() == "pods" && subresource == Some(known));
+    if let (Some(known), true) = (of_containers, namespace.is_some()) {
+        return Route::Containers(place(subresource), known);
+    }
     let has_subresource = match subresource {
         None => true,
         Some(&"status") => resource.has(Trait::Status),
@@ -134,12 +150,7 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> R
     if !has_subresource || (namespace.is_some() && !resource.namespaced) {
         return Route::Unknown;
     }
-    Route::Resource(Place {
-        resource,
-        namespace,
-        name: name.map(ToString::to_string),
-        subresource: subresource.map(ToString::to_string),
-    })
+    Route::Resource(place(subresource))
 }
 
 #[cfg(test)]
@@ -184,7 +195,7 @@ mod tests {
             "/apis/apps/v2/deployments",
             "/apis/apps/v1/nothings",
             "/api/v1/namespaces/a/secrets/x/status",
-            "/api/v1/namespaces/a/pods/x/log",
+            "/api/v1/namespaces/a/pods/x/nothing",
             "/nonsense",
         ] {
             assert!(place(path).is_none(), "{path}");

@@ -1,7 +1,7 @@
 //! The built-in kinds, as a table.
 //!
-//! Controllers of the playground act on Deployments, ReplicaSets and pods; the other kinds are stored, defaulted and
-//! validated, and nothing else comes of them: no endpoints, no autoscaling.
+//! Controllers of the playground act on Deployments, ReplicaSets, pods, Services and autoscalers; the other kinds are stored,
+//! defaulted and validated, and nothing else comes of them.
 
 use std::sync::Arc;
 
@@ -83,14 +83,19 @@ const ROWS: &[Row] = rows! {
     "" "v1" "ConfigMap" "configmaps" "configmap" ["cm"] "nd" [];
     "" "v1" "Endpoints" "endpoints" "endpoints" ["ep"] "ncd" [];
     "" "v1" "Event" "events" "event" ["ev"] "ncd" CORE_EVENT;
+    "" "v1" "LimitRange" "limitranges" "limitrange" ["limits"] "nd" [];
     "" "v1" "Namespace" "namespaces" "namespace" ["ns"] "s" [("status.phase", "status.phase")];
     "" "v1" "Pod" "pods" "pod" ["po"] "nasgd" POD;
+    "" "v1" "ResourceQuota" "resourcequotas" "resourcequota" ["quota"] "nsd" [];
     "" "v1" "Secret" "secrets" "secret" [] "nd" [("type", "type")];
     "" "v1" "Service" "services" "service" ["svc"] "nascd" [("spec.clusterIP", "spec.clusterIP"), ("spec.type", "spec.type")];
     "" "v1" "ServiceAccount" "serviceaccounts" "serviceaccount" ["sa"] "nd" [];
+    "admissionregistration.k8s.io" "v1" "MutatingWebhookConfiguration" "mutatingwebhookconfigurations" "mutatingwebhookconfiguration" [] "gd" [];
+    "admissionregistration.k8s.io" "v1" "ValidatingWebhookConfiguration" "validatingwebhookconfigurations" "validatingwebhookconfiguration" [] "gd" [];
     "apiextensions.k8s.io" "v1" "CustomResourceDefinition" "customresourcedefinitions" "customresourcedefinition" ["crd", "crds"] "sgvd" [];
     "apps" "v1" "Deployment" "deployments" "deployment" ["deploy"] "nasSgd" [];
     "apps" "v1" "ReplicaSet" "replicasets" "replicaset" ["rs"] "nasSgd" [("status.replicas", "status.replicas")];
+    "autoscaling" "v1" "HorizontalPodAutoscaler" "horizontalpodautoscalers" "horizontalpodautoscaler" ["hpa"] "nasd" [];
     "autoscaling" "v2" "HorizontalPodAutoscaler" "horizontalpodautoscalers" "horizontalpodautoscaler" ["hpa"] "nasd" [];
     "coordination.k8s.io" "v1" "Lease" "leases" "lease" [] "ncvd" [];
     "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" "endpointslice" [] "ngd" [];
@@ -101,6 +106,7 @@ const ROWS: &[Row] = rows! {
     "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" "clusterrolebinding" [] "cd" [];
     "rbac.authorization.k8s.io" "v1" "Role" "roles" "role" [] "ncd" [];
     "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" "rolebinding" [] "ncd" [];
+    "scheduling.k8s.io" "v1" "PriorityClass" "priorityclasses" "priorityclass" ["pc"] "gd" [];
 };
 
 /// All built-in resources.
@@ -125,14 +131,19 @@ impl Row {
             scale: has('S').then(workload_scale),
             schema: Arc::new(fields::Schema::builtin(self.kind)),
             selectable: self.selectable.iter().map(|(label, path)| (label.to_string(), path.to_string())).collect(),
-            form: if self.group.is_empty() && self.kind == "Event" { Form::CoreEvent } else { Form::Stored },
+            form: match (self.group, self.version, self.kind) {
+                ("", _, "Event") => Form::CoreEvent,
+                ("autoscaling", "v1", _) => Form::Autoscaler,
+                _ => Form::Stored,
+            },
             origin: Origin::Builtin,
         }
     }
 }
 
 fn categories(kind: &str, all: bool) -> Vec<String> {
-    let own = (kind == "CustomResourceDefinition").then(|| "api-extensions".to_owned());
+    let own = (kind == "CustomResourceDefinition" || kind.ends_with("WebhookConfiguration"))
+        .then(|| "api-extensions".to_owned());
     own.into_iter().chain(all.then(|| "all".to_owned())).collect()
 }
 

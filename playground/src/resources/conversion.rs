@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::Resource;
+use super::{Resource, autoscaler};
 
 /// How the form that a version serves differs from the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Form {
     Renamed,
     /// The core group's Event.
     CoreEvent,
+    /// The HorizontalPodAutoscaler of `autoscaling/v1`, which knows one metric.
+    Autoscaler,
 }
 
 /// (name in `events.k8s.io/v1`, name in core `v1`)
@@ -50,6 +52,10 @@ impl Resource {
                 rename(stored, EVENT_FIELDS.iter().copied());
                 self.stamp(stored);
             }
+            Form::Autoscaler => {
+                autoscaler::to_first(stored);
+                self.stamp(stored);
+            }
         }
     }
 
@@ -60,6 +66,10 @@ impl Resource {
             Form::Renamed => served["apiVersion"] = stored_as.into(),
             Form::CoreEvent => {
                 rename(served, EVENT_FIELDS.iter().map(|(modern, core)| (*core, *modern)));
+                served["apiVersion"] = stored_as.into();
+            }
+            Form::Autoscaler => {
+                autoscaler::to_second(served);
                 served["apiVersion"] = stored_as.into();
             }
         }

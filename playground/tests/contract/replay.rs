@@ -201,7 +201,7 @@ fn compare(names: &mut Names, path: &str, recorded: &Value, ours: &Value, found:
 /// Values that must be there, whatever they are.
 fn is_accident(path: &str, key: &str, recorded: &str) -> bool {
     match key {
-        "creationTimestamp" | "deletionTimestamp" | "time" => true,
+        "creationTimestamp" | "deletionTimestamp" | "lastScaleTime" | "time" => true,
         // The recording's clients wrote this hour into their conditions; other times are the server's own.
         "lastTransitionTime" => !recorded.contains("T20:00:00"),
         // Of writes that have no place in the story, the list's own resourceVersion alone tells.

@@ -165,8 +165,8 @@ impl<K: Ord + Clone> Workqueue<K> {
         self.shared.delay(|state, now| state.add_rate_limited(key, at_least, now));
     }
 
-    /// Requests another run of `key` after `pause`, or later if the bucket of all keys requires it. For a run that failed
-    /// for a reason which has nothing to do with its key: the backoff of the key does not change.
+    /// Requests another run of `key` after `pause`, or later if the bucket of all keys requires it. For a run that
+    /// failed for a reason which has nothing to do with its key: the backoff of the key does not change.
     pub fn add_paced(&self, key: K, pause: Duration) {
         self.shared.delay(|state, now| state.add_paced(key, pause, now));
     }

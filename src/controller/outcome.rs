@@ -22,8 +22,9 @@ pub enum Error {
     Transient(Box<dyn std::error::Error + Send + Sync>),
     /// It may work later, but not before this time, says the server. Retried with backoff, and not sooner than that.
     Busy(Box<dyn std::error::Error + Send + Sync>, Duration),
-    /// The server could not be reached, which says nothing about this key. Retried after this time, and its backoff does
-    /// not grow: after an outage of an hour all keys are retried within seconds, not at the end of each key's backoff.
+    /// The server could not be reached, which says nothing about this key. Retried after this time, and its backoff
+    /// does not grow: after an outage of an hour all keys are retried within seconds, not at the end of each key's
+    /// backoff.
     Unreachable(Box<dyn std::error::Error + Send + Sync>, Duration),
     /// It can't work until the object changes: the input itself is wrong. Not retried.
     Permanent(Box<dyn std::error::Error + Send + Sync>),

@@ -124,7 +124,8 @@ impl<K: Ord + Clone> State<K> {
         self.delay(key, now, |limiter| (limiter.delay(n, now).max(at_least), Reason::Retry))
     }
 
-    /// Adds `key` after `pause`, or later if the bucket of all keys requires it. Returns the same as [`State::add_after`].
+    /// Adds `key` after `pause`, or later if the bucket of all keys requires it. Returns the same as
+    /// [`State::add_after`].
     pub(super) fn add_paced(&mut self, key: K, pause: Duration, now: Instant) -> u64 {
         self.delay(key, now, |limiter| (limiter.turn(now).max(pause), Reason::Requeue))
     }

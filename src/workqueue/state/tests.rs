@@ -442,8 +442,8 @@ fn a_failure_with_a_time_waits_for_the_later_of_that_and_of_the_rate_limit() {
     assert_eq!(story.state.num_requeues(&"a"), 5);
 }
 
-/// Found with an API server that was away for five minutes: each key came back only at the end of its own backoff, up to
-/// seventeen minutes later.
+/// Found with an API server that was away for five minutes: each key came back only at the end of its own backoff, up
+/// to seventeen minutes later.
 #[test]
 fn a_failure_that_is_not_the_keys_own_does_not_lengthen_its_backoff() {
     let mut story = Story::new();

@@ -471,15 +471,15 @@ async fn unknown_fields_of_built_in_kinds_are_told_as_the_client_asked() {
     let stored = cluster.get("deployments.apps", "default", "odd").unwrap();
     assert!(stored["spec"].get("replica").is_none(), "{stored}");
     let patch = json!({"spec": {"paused": false, "pause": true}});
-    let path = format!("{DEPLOYMENTS}/odd");
+    let place = format!("{DEPLOYMENTS}/odd");
     for media in ["application/merge-patch+json", "application/strategic-merge-patch+json"] {
-        let ignored = warnings(&cluster, "PATCH", &format!("{path}?fieldValidation=Ignore"), media, &patch).await;
+        let ignored = warnings(&cluster, "PATCH", &format!("{place}?fieldValidation=Ignore"), media, &patch).await;
         assert_eq!(ignored, (200, Vec::new()), "{media}");
-        let strict = warnings(&cluster, "PATCH", &format!("{path}?fieldValidation=Strict"), media, &patch).await;
+        let strict = warnings(&cluster, "PATCH", &format!("{place}?fieldValidation=Strict"), media, &patch).await;
         assert_eq!(strict.0, 400, "{media}");
     }
     odd["spec"]["replicas"] = "two".into();
-    let (status, refused) = ask(&cluster, "PUT", &path, odd).await;
+    let (status, refused) = ask(&cluster, "PUT", &place, odd).await;
     assert_eq!(status, 400);
     assert!(refused["message"].as_str().unwrap().contains("DeploymentSpec.spec.replicas of type int32"), "{refused}");
 }
@@ -501,27 +501,27 @@ async fn a_dry_run_of_any_verb_leaves_no_trace() {
     let cluster = cluster();
     let made = cluster.create("deployments.apps", "default", deployment("d"), "t").unwrap();
     let before = cluster.revision();
-    let path = format!("{DEPLOYMENTS}/d?dryRun=All");
+    let place = format!("{DEPLOYMENTS}/d?dryRun=All");
     let patch = json!({"spec": {"replicas": 5}});
     let operations = json!([{"op": "replace", "path": "/spec/replicas", "value": 5}]);
     let mut changed = (*made).clone();
     changed["spec"]["replicas"] = 5.into();
-    let applied = format!("{path}&fieldManager=me&force=true");
+    let applied = format!("{place}&fieldManager=me&force=true");
     let scale = format!("{DEPLOYMENTS}/d/scale?dryRun=All");
-    for (method, path, media, body) in [
+    for (method, place, media, body) in [
         ("POST", &format!("{DEPLOYMENTS}?dryRun=All"), "application/json", deployment("new")),
-        ("PUT", &path, "application/json", changed.clone()),
-        ("PATCH", &path, "application/merge-patch+json", patch.clone()),
-        ("PATCH", &path, "application/strategic-merge-patch+json", patch.clone()),
-        ("PATCH", &path, "application/json-patch+json", operations),
+        ("PUT", &place, "application/json", changed.clone()),
+        ("PATCH", &place, "application/merge-patch+json", patch.clone()),
+        ("PATCH", &place, "application/strategic-merge-patch+json", patch.clone()),
+        ("PATCH", &place, "application/json-patch+json", operations),
         ("PATCH", &applied, "application/apply-patch+yaml", deployment("d")),
         ("PATCH", &scale, "application/merge-patch+json", patch),
-        ("DELETE", &path, "application/json", Value::Null),
+        ("DELETE", &place, "application/json", Value::Null),
         ("DELETE", &format!("{DEPLOYMENTS}?dryRun=All"), "application/json", Value::Null),
     ] {
-        let (status, answer) = ask_as(&cluster, method, path, media, body).await;
-        assert!(status < 300, "{method} {path} {media}: {answer}");
-        assert_eq!(cluster.revision(), before, "{method} {path} {media}");
+        let (status, answer) = ask_as(&cluster, method, place, media, body).await;
+        assert!(status < 300, "{method} {place} {media}: {answer}");
+        assert_eq!(cluster.revision(), before, "{method} {place} {media}");
     }
 }
 

@@ -147,7 +147,9 @@ async fn describe_tells_the_story_with_its_events() {
         let secret = session.good("describe secret s").await;
         assert_says(&secret, &["Type: Opaque", "key: 5 bytes"]);
         assert!(!secret.contains("dmFsdWU"), "{secret}");
-        assert_says(&session.good("get events").await, &["LAST SEEN TYPE REASON OBJECT MESSAGE", "deployment/web"]);
+        let events = session.good("get events").await;
+        assert_says(&events, &["LAST SEEN TYPE REASON OBJECT MESSAGE", "deployment/web"]);
+        assert!(events.starts_with("LAST SEEN"), "{events}");
         assert_says(&session.good("events --for deployment/web").await, &["ScalingReplicaSet Deployment/web"]);
     })
     .await;

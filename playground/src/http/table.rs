@@ -20,6 +20,8 @@ pub(super) const CREATED_DESCRIPTION: &str = "CreationTimestamp is a timestamp r
 /// How the objects of one resource become rows.
 pub(super) struct Table<'a> {
     columns: Vec<Value>,
+    /// The name of an Event says nothing to people: it comes last, and only where all is asked for.
+    name_last: bool,
     cells: Cells<'a>,
     now: Timestamp,
     include_object: &'a str,
@@ -33,13 +35,18 @@ enum Cells<'a> {
 impl<'a> Table<'a> {
     /// `include_object`: `None`, `Metadata` (or nothing), `Object`.
     pub(super) fn new(resource: &'a Resource, now: Timestamp, include_object: &'a str) -> Self {
-        let (columns, cells) = if let Some(custom) = resource.custom() {
+        let (mut columns, cells) = if let Some(custom) = resource.custom() {
             (custom_columns(&custom.columns), Cells::Custom(custom.columns.as_slice()))
         } else {
             let printer = columns::printer(resource);
             (builtin_columns(printer), Cells::Builtin(printer))
         };
-        Self { columns, cells, now, include_object }
+        let name_last = resource.kind == "Event" && resource.custom().is_none();
+        columns.rotate_left(usize::from(name_last));
+        if let (true, Some(name)) = (name_last, columns.last_mut()) {
+            name["priority"] = 1.into();
+        }
+        Self { columns, cells, name_last, now, include_object }
     }
 
     /// The table of these (stored) objects.
@@ -65,6 +72,7 @@ impl<'a> Table<'a> {
                 Cell::Made(make) => make(object, self.now),
             })),
         }
+        cells.rotate_left(usize::from(self.name_last));
         match self.include_object {
             "None" => json!({"cells": cells}),
             "Object" => json!({"cells": cells, "object": object}),

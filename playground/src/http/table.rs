@@ -46,7 +46,7 @@ impl<'a> Table<'a> {
         if let (true, Some(name)) = (name_last, columns.last_mut()) {
             name["priority"] = 1.into();
         }
-        Self { columns, cells, name_last, now, include_object }
+        Self { columns, name_last, cells, now, include_object }
     }
 
     /// The table of these (stored) objects.

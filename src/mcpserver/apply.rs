@@ -112,7 +112,7 @@ pub async fn apply(
     let mut applied = Applied::unchanged(observed);
     let written = applied.write(client, memory, observed, wanted, children).await;
     match &written {
-        Ok(()) if applied.done.is_empty() && applied.refused.is_none() => memory.settle(&observed.server, wanted),
+        Ok(()) if nothing_to_do(wanted, children) => memory.settle(&observed.server, wanted),
         Err(error) if is_news(error) => applied.failed = Some(error.to_string()),
         Ok(()) | Err(_) => {}
     }

@@ -174,6 +174,23 @@ async fn a_failure_that_may_last_is_news_and_one_that_passes_is_not() {
     }
 }
 
+/// Where the stores stay behind, the same is written again and changes nothing. The outdated child is not settled by that:
+/// a stranger who brought just this state back would not be noticed.
+#[tokio::test]
+async fn a_child_that_is_written_again_to_no_effect_is_not_settled() {
+    let (client, _) = answered(|path| {
+        let metadata = json!({"namespace": "prod", "name": "web", "uid": "d", "resourceVersion": "11"});
+        (200, json!({"metadata": metadata, "spec": {"for": path}}))
+    });
+    let mut world = observed(&json!({"image": "y"}));
+    let (deployment, service) = as_wanted(&children(&observed(&json!({"image": "x"}))));
+    (world.deployment, world.service) = (Some(Arc::new(deployment)), Some(Arc::new(service)));
+    let memory = Memory::default();
+    assert_eq!(applied(&client, &memory, &world).await.0.done.len(), 1);
+    assert!(applied(&client, &memory, &world).await.0.done.is_empty(), "it changed nothing");
+    assert!(!memory.is_settled(&world.server, &wanted(&world)));
+}
+
 #[tokio::test]
 async fn a_write_that_was_done_is_told_though_the_next_one_failed() {
     let (client, _) = answered(|path| match path {

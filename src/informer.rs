@@ -209,4 +209,6 @@ impl Synced {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -363,21 +363,8 @@ impl<K> Replacement<K> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Thing;
     use super::*;
-    use crate::object::{DEPLOYMENTS, Meta, Resource};
-
-    #[derive(Debug, PartialEq)]
-    struct Thing(Meta);
-
-    impl Object for Thing {
-        const RESOURCE: Resource = DEPLOYMENTS;
-        fn decode(json: &str) -> Result<Self, serde_json::Error> {
-            serde_json::from_str(json).map(Self)
-        }
-        fn meta(&self) -> &Meta {
-            &self.0
-        }
-    }
 
     fn owner(thing: &Thing) -> Option<Arc<str>> {
         thing.0.controller.as_ref().map(|controller| controller.uid.shared())

@@ -3,25 +3,10 @@
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, timeout};
 
+use super::testing::Thing;
 use super::*;
-use crate::object::{DEPLOYMENTS, Meta, Resource};
 
 const PERIOD: Duration = Duration::from_secs(36_000);
-
-#[derive(PartialEq)]
-struct Thing(Meta);
-
-impl Object for Thing {
-    const RESOURCE: Resource = DEPLOYMENTS;
-
-    fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json).map(Self)
-    }
-
-    fn meta(&self) -> &Meta {
-        &self.0
-    }
-}
 
 /// The pauses before the resyncs within a hundred periods.
 async fn pauses(seed: u64) -> Vec<Duration> {

@@ -31,6 +31,11 @@ async fn a_new_server_over_quota_says_so_and_heals_when_the_quota_goes() {
     world.create_server("x", json!({})).await;
     world.until("its status quotes the quota", SERVERS, "x", is_over_quota).await;
     assert!(world.find(DEPLOYMENTS, "x").await.is_none());
+    heals_without(&world, quota).await;
+}
+
+/// The quota goes, and the server gets ready by itself.
+async fn heals_without(world: &World, quota: RuleId) {
     let haste = Haste::times(20);
     world.levers().faults().remove(quota);
     world.until_ready("x").await;
@@ -48,11 +53,7 @@ async fn a_running_server_whose_deployment_is_gone_and_over_quota_is_not_ready_a
     let server = world.until("its status quotes the quota", SERVERS, "x", is_over_quota).await;
     assert!(says(&server, "Available").starts_with("False"), "{server:#}");
     assert!(server["status"]["url"].is_null(), "nobody serves there: {server:#}");
-    let haste = Haste::times(20);
-    world.levers().faults().remove(quota);
-    world.until_ready("x").await;
-    drop(haste);
-    world.stays_quiet().await;
+    heals_without(&world, quota).await;
 }
 
 /// While it is refused it is tried again, but less and less often.

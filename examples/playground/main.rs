@@ -1,7 +1,7 @@
 //! `make playground`: a Kubernetes API server and the operator in one process, without a cluster.
 //!
 //! The API server is the workspace's `playground`: it answers like Kubernetes, keeps everything in memory, and has pods
-//! without containers. The operator is the real one, and communicates with it over HTTP as with any other API server.
+//! without containers, which answer as MCP servers all the same. The operator is the real one, and communicates with it over HTTP as with any other API server.
 //! The samples are applied, and what happens to them is printed line by line. Then the process keeps running for
 //! `kubectl`.
 
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use playground::faults::{Plan, SYNTAX};
+use playground::mcp::{affordable_listeners, behaviour};
 use playground::{Cluster, Options, Playground};
 use serde_json::Value;
 use smooth_operator::api::{MCPSERVERS, crd};
@@ -32,7 +33,7 @@ const OPERATOR: &str = "smooth-operator/";
 
 /// A Kubernetes API server and Smooth Operator in one process: an in-memory cluster to play with.
 #[derive(Debug, Parser)]
-#[command(name = "playground", max_term_width = 100)]
+#[command(name = "playground", max_term_width = 100, after_long_help = behaviour::help())]
 struct Args {
     /// The port of the API server on 127.0.0.1; 0 for a free one.
     #[arg(long, default_value_t = 7443)]
@@ -115,7 +116,7 @@ async fn serve(args: &Args) -> anyhow::Result<Playground> {
     let listen = SocketAddr::from(([127, 0, 0, 1], args.port));
     let ready_delay = Duration::from_millis(args.ready_delay);
     let faults = args.faults.clone().unwrap_or_default().only_for(OPERATOR);
-    let options = Options { listen, ready_delay, faults, ..Options::default() };
+    let options = Options { listen, ready_delay, faults, listeners: affordable_listeners(), ..Options::default() };
     let server = Playground::start(options)
         .await
         .with_context(|| format!("can't listen on {listen}; choose another port with --port, or 0 for a free one"))?;

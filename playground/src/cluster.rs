@@ -46,6 +46,7 @@ pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
 use crate::auth;
 use crate::builtin::ClusterIps;
 use crate::faults::{Break, Faults, Matcher};
+use crate::mcp::Servers;
 use crate::resources::{Registry, Resource};
 use crate::status::Status;
 use crate::storage::{Key, Revision, Store};
@@ -65,6 +66,7 @@ struct Inner {
     /// See [`Cluster::stream_lists`].
     streams_lists: AtomicBool,
     faults: Faults,
+    servers: Servers,
     requests: Mutex<requests::Log>,
     auth: auth::Tokens,
     random: Mutex<StdRng>,
@@ -95,6 +97,7 @@ impl Cluster {
             news: Mutex::default(),
             streams_lists: AtomicBool::new(true),
             faults: Faults::new(seed),
+            servers: Servers::default(),
             requests: Mutex::default(),
             auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
@@ -203,6 +206,11 @@ impl Cluster {
     /// What goes wrong, and when, for those who come by [`exchange`](Self::exchange).
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
+    }
+
+    /// The MCP servers that listen for pods, where they do ([`crate::mcp`]).
+    pub fn servers(&self) -> &Servers {
+        &self.inner.servers
     }
 
     /// Ends all open watch streams of HTTP clients as a broken connection would: in the middle, without a clean end.

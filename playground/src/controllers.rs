@@ -47,11 +47,18 @@ pub struct Options {
     pub terminate_delay: Duration,
     /// Whether the controllers write Events about what they do.
     pub events: bool,
+    /// On how many ports of pods is listened, at most; 0: a pod is its status and nothing more. See [`crate::mcp`].
+    pub listeners: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ready_delay: Duration::from_millis(300), terminate_delay: Duration::from_millis(50), events: false }
+        Self {
+            ready_delay: Duration::from_millis(300),
+            terminate_delay: Duration::from_millis(50),
+            events: false,
+            listeners: 0,
+        }
     }
 }
 
@@ -71,7 +78,7 @@ pub fn start(cluster: &Cluster, options: Options, stop: &CancellationToken) -> V
             replica_set::Controller::new(cluster.clone(), recorder("replicaset-controller")),
             stop.clone(),
         )),
-        tokio::spawn(harness::run(cluster.clone(), kubelet::Kubelet::new(cluster.clone(), options), stop.clone())),
+        tokio::spawn(kubelet::run(cluster.clone(), options, stop.clone())),
         tokio::spawn(harness::run(cluster.clone(), endpoints::Controller::new(cluster.clone()), stop.clone())),
         tokio::spawn(harness::run(
             cluster.clone(),

@@ -132,7 +132,7 @@ impl Call<'_> {
         }
     }
 
-    fn read_only(&self, answer: impl FnOnce(&Self) -> Response<Body>) -> Answer {
+    pub(super) fn read_only(&self, answer: impl FnOnce(&Self) -> Response<Body>) -> Answer {
         match *self.method {
             Method::GET | Method::HEAD => Ok(answer(self)),
             _ => Err(Status::method_not_allowed()),

@@ -2,7 +2,8 @@
 //!
 //! Tests of an operator need a cluster that starts in milliseconds, runs in the test's own process, can be broken on
 //! purpose, and answers as a real one does, down to the words of its errors. This is that cluster, with controllers for
-//! Deployments, ReplicaSets and pods, and with no containers: a pod is its status.
+//! Deployments, ReplicaSets and pods, and with no containers: a pod is its status, and, where asked for, a listener at an
+//! address of its own that speaks MCP as its image's name says ([`mcp`]).
 //!
 //! ```text
 //!    kubectl, operators                     tests in the process
@@ -20,7 +21,7 @@
 //! Reading order: [`storage`] (objects, history, watches), [`resources`] (what is served), [`cluster`] (how a write is
 //! decided and done), [`http`] (the door), [`auth`] (who may come in), then the rules: [`fields`] (who owns what),
 //! [`patch`], [`schema`] (custom resources), [`builtin`] (Kubernetes' own kinds), [`controllers`] (what makes things
-//! happen), and [`faults`] (what goes wrong).
+//! happen), [`mcp`] (what the pods answer), and [`faults`] (what goes wrong).
 //!
 //! # What it is
 //!
@@ -36,7 +37,7 @@
 //! is forgotten ([`Cluster::compact`]), stale lists, no streamed
 //! lists ([`Cluster::stream_lists`]), a restore from a backup ([`Cluster::restore`]), and a server that goes
 //! away ([`Playground::go_away`]). Over HTTP: `/playground/requests`, `/playground/faults`, `/playground/watches/cut`,
-//! `/playground/history/compact`.
+//! `/playground/history/compact`, `/playground/servers`.
 //!
 //! [`Faults::strike_watches`]: faults::Faults::strike_watches
 //!
@@ -75,6 +76,7 @@ pub mod controllers;
 pub mod faults;
 pub mod fields;
 pub mod http;
+pub mod mcp;
 pub mod patch;
 pub mod resources;
 pub mod schema;

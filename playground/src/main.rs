@@ -6,14 +6,16 @@ use std::process::ExitCode;
 
 use playground::auth::Authorization;
 use playground::faults::{Plan, SYNTAX};
+use playground::mcp::{affordable_listeners, behaviour};
 use playground::{Options, Playground};
 use tokio::time::Duration;
 
 const USAGE: &str = "\
-A Kubernetes API server small enough to embed, with controllers for Deployments and pods, and no containers.
+A Kubernetes API server small enough to embed, with controllers for Deployments and pods. No container runs, but each
+answers at its pod's address as the MCP server that its image's name says.
 
 Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION] [--faults FAULTS] [--seed N]
-                  [--authorization MODE] [--tls]
+                  [--authorization MODE] [--tls] [--listeners N]
 
   --listen ADDRESS        where to listen [default: 127.0.0.1:0, a free port]
   --kubeconfig FILE       write a kubeconfig that leads here
@@ -23,6 +25,8 @@ Usage: playground [--listen ADDRESS] [--kubeconfig FILE] [--ready-delay DURATION
   --authorization MODE    always-allow, or rbac: what roles and bindings say, with TLS, for kubectl says who it is over
                           HTTPS only; the kubeconfig leads here as the administrator [default: always-allow]
   --tls                   serve HTTPS; the kubeconfig trusts it
+  --listeners N           on how many ports of pods is listened, at most; 0 for none; Linux only [default: half of the
+                          files that the process may open]
 ";
 
 /// What the command line asks for.
@@ -35,7 +39,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        print!("{USAGE}\n{SYNTAX}\n");
+        print!("{USAGE}\n{SYNTAX}\n\n{}", behaviour::help());
         return ExitCode::SUCCESS;
     }
     match parse(&arguments) {
@@ -82,7 +86,7 @@ async fn stopped() -> std::io::Result<()> {
 
 fn parse(arguments: &[String]) -> Result<Arguments, String> {
     // Whoever starts it as a process looks at it with kubectl.
-    let mut options = Options { events: true, ..Options::default() };
+    let mut options = Options { events: true, listeners: affordable_listeners(), ..Options::default() };
     let mut kubeconfig = None;
     let mut rest = arguments.iter();
     while let Some(flag) = rest.next() {
@@ -105,6 +109,7 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             "--faults" => {
                 options.faults = value.parse::<Plan>().map_err(|error| format!("{flag}: {error}"))?;
             }
+            "--listeners" => options.listeners = value.parse().map_err(|_| format!("{value} is no number"))?,
             "--seed" => options.seed = value.parse().map_err(|_| format!("{value} is no number"))?,
             other => return Err(format!("unknown flag {other}")),
         }

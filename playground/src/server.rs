@@ -51,6 +51,10 @@ pub struct Options {
     pub tls: bool,
     /// What goes wrong from the start.
     pub faults: faults::Plan,
+    /// On how many ports of pods is listened, at most: their containers then answer as MCP servers ([`crate::mcp`]). By
+    /// default 0, which is none: a pod is its status. [`crate::mcp::affordable_listeners`] is what the process can afford.
+    /// Linux only: elsewhere pods have no addresses of their own, and nothing listens.
+    pub listeners: usize,
 }
 
 impl Default for Options {
@@ -66,6 +70,7 @@ impl Default for Options {
             enforce_owner_references: false,
             tls: false,
             faults: faults::Plan::default(),
+            listeners: 0,
         }
     }
 }
@@ -122,6 +127,7 @@ impl Playground {
             enforce_owner_references,
             tls,
             faults,
+            listeners,
         } = options;
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
@@ -134,7 +140,7 @@ impl Playground {
             (None, Authorization::Rbac) => format!("{{token: {:?}}}", admin_token(&cluster)),
         };
         let stop = cluster.stop_token();
-        let pace = controllers::Options { ready_delay, events, ..controllers::Options::default() };
+        let pace = controllers::Options { ready_delay, events, listeners, ..controllers::Options::default() };
         let faults::Plan { rules, beats } = faults;
         cluster.faults().replace(rules);
         let mut tasks = controllers::start(&cluster, pace, &stop);

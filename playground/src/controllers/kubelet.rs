@@ -9,8 +9,12 @@
 //! ```
 //!
 //! What a pod does is a function of its spec and its age on the node ([`next`]); the pods' ages and addresses are all
-//! that this file remembers.
+//! that this file remembers. Where it is asked for, a container that runs also answers at its pod's address, as the MCP
+//! server that its image's name says ([`crate::mcp::behaviour`]).
 
+mod addresses;
+mod doors;
+mod probes;
 pub mod script;
 mod sources;
 mod status;
@@ -25,9 +29,11 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::Options;
-use super::harness::{Change, Control};
+use super::harness::{self, Change, Control};
 use super::meta::{is_deleting, name, namespace, text, uid};
 use super::queue::Queue;
 use super::recorder::{Recorder, Word};
@@ -36,6 +42,8 @@ use crate::cluster::DeleteOptions;
 use crate::resources::Registry;
 use crate::status::Status;
 use crate::storage::{EventKind, Key};
+use addresses::Addresses;
+use doors::Doors;
 
 pub use status::{Moment, next, unschedulable};
 
@@ -43,15 +51,16 @@ pub use status::{Moment, next, unschedulable};
 pub const NODE: &str = "playground";
 
 const PODS: &str = "pods";
-/// The addresses of pods, upward: all of 127.0.0.0/8 leads to this machine, so that a test may listen on them.
-const FIRST_ADDRESS: u32 = 0x7f01_0001;
 const SCHEDULER: &str = "kube-scheduler";
 const KUBELET: &str = "kubelet";
+/// Until what could not be had (an address, a port) is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the node knows of a pod.
 #[derive(Debug, Clone, Copy)]
 struct Record {
-    address: Ipv4Addr,
+    /// `None` while all are taken.
+    address: Option<Ipv4Addr>,
     /// Since when the pod has all it needs to start, on both clocks; `None` while something is missing.
     since: Option<(Instant, Timestamp)>,
     /// Since when the pod is on its way out.
@@ -68,27 +77,44 @@ pub(super) struct Kubelet {
     records: BTreeMap<String, Record>,
     /// Which pods wait for a Secret or ConfigMap: by table and key. No set is empty.
     waiting: BTreeMap<(String, Key), BTreeSet<Key>>,
-    next_address: u32,
+    addresses: Addresses,
+    /// Where pods are listened to.
+    doors: Option<Doors>,
+    /// Whether the end of pods may have gone unobserved that `records` and `doors` still have.
+    has_missed_some: bool,
+}
+
+/// Runs the node until it is stopped, and joins all that listened.
+pub(super) async fn run(cluster: Cluster, options: Options, stop: CancellationToken) {
+    let listeners = TaskTracker::new();
+    let kubelet = Kubelet::new(cluster.clone(), options, listeners.clone(), &stop);
+    harness::run(cluster, kubelet, stop).await;
+    listeners.close();
+    listeners.wait().await;
 }
 
 impl Kubelet {
-    pub(super) fn new(cluster: Cluster, options: Options) -> Self {
+    fn new(cluster: Cluster, options: Options, listeners: TaskTracker, stop: &CancellationToken) -> Self {
         let (records, waiting) = (BTreeMap::new(), BTreeMap::new());
         let recorder = Recorder::new(&cluster, options.events, KUBELET);
-        Self { cluster, recorder, options, records, waiting, next_address: FIRST_ADDRESS }
+        let claimed = if options.listeners > 0 { Addresses::claimed() } else { None };
+        if options.listeners > 0 && claimed.is_none() {
+            tracing::warn!("pods have no addresses of their own here, and nothing listens for them");
+        }
+        let doors = claimed.is_some().then(|| Doors::new(cluster.clone(), options.listeners, listeners, stop.clone()));
+        let addresses = claimed.unwrap_or_else(Addresses::silent);
+        Self { cluster, recorder, options, records, waiting, addresses, doors, has_missed_some: false }
     }
 
     /// The record of a pod; a new one keeps the address that the pod's status already has.
     fn record(&mut self, pod: &Value) -> &mut Record {
         let known = text(pod, &["status", "podIP"]).parse().ok();
-        let next = &mut self.next_address;
-        self.records.entry(uid(pod).to_owned()).or_insert_with(|| {
-            let address = known.unwrap_or_else(|| {
-                *next += 1;
-                Ipv4Addr::from(*next - 1)
-            });
-            Record { address, since: None, leaving: None }
-        })
+        let fresh = || Record { address: None, since: None, leaving: None };
+        let record = self.records.entry(uid(pod).to_owned()).or_insert_with(fresh);
+        if record.address.is_none() {
+            record.address = self.addresses.take(known);
+        }
+        record
     }
 
     fn schedule(&self, pod: &Value) -> Result<(), Status> {
@@ -125,6 +151,9 @@ impl Kubelet {
     /// Takes away a pod whose time to end is over.
     fn terminate(&mut self, pod: &Value, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
         if self.record(pod).leaving.is_none() {
+            if let Some(doors) = &mut self.doors {
+                doors.close(uid(pod));
+            }
             for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
                 let container = text(container, &["name"]);
                 let word = Word::normal("Killing", format!("Stopping container {container}"));
@@ -148,7 +177,12 @@ impl Kubelet {
             .find(|source| self.cluster.get(source.table, &key.namespace, &source.name).is_none());
         let (instant, now) = (Instant::now(), self.cluster.now());
         let record = self.record(pod);
-        let address = record.address;
+        let Some(address) = record.address else {
+            let message = "Failed to create pod sandbox: no IP addresses available";
+            self.recorder.say(pod, None, &Word::warning("FailedCreatePodSandBox", message));
+            queue.add_at(key.clone(), instant + AGAIN);
+            return Ok(());
+        };
         let (age, since, blocked) = if let Some(source) = missing {
             record.since = None;
             let awaited = (source.table.to_owned(), Key::new(key.namespace.as_str(), source.name.as_str()));
@@ -159,16 +193,48 @@ impl Kubelet {
             (instant - start, since, None)
         };
         let ready_delay = self.options.ready_delay;
-        let (status, again) = next(pod, &Moment { age, since, now, address, ready_delay, blocked });
+        let failures = self.failing_probes(pod, address);
+        let failing = failures.keys().cloned().collect();
+        let (status, again) = next(pod, &Moment { age, since, now, address, ready_delay, blocked, failing });
+        let outcome = self.doors.as_mut().map(|doors| doors.settle(pod, &status, address)).unwrap_or_default();
+        let again = if outcome.again { Some(again.map_or(AGAIN, |again| again.min(AGAIN))) } else { again };
         if let Some(again) = again {
             queue.add_at(key.clone(), instant + again);
         }
-        let said = words::words(pod, &status);
+        let mut said = words::words(pod, &status, &failures);
+        said.extend(outcome.words);
         self.write_status(pod.clone(), status, KUBELET)?;
         for (container, word) in said {
             self.recorder.say(pod, Some(&container), &word);
         }
         Ok(())
+    }
+}
+
+impl Kubelet {
+    /// Why the probes of containers fail, by the container's name. Where nobody listens they pass.
+    fn failing_probes(&self, pod: &Value, address: Ipv4Addr) -> BTreeMap<String, String> {
+        let listening = self.doors.is_some();
+        let containers = pod["spec"]["containers"].as_array().into_iter().flatten().filter(|_| listening);
+        let failure =
+            |container: &Value| Some((text(container, &["name"]).to_owned(), probes::failure(container, address)?));
+        containers.filter_map(failure).collect()
+    }
+
+    /// Forgets pods whose end was not observed.
+    fn forget_the_gone(&mut self) {
+        let pods = self.cluster.list(PODS, None);
+        let living: BTreeSet<&str> = pods.iter().map(|pod| uid(pod)).collect();
+        self.records.retain(|uid, record| {
+            let lives = living.contains(uid.as_str());
+            if let (false, Some(address)) = (lives, record.address) {
+                self.addresses.give_back(address);
+            }
+            lives
+        });
+        if let Some(doors) = &mut self.doors {
+            doors.keep(|uid| living.contains(uid));
+        }
     }
 }
 
@@ -188,13 +254,22 @@ impl Control for Kubelet {
                 queue.add(pod);
             }
         } else if change.kind == EventKind::Deleted {
-            self.records.remove(&change.object.uid);
+            let record = self.records.remove(&change.object.uid);
+            if let Some(address) = record.and_then(|record| record.address) {
+                self.addresses.give_back(address);
+            }
+            if let Some(doors) = &mut self.doors {
+                doors.close(&change.object.uid);
+            }
         } else if !change.asks_nothing_new() {
             queue.add(key.clone());
         }
     }
 
     fn sync(&mut self, key: &Key, queue: &mut Queue<Key>) -> Result<(), Status> {
+        if std::mem::take(&mut self.has_missed_some) {
+            self.forget_the_gone();
+        }
         let Some(pod) = self.cluster.get(PODS, &key.namespace, &key.name) else { return Ok(()) };
         if is_deleting(&pod) {
             return self.terminate(&pod, key, queue);
@@ -208,5 +283,11 @@ impl Control for Kubelet {
     fn reset(&mut self) {
         self.records = BTreeMap::new();
         self.waiting = BTreeMap::new();
+        // Who listens goes on, and who has an address keeps it: nothing has happened to the pods themselves.
+        self.addresses.give_back_all();
+        for pod in self.cluster.list(PODS, None).iter().filter(|pod| !text(pod, &["status", "podIP"]).is_empty()) {
+            self.record(pod);
+        }
+        self.has_missed_some = true;
     }
 }

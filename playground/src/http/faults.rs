@@ -1,10 +1,13 @@
-//! The levers over HTTP: `/playground/faults`, `/playground/watches/...`, `/playground/history/...`.
+//! The levers over HTTP: `/playground/faults`, `/playground/watches/...`, `/playground/history/...`, and what the pods' MCP
+//! servers do: `/playground/servers`.
 //!
 //! ```text
 //!  GET | PUT | DELETE /playground/faults     the rules, as JSON (see the module `faults::json`)
 //!  POST /playground/watches/cut              or end, stall, half-line, garbage; a matcher as the body spares the others
 //!  POST /playground/history/compact          all history is forgotten
 //!  POST /playground/history/restore          {"resourceVersion": "12"}: back to the state at that version
+//!  GET  /playground/servers                  what listens for pods: their sessions, and what they were asked
+//!  POST /playground/servers/tools/change     {"image": "part of a name"}, or no body for all: they list another tool
 //! ```
 
 use http::Method;
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 use super::route::Control;
 use super::{Answer, Call, response};
 use crate::faults;
+use crate::mcp::Report;
 use crate::status::Status;
 
 /// Pulls a lever.
@@ -29,6 +33,11 @@ pub(super) fn answer(call: &Call<'_>, control: &Control) -> Answer {
             Ok(json!({"resourceVersion": call.cluster.revision().to_string()}))
         }),
         Control::Restore => posted(call, |body| restore(call, body)),
+        Control::Servers => call.read_only(|call| {
+            let servers = call.cluster.servers().list();
+            response::json(200, &servers.iter().map(Report::to_value).collect())
+        }),
+        Control::ChangeTools => posted(call, |body| change_tools(call, body)),
     }
 }
 
@@ -60,6 +69,17 @@ fn restore(call: &Call<'_>, body: &Value) -> Result<Value, Status> {
     let gone = |oldest| format!("resourceVersion: {version} is not within the history, which begins at {oldest}");
     call.cluster.restore(version).map_err(|expired| Status::bad_request(gone(expired.floor)))?;
     Ok(json!({"resourceVersion": call.cluster.revision().to_string()}))
+}
+
+fn change_tools(call: &Call<'_>, body: &Value) -> Result<Value, Status> {
+    let image = match body {
+        Value::Null => "",
+        body => {
+            body["image"].as_str().ok_or_else(|| Status::bad_request("image: a part of an image's name is missing"))?
+        }
+    };
+    call.cluster.servers().change_tools(image);
+    Ok(json!({"image": image}))
 }
 
 fn posted(call: &Call<'_>, act: impl FnOnce(&Value) -> Result<Value, Status>) -> Answer {

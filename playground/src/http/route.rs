@@ -49,6 +49,10 @@ pub(super) enum Control {
     Compact,
     /// `/playground/history/restore`
     Restore,
+    /// `/playground/servers`
+    Servers,
+    /// `/playground/servers/tools/change`
+    ChangeTools,
 }
 
 /// A place among the objects.
@@ -98,6 +102,8 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
         ["playground", "watches", how] => Route::Control(Control::Watches((*how).to_owned())),
         ["playground", "history", "compact"] => Route::Control(Control::Compact),
         ["playground", "history", "restore"] => Route::Control(Control::Restore),
+        ["playground", "servers"] => Route::Control(Control::Servers),
+        ["playground", "servers", "tools", "change"] => Route::Control(Control::ChangeTools),
         ["api", version, rest @ ..] => resource(registry, "", version, rest),
         ["apis", group, version, rest @ ..] => {
             review(group, version, rest).unwrap_or_else(|| resource(registry, group, version, rest))

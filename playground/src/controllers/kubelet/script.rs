@@ -12,6 +12,8 @@
 //! | `unschedulable` | the pod finds no node |
 //! | anything else | works |
 //!
+//! What a server speaks whose container runs is told by another word in the name: see [`crate::mcp::behaviour`].
+//!
 //! The back-off of a crash loop is the kubelet's own, 10 s doubling up to 5 min; only the pace before is the ready delay.
 
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! A pod's status at one moment: phase, conditions, containers.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,8 @@ pub struct Moment {
     pub ready_delay: Duration,
     /// What is missing, in the kubelet's words.
     pub blocked: Option<String>,
+    /// The containers, by name, whose probes fail.
+    pub failing: BTreeSet<String>,
 }
 
 impl Moment {
@@ -79,7 +82,13 @@ pub fn next(pod: &Value, moment: &Moment) -> (Value, Option<Duration>) {
 
 fn scene(pod: &Value, container: &Value, moment: &Moment) -> Scene {
     match &moment.blocked {
-        None => script::scene(pod, container, moment.age, moment.ready_delay),
+        None => {
+            let mut scene = script::scene(pod, container, moment.age, moment.ready_delay);
+            if let State::Running { since: _, ready } = &mut scene.state {
+                *ready &= !moment.failing.contains(text(container, &["name"]));
+            }
+            scene
+        }
         Some(message) => {
             let state = State::Waiting { reason: "CreateContainerConfigError", message: message.clone() };
             Scene { state, last: None, restarts: 0, until: None }

@@ -17,8 +17,11 @@ fn pod(image: &str) -> Value {
 
 fn at(image: &str, age: Duration) -> (Value, Option<Duration>) {
     let since: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let address = Ipv4Addr::from(FIRST_ADDRESS);
-    next(&pod(image), &Moment { age, since, now: since, address, ready_delay: PACE, blocked: None })
+    let address = Ipv4Addr::new(127, 1, 0, 1);
+    next(
+        &pod(image),
+        &Moment { age, since, now: since, address, ready_delay: PACE, blocked: None, failing: BTreeSet::new() },
+    )
 }
 
 /// Plays a pod for a while; returns (waiting or terminated reason or "running", ready, restarts) at each change.
@@ -116,8 +119,9 @@ fn an_image_of_root_starts_only_where_root_is_let_in() {
 fn the_same_moment_gives_the_same_status() {
     let since: Timestamp = "2026-01-01T00:00:00.999999Z".parse().unwrap();
     let later: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
-    let address = Ipv4Addr::from(FIRST_ADDRESS);
-    let moment = |age, now| Moment { age, since, now, address, ready_delay: PACE, blocked: None };
+    let address = Ipv4Addr::new(127, 1, 0, 1);
+    let moment =
+        |age, now| Moment { age, since, now, address, ready_delay: PACE, blocked: None, failing: BTreeSet::new() };
     let mut pod = pod("good");
     let (status, _) = next(&pod, &moment(PACE, since));
     pod["status"] = status.clone();

@@ -1,12 +1,14 @@
 //! What the kubelet says when a pod's status changes: Pulled, Created, Started, and what goes wrong.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::controllers::meta::text;
 use crate::controllers::recorder::Word;
 
-/// The words on the way from one status to the next, each about a container.
-pub(super) fn words(pod: &Value, status: &Value) -> Vec<(String, Word)> {
+/// The words on the way from one status to the next, each about a container. `failures` says whose probes fail, and why.
+pub(super) fn words(pod: &Value, status: &Value, failures: &BTreeMap<String, String>) -> Vec<(String, Word)> {
     let list = |status: &Value| status["containerStatuses"].as_array().cloned().unwrap_or_default();
     let before = list(&pod["status"]);
     let mut said = Vec::new();
@@ -15,7 +17,9 @@ pub(super) fn words(pod: &Value, status: &Value) -> Vec<(String, Word)> {
         let same = before.iter().find(|other| text(other, &["name"]) == name);
         let state = same.map_or(&Value::Null, |before| &before["state"]);
         for word in of_container(pod, &container, state) {
+            let failure = failures.get(name).filter(|_| word.reason == "Started");
             said.push((name.to_owned(), word));
+            said.extend(failure.map(|failure| (name.to_owned(), Word::warning("Unhealthy", failure))));
         }
     }
     said
@@ -65,7 +69,7 @@ mod tests {
     fn reasons(before: &Value, after: &Value) -> Vec<&'static str> {
         let status = |state: &Value| json!({"containerStatuses": [{"name": "c", "image": "i", "state": state}]});
         let pod = json!({"metadata": {"name": "p"}, "status": status(before)});
-        words(&pod, &status(after)).into_iter().map(|(_, word)| word.reason).collect()
+        words(&pod, &status(after), &BTreeMap::new()).into_iter().map(|(_, word)| word.reason).collect()
     }
 
     #[test]

@@ -64,8 +64,8 @@ async fn a_legacy_session_is_counted_until_it_is_deleted() {
     let list = |cursor: Value| json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {"cursor": cursor}});
     assert_eq!(send(address, legacy("", &list(Value::Null))).await.unwrap().code(), (400, -32000));
     let first = send(address, legacy(session, &list(Value::Null))).await.unwrap().json();
-    let last = send(address, legacy(session, &list(first["result"]["nextCursor"].clone()))).await.unwrap().json();
-    assert_eq!(last["result"]["tools"][0]["name"], "time");
+    let second = send(address, legacy(session, &list(first["result"]["nextCursor"].clone()))).await.unwrap().json();
+    assert_eq!(second["result"]["tools"][0]["name"], "time");
     assert_eq!(world.report(address).unwrap().sessions, 1);
     let end = request(Method::DELETE, "/mcp", &[("mcp-session-id", session)], "");
     assert_eq!(send(address, end).await.unwrap().status, StatusCode::OK);

@@ -98,12 +98,9 @@ impl Behaviour {
 
 /// The table of [`WORDS`], for people.
 pub fn help() -> String {
-    let mut text =
-        "What a pod's server speaks, by a word in its image's name (any other image speaks both eras):\n".to_owned();
-    for (word, _, meaning) in WORDS {
-        text.push_str(&format!("  {word:<21} {meaning}\n"));
-    }
-    text
+    let title = "What a pod's server speaks, by a word in its image's name (any other image speaks both eras):\n";
+    let rows = WORDS.iter().map(|(word, _, meaning)| format!("  {word:<21} {meaning}\n"));
+    std::iter::once(title.to_owned()).chain(rows).collect()
 }
 
 #[cfg(test)]

@@ -55,17 +55,17 @@ impl Addresses {
     /// Gives one out: the wanted one if it is free, else the next that is; `None` where all are taken.
     pub(super) fn take(&mut self, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
         let wanted = wanted.and_then(|wanted| self.host(wanted)).filter(|host| !self.taken.contains(host));
-        let host = match wanted {
-            Some(host) => host,
-            None => {
-                let later = (self.next..=*self.hosts.end()).chain(*self.hosts.start()..self.next);
-                let host = later.into_iter().find(|host| !self.taken.contains(host))?;
-                self.next = if host == *self.hosts.end() { *self.hosts.start() } else { host + 1 };
-                host
-            }
-        };
+        let host = wanted.or_else(|| self.next_free())?;
         self.taken.insert(host);
         Some(address(self.network, host))
+    }
+
+    /// The next one, around the network and back.
+    fn next_free(&mut self) -> Option<u16> {
+        let mut later = (self.next..=*self.hosts.end()).chain(*self.hosts.start()..self.next);
+        let host = later.find(|host| !self.taken.contains(host))?;
+        self.next = if host == *self.hosts.end() { *self.hosts.start() } else { host + 1 };
+        Some(host)
     }
 
     /// Takes one back.

@@ -11,7 +11,7 @@
 //!                                    +------ Reply --------+
 //! ```
 //!
-//! Answers are decided by pure functions, of a request, the sessions and the tools of the moment; the [`listener`] only
+//! Answers are decided by pure functions, of a request, the sessions and the tools of the moment; the listener only
 //! carries them, within bounds: of connections, of bytes, of time.
 //!
 //! The rules are those of the Model Context Protocol, revisions 2025-03-26 to 2025-11-25 (`basic/transports`,

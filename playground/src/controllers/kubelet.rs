@@ -280,14 +280,11 @@ impl Control for Kubelet {
         self.advance(&pod, key, queue)
     }
 
+    /// What was observed is forgotten, and what the node itself knows stays: nothing has happened to the pods that live.
     fn reset(&mut self) {
-        self.records = BTreeMap::new();
         self.waiting = BTreeMap::new();
-        // Who listens goes on, and who has an address keeps it: nothing has happened to the pods themselves.
-        self.addresses.give_back_all();
-        for pod in self.cluster.list(PODS, None).iter().filter(|pod| !text(pod, &["status", "podIP"]).is_empty()) {
-            self.record(pod);
-        }
+        self.forget_the_gone();
+        // Others may go before events come again.
         self.has_missed_some = true;
     }
 }

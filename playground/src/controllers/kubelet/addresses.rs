@@ -14,8 +14,8 @@ use std::ops::RangeInclusive;
 /// Where nobody listens.
 const SILENT: u8 = 1;
 const CLAIMABLE: RangeInclusive<u8> = 2..=254;
-/// Of a node's own address, as the kubelet's.
-const NODE_PORT: u16 = 10250;
+/// Of the node's own address. Not the 10250 of a kubelet: a real one on this machine has it on all addresses.
+const NODE_PORT: u16 = 7440;
 /// The node's own address in a network that was claimed.
 const NODE_HOST: u16 = 1;
 
@@ -73,11 +73,6 @@ impl Addresses {
         if let Some(host) = self.host(address) {
             self.taken.remove(&host);
         }
-    }
-
-    /// Takes all back.
-    pub(super) fn give_back_all(&mut self) {
-        self.taken.clear();
     }
 
     /// An address's last two numbers, if it is one of these.

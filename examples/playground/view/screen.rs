@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event, KeyEvent};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -46,16 +47,17 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // The cursor first: it belongs to the screen that is left.
-        let _ = self.0.show_cursor();
-        give_back();
+        // After a panic, this would be the second time, and the cursor would jump back above the message.
+        if !thread::panicking() {
+            give_back();
+        }
     }
 }
 
 /// If this fails, the terminal has gone, and nobody is there to be told.
 fn give_back() {
     let _ = disable_raw_mode();
-    let _ = execute!(stdout(), LeaveAlternateScreen);
+    let _ = execute!(stdout(), Show, LeaveAlternateScreen);
 }
 
 fn give_back_on_panic() {

@@ -14,6 +14,7 @@
 
 mod admit;
 mod apply;
+mod attempt;
 mod commit;
 mod definitions;
 mod delete;
@@ -37,6 +38,7 @@ use tokio::sync::watch as signal;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use attempt::{Attempt, Operation, Settled, Write};
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use requests::{RequestCount, RequestRecord};
 pub use watch::{WatchCursor, WatchEvent};

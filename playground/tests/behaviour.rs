@@ -276,7 +276,7 @@ async fn a_namespace_takes_its_objects_with_it() {
     assert_eq!((status, marked["status"]["phase"].as_str()), (200, Some("Terminating")));
     assert!(cluster.get("configmaps", "a", "x").is_none());
     let refused = cluster.create("configmaps", "a", config_map("y", &json!({})), "t").unwrap_err();
-    assert_eq!((refused.code, refused.reason), (403, "Forbidden"));
+    assert_eq!((refused.code, &*refused.reason), (403, "Forbidden"));
     assert!(cluster.get("namespaces", "", "a").is_some(), "something in it is held yet");
 
     let release = json!({"metadata": {"finalizers": null}});

@@ -106,7 +106,7 @@ impl Reviewer<'_> {
         let mut questions = Vec::new();
         for hook in hook::all(&validating)? {
             if let Some(request) = self.matches(&hook, &asked)? {
-                questions.push(self.question(hook, request));
+                questions.push(self.question(hook, &request));
             }
         }
         if let Some(unsafe_hook) =
@@ -121,11 +121,11 @@ impl Reviewer<'_> {
     /// The request of an AdmissionReview, where this webhook is to see it.
     fn matches(&self, hook: &Hook, asked: &Asked) -> Result<Option<Value>, Status> {
         let Some(form) = hook::matches(self.cluster, hook, asked)? else { return Ok(None) };
-        let request = asked.request(&form, self.cluster.new_uid(), self.user, &self.options);
+        let request = asked.request(&form, &self.cluster.new_uid(), self.user, &self.options);
         Ok(hook::conditions_hold(hook, asked, &request)?.then_some(request))
     }
 
-    fn question(&self, hook: Hook, request: Value) -> Question {
+    fn question(&self, hook: Hook, request: &Value) -> Question {
         let uid = request["uid"].as_str().unwrap_or_default().to_owned();
         let call = endpoint::resolve(self.cluster, &hook.client_config, hook.timeout_seconds).map(|endpoint| Call {
             endpoint,
@@ -149,7 +149,9 @@ impl Reviewer<'_> {
         let mut refusals = Vec::new();
         for (_, verdict) in verdicts {
             let Verdict { warnings, refusal } = verdict;
-            warnings.into_iter().for_each(|warning| self.warnings.add(warning));
+            for warning in warnings {
+                self.warnings.add(warning);
+            }
             refusals.extend(refusal);
         }
         refusals.into_iter().next().map_or(Ok(()), Err)

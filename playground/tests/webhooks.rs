@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use playground::Cluster;
 use playground::cluster::DeleteOptions;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::time::Duration;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -263,7 +264,7 @@ async fn who_gives_no_proper_answer_has_failed_and_kubernetes_says_how() {
         ),
         (200, "{}", "received invalid webhook response: webhook response was absent"),
     ] {
-        let hook = Hook::start(move |_| Some((code, body.to_owned()))).await;
+        let hook = Hook::start(move |_| (code, body.to_owned())).await;
         assert_eq!(failure(&hook, |_| {}).await, why);
         hook.stop().await;
     }
@@ -271,17 +272,22 @@ async fn who_gives_no_proper_answer_has_failed_and_kubernetes_says_how() {
     let why = failure(&stranger, |_| {}).await;
     assert!(why.starts_with("received invalid webhook response: expected response.uid="), "{why}");
     stranger.stop().await;
-    let endless = Hook::start(|_| Some((200, "x".repeat(4 << 20)))).await;
+    let endless = Hook::start(|_| (200, "x".repeat(4 << 20))).await;
     assert!(failure(&endless, |_| {}).await.ends_with("the answer is longer than 3145728 bytes"));
     endless.stop().await;
 }
 
+/// Who takes the connection and says nothing.
 #[tokio::test]
 async fn who_is_silent_is_waited_for_as_long_as_the_configuration_says() {
-    let hook = Hook::start(|_| None).await;
-    let why = failure(&hook, |entry| entry["timeoutSeconds"] = 1.into()).await;
-    let post = "failed to call webhook: Post \"https://ADDRESS/check?timeout=1s\": context deadline exceeded";
-    assert_eq!(why, post);
+    let (hook, silent) = (Hook::start(allow).await, TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("https://{}/check", silent.local_addr().unwrap());
+    let post = format!("failed to call webhook: Post \"{url}?timeout=1s\": context deadline exceeded");
+    let why = failure(&hook, |entry| {
+        entry["timeoutSeconds"] = 1.into();
+        entry["clientConfig"]["url"] = url.into();
+    });
+    assert_eq!(why.await, post);
     hook.stop().await;
 }
 
@@ -307,7 +313,7 @@ async fn who_is_not_trusted_is_not_asked() {
 
 #[tokio::test]
 async fn a_failure_that_is_to_be_ignored_lets_the_write_through() {
-    let (cluster, hook) = (cluster(), Hook::start(|_| Some((500, String::new()))).await);
+    let (cluster, hook) = (cluster(), Hook::start(|_| (500, String::new())).await);
     register(&cluster, &hook, |entry| entry["failurePolicy"] = "Ignore".into());
     assert_eq!(create(&cluster, "x").await.code, 201);
     assert_eq!(hook.seen().len(), 1);

@@ -155,14 +155,11 @@ fn namespace_matches(cluster: &Cluster, hook: &Hook, asked: &Asked) -> Result<bo
     }
     // The newest labels of a namespace that is being written are not yet stored.
     let own = if asked.is_namespace() && asked.subresource.is_empty() { asked.object.as_ref() } else { None };
-    let labels = match own {
-        Some(object) => object["metadata"]["labels"].clone(),
-        None => {
-            let found = cluster.get("namespaces", "", namespace);
-            found.ok_or_else(|| Status::namespace_not_found(namespace))?["metadata"]["labels"].clone()
-        }
-    };
-    Ok(selector::matches(&hook.namespace_selector, &labels))
+    if let Some(object) = own {
+        return Ok(selector::matches(&hook.namespace_selector, &object["metadata"]["labels"]));
+    }
+    let found = cluster.get("namespaces", "", namespace).ok_or_else(|| Status::namespace_not_found(namespace))?;
+    Ok(selector::matches(&hook.namespace_selector, &found["metadata"]["labels"]))
 }
 
 /// The object as it is to be or as it was: one that matches is enough, so that nobody evades by a label.

@@ -52,7 +52,7 @@ impl Asked {
     }
 
     /// The request of a review for whoever sees the object as this version has it.
-    pub(super) fn request(&self, form: &Resource, uid: String, user: &User, options: &Map<String, Value>) -> Value {
+    pub(super) fn request(&self, form: &Resource, uid: &str, user: &User, options: &Map<String, Value>) -> Value {
         let (operation, options_kind) = match self.operation {
             Operation::Create => ("CREATE", "CreateOptions"),
             Operation::Update => ("UPDATE", "UpdateOptions"),
@@ -109,6 +109,6 @@ fn resource(form: &Resource) -> Value {
 }
 
 /// The whole review, as it goes over the wire.
-pub(super) fn body(request: Value) -> String {
+pub(super) fn body(request: &Value) -> String {
     json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}).to_string()
 }

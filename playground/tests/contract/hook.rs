@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 /// The names that its certificate bears, beside the address.
 const NAMES: [&str; 2] = ["127.0.0.1", "hook.default.svc"];
 
-/// What it answers: a code and a body; `None` is silence.
-pub(crate) type Said = Option<(u16, String)>;
+/// What it answers: a code and a body.
+pub(crate) type Said = (u16, String);
 type Answer = Arc<dyn Fn(&Value) -> Said + Send + Sync>;
 
 /// A request as it came.
@@ -52,7 +52,7 @@ pub(crate) struct Hook {
 pub(crate) fn said(review: &Value, mut response: Value) -> Said {
     response["uid"] = review["request"]["uid"].clone();
     let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
-    Some((200, body.to_string()))
+    (200, body.to_string())
 }
 
 impl Hook {
@@ -124,11 +124,7 @@ async fn respond(
     let review: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
     let path = parts.uri.path_and_query().unwrap().to_string();
     seen.lock().unwrap().push(Seen { path, headers: parts.headers, review: review.clone() });
-    match answer(&review) {
-        Some((code, body)) => {
-            let response = Response::builder().status(code).header("content-type", "text/plain");
-            Ok(response.body(Full::from(body)).unwrap())
-        }
-        None => std::future::pending().await,
-    }
+    let (code, body) = answer(&review);
+    let response = Response::builder().status(code).header("content-type", "text/plain");
+    Ok(response.body(Full::from(body)).unwrap())
 }

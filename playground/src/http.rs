@@ -44,6 +44,7 @@ use crate::auth::User;
 use crate::cluster::{Cluster, RequestRecord};
 use crate::resources::Trait;
 use crate::status::Status;
+use crate::storage::Revision;
 use crate::webhooks::{Reviewer, Warnings};
 pub use access::Peer;
 use query::Query;
@@ -68,6 +69,8 @@ struct Call<'a> {
     body: &'a Bytes,
     /// Who asks.
     user: Arc<User>,
+    /// The state that a watch begins with; `None` for the newest.
+    as_of: Option<Revision>,
     /// What the answer says beside itself.
     warnings: Warnings,
 }
@@ -99,6 +102,7 @@ impl Cluster {
             query,
             body: &body,
             user: Arc::new(user),
+            as_of: parts.extensions.get().map(|exchange::AsOf(revision)| *revision),
             warnings: Warnings::default(),
         };
         let route = route::route(&self.registry(), parts.uri.path());
@@ -128,6 +132,7 @@ impl Call<'_> {
             Route::Groups => self.read_only(discovery::groups),
             Route::Group(group) => self.read_only(|call| discovery::group(call, group)),
             Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
+            Route::OpenApiSecond => openapi::second(self),
             Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review { review, namespace } => review::answer(self, *review, namespace),

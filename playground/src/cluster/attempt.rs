@@ -147,15 +147,7 @@ impl Cluster {
     pub(crate) fn commit_attempt(&self, attempt: Attempt) -> Result<Option<Settled>, Status> {
         let Attempt { target, dry_run, step, warnings } = attempt;
         match step {
-            Step::Make { object, rival } => {
-                let taken = self.store().get(&target.stored.table(), &target.key).is_some();
-                let made = if taken { None } else { self.put(&target, None, object, dry_run).ok() };
-                match (made, rival) {
-                    (Some(object), _) => Ok(Some(Settled::of(object, End::Created, warnings))),
-                    (None, Rival::Again) => Ok(None),
-                    (None, Rival::AlreadyExists) => Err(Status::already_exists(&target.resource, &target.key.name)),
-                }
-            }
+            Step::Make { object, rival } => self.commit_new(&target, object, rival, dry_run, warnings),
             Step::Change { live, decision } | Step::Delete { live, decision } => {
                 let end = if matches!(decision, Decision::Remove(_)) { End::Gone } else { End::Stands };
                 let done = self.commit(&target, &live, decision, dry_run);
@@ -164,10 +156,37 @@ impl Cluster {
         }
     }
 
-    /// Gives back what was booked for an object that is not made after all.
+    fn commit_new(
+        &self,
+        target: &Target,
+        object: Value,
+        rival: Rival,
+        dry_run: bool,
+        warnings: Vec<String>,
+    ) -> Result<Option<Settled>, Status> {
+        let taken = self.store().get(&target.stored.table(), &target.key).is_some();
+        if taken && rival == Rival::Again {
+            return Ok(None);
+        }
+        let counted = self.check_quota(target).inspect_err(|_| self.give_back(target, &object))?;
+        let made = if taken { None } else { self.put(target, None, object, dry_run).ok() };
+        drop(counted);
+        match (made, rival) {
+            (Some(object), _) => Ok(Some(Settled::of(object, End::Created, warnings))),
+            (None, Rival::Again) => Ok(None),
+            (None, Rival::AlreadyExists) => Err(Status::already_exists(&target.resource, &target.key.name)),
+        }
+    }
+
+    /// Forgets an attempt that somebody has refused.
     pub(crate) fn abandon(&self, attempt: &Attempt) {
-        let Step::Make { object, .. } = &attempt.step else { return };
-        let target = &attempt.target;
+        if let Step::Make { object, .. } = &attempt.step {
+            self.give_back(&attempt.target, object);
+        }
+    }
+
+    /// Gives back what was booked for an object that is not made after all.
+    fn give_back(&self, target: &Target, object: &Value) {
         let stands = || self.store().get(&target.stored.table(), &target.key).is_some();
         if target.stored.group_resource() == "services" && !stands() {
             self.ips().lock().unwrap_or_else(PoisonError::into_inner).release(object);

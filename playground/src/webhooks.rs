@@ -6,18 +6,18 @@
 //!     +------------------ commit, if the object still is what it was <------- all allow -+
 //! ```
 //!
-//! A call takes seconds if it has to, so nothing is locked meanwhile; and what was decided is stored only if nobody wrote
-//! in between, else it is decided and asked again, as the API server does.
+//! A call takes seconds if it has to, so nothing is locked meanwhile; and what was decided is stored only if nobody
+//! wrote in between, else it is decided and asked again, as the API server does.
 //!
 //! Asked are the webhooks of ValidatingWebhookConfigurations, about what comes in by HTTP. What the playground's own
 //! controllers write, and tests by the methods of [`Cluster`], is not asked about: those writes are done at once, and a
 //! call is not. **Mutating webhooks are not called**; a write that one of them would have been called for is done as it
 //! came, and says so in a `Warning`.
 //!
-//! Not here: conversion webhooks, `admission.k8s.io/v1beta1`, the `authorizer` in match conditions, and the system's own
-//! roots: without a `caBundle` nobody is trusted. Pods have no containers, so nothing listens at their addresses: a call
-//! to one is refused without asking the network. A Service leads somewhere where its EndpointSlice names an address of
-//! its own, as that of a webhook on this machine.
+//! Not here: conversion webhooks, `admission.k8s.io/v1beta1`, the `authorizer` in match conditions, and the system's
+//! own roots: without a `caBundle` nobody is trusted. Pods have no containers, so nothing listens at their addresses:
+//! a call to one is refused without asking the network. A Service leads somewhere where its EndpointSlice names an
+//! address of its own, as that of a webhook on this machine.
 //!
 //! The words are those of `k8s.io/apiserver/pkg/admission/plugin/webhook`.
 

@@ -1,5 +1,7 @@
 //! What a cluster keeps in order by itself: what is in every namespace, and how much of a quota is used.
 
+use std::sync::Barrier;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use playground::cluster::DeleteOptions;
@@ -117,23 +119,26 @@ fn what_would_be_one_too_many_is_refused_in_kubernetes_words() {
 
 /// Counted and stored as one: else two who come at once would both find the last place free.
 #[test]
-fn many_who_come_at_once_do_not_exceed_a_quota() {
-    let cluster = with_quota(&json!({"configmaps": "10"}));
-    let made: usize = std::thread::scope(|scope| {
-        let makers: Vec<_> = (0..4)
-            .map(|maker| {
-                let cluster = &cluster;
-                scope.spawn(move || {
-                    let names = (0..20).map(|at| format!("x-{maker}-{at}"));
-                    names
-                        .filter(|name| cluster.create("configmaps", "default", named("ConfigMap", name), "t").is_ok())
-                        .count()
-                })
-            })
-            .collect();
-        makers.into_iter().map(|maker| maker.join().unwrap()).sum()
-    });
-    assert_eq!((made, cluster.list("configmaps", Some("default")).len()), (10, 10));
+fn of_many_who_come_at_once_one_gets_the_last_place() {
+    const MAKERS: usize = 4;
+    let cluster = with_quota(&json!({"configmaps": "1"}));
+    let start = Barrier::new(MAKERS);
+    for round in 0..200 {
+        let create = |maker: usize| {
+            start.wait();
+            cluster.create("configmaps", "default", named("ConfigMap", &format!("x-{maker}")), "test").is_ok()
+        };
+        let made = std::thread::scope(|scope| {
+            let create = &create;
+            let makers: Vec<_> = (0..MAKERS).map(|maker| scope.spawn(move || create(maker))).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).filter(|made| *made).count()
+        });
+        assert_eq!(made, 1, "round {round}");
+        for found in cluster.list("configmaps", Some("default")) {
+            let name = found["metadata"]["name"].as_str().unwrap();
+            cluster.delete("configmaps", "default", name, &DeleteOptions::default()).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -6,9 +6,9 @@
 //!    +----------------- somebody else was faster -----------------+
 //! ```
 //!
-//! What is decided in an attempt is decided upon one state of the object, and is stored only if that state still stands.
-//! So whoever has to be asked in between (see [`crate::webhooks`]) is asked without any lock, for as long as it takes, and
-//! what is stored is what they have seen.
+//! What is decided in an attempt is decided upon one state of the object, and is stored only if that state still
+//! stands. So whoever has to be asked in between (see [`crate::webhooks`]) is asked without any lock, for as long as
+//! it takes, and what is stored is what they have seen.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
 //! ResourceQuotas of object counts: how many there are, and whether there may be one more.
 //!
-//! Kubernetes keeps count in the quota's status and raises it before each create; a failed create leaves it too high until
-//! its controller counts again. Here what is there is counted, with the object stored before anybody else counts, so that
-//! no two creates take the last place and none is lost.
+//! Kubernetes keeps count in the quota's status and raises it before each create; a failed create leaves it too high
+//! until its controller counts again. Here what is there is counted, with the object stored before anybody else
+//! counts, so that no two creates take the last place and none is lost.
 //!
 //! Counted are `count/RESOURCE` for all that is served (`count/deployments.apps`, `count/mcpservers.mcp.mcp.dev`), and
-//! under their old names the kinds of [`OLD_NAMES`]. Quotas of CPU, memory and storage, and those with scopes, are stored
-//! and hold nobody to anything: they have no status, so that nobody takes them for kept.
+//! under their old names the kinds of [`OLD_NAMES`]. Quotas of CPU, memory and storage, and those with scopes, are
+//! stored and hold nobody to anything: they have no status, so that nobody takes them for kept.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -43,8 +43,8 @@ impl Cluster {
         lines.collect()
     }
 
-    /// Refuses what would be one too many. Whoever makes an object of a namespace with quotas holds the guard until it is
-    /// stored, so that the next one counts it.
+    /// Refuses what would be one too many. Whoever makes an object of a namespace with quotas holds the guard until it
+    /// is stored, so that the next one counts it.
     pub(super) fn check_quota(&self, target: &Target) -> Result<Option<MutexGuard<'_, ()>>, Status> {
         let quotas = if target.stored.namespaced { self.list(QUOTAS, Some(&target.key.namespace)) } else { Vec::new() };
         if quotas.is_empty() {

@@ -1,8 +1,8 @@
 //! What every namespace has: a ServiceAccount `default`, and the authority that the API server's certificate is from.
 //!
-//! Two of Kubernetes' controllers in one, `serviceaccount` and `root-ca-cert-publisher`: what is gone is made again, and
-//! what was written into the ConfigMap is taken back, as long as the namespace stays. A playground without HTTPS has no
-//! authority, and publishes none.
+//! Two of Kubernetes' controllers in one, `serviceaccount` and `root-ca-cert-publisher`: what is gone is made again,
+//! and what was written into the ConfigMap is taken back, as long as the namespace stays. A playground without HTTPS
+//! has no authority, and publishes none.
 
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ const CONFIG_MAPS: &str = "configmaps";
 const ACCOUNT: &str = "default";
 const AUTHORITY: &str = "kube-root-ca.crt";
 const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal \
-    endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions \
-    of Kubernetes clusters.";
+    endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across \
+    distributions of Kubernetes clusters.";
 
 /// The acting half.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use crate::faults::{Age, Asked, Fault, Verdict, over_quota, policy_denied, wrong
 use crate::storage::Revision;
 
 impl Cluster {
-    /// Answers one request as [`call`](Self::call) does, unless the [`faults`](Self::faults) in force have it otherwise.
-    /// An error means that the connection breaks, before the request was seen or after it was done.
+    /// Answers one request as [`call`](Self::call) does, unless the [`faults`](Self::faults) in force have it
+    /// otherwise. An error means that the connection breaks, before the request was seen or after it was done.
     pub async fn exchange(&self, request: Request<Bytes>) -> io::Result<Response<Body>> {
         let watches = request.uri().query().is_some_and(|query| query.contains("watch="));
         if !watches && !self.faults().armed() {
@@ -165,7 +165,8 @@ fn is_absent(cluster: &Cluster, place: &Place) -> bool {
     place.subresource.is_none() && cluster.store().get(&target.stored.table(), &target.key).is_none()
 }
 
-/// The oldest state that will do. A list that names a version gets the newest; a watch may begin with any that is not older.
+/// The oldest state that will do. A list that names a version gets the newest; a watch may begin with any that is not
+/// older.
 fn oldest(verb: &str, query: &Query) -> Option<Revision> {
     let version = query.resource_version.parse().ok();
     match (verb, query.send_initial_events) {

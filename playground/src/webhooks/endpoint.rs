@@ -1,7 +1,7 @@
 //! Where a webhook is called: the address behind a URL or a Service, and who is trusted there.
 //!
-//! A Service is resolved through its EndpointSlices to an address that is ready. Kubernetes takes one by chance; here it
-//! is the first, and one without a pod goes before one with: in a pod of the playground nothing listens.
+//! A Service is resolved through its EndpointSlices to an address that is ready. Kubernetes takes one by chance; here
+//! it is the first, and one without a pod goes before one with: in a pod of the playground nothing listens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,8 +1,8 @@
 //! A webhook as its configuration has it, and whether it is to see a write.
 //!
 //! Namespace, object and rules are looked at in the order of `webhook/generic/webhook.go`. With the match policy
-//! `Equivalent` a rule also covers the other versions (and for Events the other group) of what it names, and the webhook
-//! then sees the object in the version that the rule names.
+//! `Equivalent` a rule also covers the other versions (and for Events the other group) of what it names, and the
+//! webhook then sees the object in the version that the rule names.
 
 use std::sync::Arc;
 

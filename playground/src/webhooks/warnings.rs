@@ -1,7 +1,7 @@
 //! The warnings of one request, gathered wherever they arise, for its `Warning` headers.
 //!
-//! Each text is told once. Together they may be long, and headers may not: beyond a limit each is cut, and what is still
-//! too much is left out (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
+//! Each text is told once. Together they may be long, and headers may not: beyond a limit each is cut, and what is
+//! still too much is left out (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
 
 use std::sync::{Mutex, PoisonError};
 

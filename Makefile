@@ -47,7 +47,7 @@ help: ## List the targets.
 ##@ Without a cluster
 
 .PHONY: playground
-playground: ## Run an API server and the operator in one process, for kubectl, until Ctrl-C.
+playground: ## Run an API server and the operator in one process, to look at and for kubectl.
 	$(NEED_CARGO)
 	$(CARGO) run --locked --example playground -- $(if $(FAULTS),--faults '$(FAULTS)') $(ARGS)
 

@@ -34,8 +34,8 @@
 //!
 //! # What to try
 //!
-//! `make playground ARGS="--log-level smooth_operator::client=debug"`, then scale a server: every request is one log
-//! line, with the status code of the answer and the duration. When everything has settled, the lines stop.
+//! `make playground ARGS="--plain --log-level smooth_operator::client=debug"`, then scale a server: every request is one
+//! log line, with the status code of the answer and the duration. When everything has settled, the lines stop.
 
 pub mod connect;
 pub mod error;

@@ -101,7 +101,9 @@
 //!
 //! # What to try
 //!
-//! Start an API server, and two operators in two more terminals:
+//! For a first look, press `k` in `make playground`: it kills the leader of two operators in the same process.
+//!
+//! As processes of their own, start an API server, and two operators in two more terminals:
 //!
 //! ```sh
 //! cargo run -p playground -- --listen 127.0.0.1:7001 --kubeconfig /tmp/playground.kubeconfig

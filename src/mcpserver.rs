@@ -75,7 +75,7 @@ use apply::{Applied, Done, Why, apply, nothing_to_do};
 use build::{BuildError, build};
 use memory::{Memory, Refused, Written};
 use observe::{Observed, Stores, observe};
-use report::{Outcome, Urgency, report, urgency};
+use report::{Outcome, Urgency, Waiting, report, urgency};
 use validate::{Verdict, Wanted, validate};
 
 /// Reconciles MCPServers. See the [module](self).
@@ -86,6 +86,7 @@ pub struct Reconciler {
     recorder: Recorder,
     metrics: ServerMetrics,
     memory: Memory,
+    waiting: Waiting,
     /// The time of day, which is written down for people. No decision depends on it.
     wall_clock: fn() -> Timestamp,
 }
@@ -93,7 +94,15 @@ pub struct Reconciler {
 impl Reconciler {
     /// A reconciler that reads these stores and writes through this client.
     pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
-        Self { client, stores, recorder, metrics, memory: Memory::default(), wall_clock: Timestamp::now }
+        Self {
+            client,
+            stores,
+            recorder,
+            metrics,
+            memory: Memory::default(),
+            waiting: Waiting::default(),
+            wall_clock: Timestamp::now,
+        }
     }
 }
 
@@ -147,10 +156,10 @@ impl Reconciler {
         let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
-            Urgency::None => self.memory.agrees(key),
+            Urgency::None => self.waiting.end(key),
             Urgency::Now => self.write_status(server, &status).await?,
             Urgency::Patient(patience) => {
-                let rest = patience.saturating_sub(self.memory.differs_for(key, Instant::now()));
+                let rest = self.waiting.rest(key, patience, Instant::now());
                 if !rest.is_zero() {
                     return Ok(Action::RequeueAfter(rest));
                 }
@@ -172,7 +181,7 @@ impl Reconciler {
         let version = resource_version(&answer)
             .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
         let _changed = self.memory.wrote(key, Written::Status, version, Instant::now());
-        self.memory.agrees(key);
+        self.waiting.end(key);
         let phase = status.phase.map_or("", Phase::as_str);
         tracing::info!(phase, available = status.available_replicas, "wrote the status");
         for event in tell::events_of_change(server.status.as_ref(), status) {
@@ -197,6 +206,7 @@ impl Reconciler {
     /// The server is gone. The garbage collector deletes its children.
     fn forget(&self, key: &ObjectKey) {
         self.memory.forget(key);
+        self.waiting.end(key);
         self.metrics.remove(key.namespace(), key.name());
     }
 }

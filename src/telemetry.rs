@@ -62,7 +62,7 @@ pub use client::ClientMetrics;
 pub use controller::{ControllerMetrics, ReconcileResult};
 pub use informer::{InformerMetrics, ReflectorMetrics};
 pub use leader::LeaderMetrics;
-pub use logs::{LogFilter, LogFormat, LogsError, init_logs};
+pub use logs::{LogFilter, LogFormat, LogsError, init_logs, init_logs_to};
 pub use queue::{QueueMetrics, QueueProbe, QueueSnapshot};
 pub use server::{ServerMetrics, ServerReport};
 

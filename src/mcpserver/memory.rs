@@ -1,13 +1,11 @@
 //! What one reconcile must remember for the next one. All of it may be lost at any time; a restart loses it.
 //!
-//! In principle a reconcile has no memory: it reads the state of the cluster and acts. But four things can't be read
+//! In principle a reconcile has no memory: it reads the state of the cluster and acts. But three things can't be read
 //! from the cluster, or only at a cost:
 //!
 //! - **What was written but is not in the stores yet.** The cache is behind the operator's own writes. A reconcile
 //!   based on it would create a Deployment a second time. So a key waits until the stores have seen its own last
 //!   writes.
-//! - **Since when a status has differed.** A rollout passes through a dozen states in a second. None of them is worth a
-//!   write, but one that stays is.
 //! - **What was found to be in order.** Most reconciles are about a status that has changed: the children are still
 //!   what the spec calls for. To compare them again, both would have to be built again, so the digests that matched
 //!   last are kept.
@@ -49,8 +47,6 @@ struct Remembered {
     writes: Vec<(Written, ResourceVersion)>,
     /// When the last of them was done; `None` once the key no longer waits for them.
     written_at: Option<Instant>,
-    /// Since when the status has differed from the written one.
-    differs_since: Option<Instant>,
     /// What the API server refused, and its message.
     refused: Option<Box<Refused>>,
     /// The last desired state for which the children were found to be correct.
@@ -139,19 +135,6 @@ impl Memory {
         Some(rest)
     }
 
-    /// The status differs from the written one. Returns for how long already.
-    pub fn differs_for(&self, key: &ObjectKey, now: Instant) -> Duration {
-        let mut memories = self.lock();
-        now.duration_since(*memories.entry(key.clone()).or_default().differs_since.get_or_insert(now))
-    }
-
-    /// The status is the same as the written one.
-    pub fn agrees(&self, key: &ObjectKey) {
-        if let Some(memory) = self.lock().get_mut(key) {
-            memory.differs_since = None;
-        }
-    }
-
     /// Notes that both children match the desired state.
     pub fn settle(&self, server: &MCPServer, wanted: &Wanted<'_>) {
         if let Some(settled) = Settled::of(server, wanted) {
@@ -201,15 +184,6 @@ mod tests {
 
     fn key() -> ObjectKey {
         ObjectKey::new("n", "web")
-    }
-
-    #[test]
-    fn a_status_differs_since_it_first_did_until_it_agrees() {
-        let (memory, start) = (Memory::default(), Instant::now());
-        assert_eq!(memory.differs_for(&key(), start), Duration::ZERO);
-        assert_eq!(memory.differs_for(&key(), start + 3 * SECOND), 3 * SECOND, "whatever it says meanwhile");
-        memory.agrees(&key());
-        assert_eq!(memory.differs_for(&key(), start + 9 * SECOND), Duration::ZERO);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod urgency;
 use jiff::Timestamp;
 
 pub use reason::Reason;
-pub use urgency::{Urgency, urgency};
+pub use urgency::{Urgency, Waiting, urgency};
 
 use super::apply::Applied;
 use super::build::selector;

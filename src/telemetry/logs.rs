@@ -109,6 +109,14 @@ pub fn init_logs(format: LogFormat, filter: &LogFilter) -> Result<(), LogsError>
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
+/// The same, to `writer` and without colours, for a program that uses its terminal for something else.
+pub fn init_logs_to<W>(format: LogFormat, filter: &LogFilter, writer: W) -> Result<(), LogsError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    Ok(tracing::subscriber::set_global_default(subscriber(format, filter, false, writer))?)
+}
+
 fn subscriber<W>(
     format: LogFormat,
     LogFilter(targets): &LogFilter,

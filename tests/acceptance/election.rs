@@ -12,7 +12,7 @@ use crate::harness::process::{LEASE, Process, QUICK_ELECTION, program};
 use crate::harness::{World, eventually};
 
 /// As in [`QUICK_ELECTION`].
-const LEASE_DURATION: Duration = Duration::from_secs(3);
+const LEASE_DURATION: Duration = Duration::from_secs(5);
 const RETRY_PERIOD: Duration = Duration::from_millis(500);
 /// What a busy machine may add to what is promised.
 const SLACK: Duration = Duration::from_secs(2);

@@ -1,9 +1,11 @@
 //! What an operator has to live through: an API server that is away, and objects that it does not understand.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::harness::haste::Haste;
 use crate::harness::objects::{DEPLOYMENTS, SERVERS, condition, container, says, uid};
 use crate::harness::peer::Peer;
 use crate::harness::{World, eventually};
@@ -23,6 +25,7 @@ async fn an_api_server_that_was_away_is_caught_up_with_and_not_listed_again() {
     let relists = operator.metric("smooth_operator_informer_relists_total", "").await;
 
     line.hang_up();
+    let haste = Haste::times(10);
     world.delete(DEPLOYMENTS, "x").await;
     world.create_server("y", json!({"replicas": 0})).await;
     eventually("each of the four reflectors has been sent away more than three times", async || {
@@ -36,6 +39,7 @@ async fn an_api_server_that_was_away_is_caught_up_with_and_not_listed_again() {
     world.until_ready("x").await;
     world.until_ready("y").await;
     assert!(back.elapsed() < LONGEST_PAUSE, "{:?}", back.elapsed());
+    drop(haste);
     world.stays_quiet().await;
     let now = operator.metric("smooth_operator_informer_relists_total", "").await;
     assert!((now - relists).abs() < 0.5, "{relists} relists before, {now} now");

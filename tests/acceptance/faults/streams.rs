@@ -86,7 +86,7 @@ async fn a_delete_in_the_gap_is_noticed_however_the_gap_came_about() {
     let Some((world, _operator)) = a_good_day().await else { return };
     world.create_server("x", json!({})).await;
     world.until_ready("x").await;
-    let _haste = Haste::times(10);
+    let _haste = Haste::times(30);
     for how in [
         Break::Cut,
         Break::End,

@@ -15,7 +15,7 @@ use super::wait::{eventually, patience};
 
 /// Flags of an election that takes seconds.
 pub(crate) const QUICK_ELECTION: [&str; 7] =
-    ["--leader-elect", "--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "500ms"];
+    ["--leader-elect", "--lease-duration", "5s", "--renew-deadline", "4s", "--retry-period", "500ms"];
 
 /// The program, started. Dropping it kills it.
 pub(crate) struct Process {
@@ -86,6 +86,11 @@ impl Process {
     /// All that it has said so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits until it has said this.

@@ -14,11 +14,13 @@
 
 mod admit;
 mod apply;
+mod attempt;
 mod commit;
 mod definitions;
 mod delete;
 mod metadata;
 mod namespaces;
+mod quota;
 mod requests;
 mod restore;
 mod roles;
@@ -27,7 +29,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use rand::rngs::StdRng;
@@ -37,6 +39,7 @@ use tokio::sync::watch as signal;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use attempt::{Attempt, Operation, Settled, Write};
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use requests::{RequestCount, RequestRecord};
 pub use watch::{WatchCursor, WatchEvent};
@@ -71,6 +74,10 @@ struct Inner {
     auth: auth::Tokens,
     random: Mutex<StdRng>,
     ips: Mutex<ClusterIps>,
+    /// Held from the counting to the storing of what a quota counts.
+    quota: Mutex<()>,
+    /// Whose signature the server's certificate bears, in PEM; empty until it is told, and for good without HTTPS.
+    authority: OnceLock<String>,
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
     started: (Timestamp, Instant),
     bookmark_interval: Duration,
@@ -102,6 +109,8 @@ impl Cluster {
             auth: auth::Tokens::new(auth),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             ips: Mutex::default(),
+            quota: Mutex::default(),
+            authority: OnceLock::new(),
             started: (Timestamp::now(), Instant::now()),
             bookmark_interval,
             in_flight: AtomicUsize::new(0),
@@ -301,6 +310,15 @@ impl Cluster {
 
     pub(crate) fn auth(&self) -> &auth::Tokens {
         &self.inner.auth
+    }
+
+    /// Tells whose signature the server's certificate bears, in PEM, for all namespaces to know.
+    pub(crate) fn set_authority(&self, pem: &str) {
+        self.inner.authority.get_or_init(|| pem.to_owned());
+    }
+
+    pub(crate) fn authority(&self) -> Option<&str> {
+        self.inner.authority.get().map(String::as_str)
     }
 
     pub(crate) fn bookmark_interval(&self) -> Duration {

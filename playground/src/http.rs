@@ -38,11 +38,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
+use serde_json::{Map, Value};
 
 use crate::auth::User;
 use crate::cluster::{Cluster, RequestRecord};
 use crate::resources::Trait;
 use crate::status::Status;
+use crate::storage::Revision;
+use crate::webhooks::{Reviewer, Warnings};
 pub use access::Peer;
 use query::Query;
 pub use response::Body;
@@ -66,6 +69,10 @@ struct Call<'a> {
     body: &'a Bytes,
     /// Who asks.
     user: Arc<User>,
+    /// The state that a watch begins with; `None` for the newest.
+    as_of: Option<Revision>,
+    /// What the answer says beside itself.
+    warnings: Warnings,
 }
 
 /// The answer to a body that is longer than [`MAX_BODY`].
@@ -95,6 +102,8 @@ impl Cluster {
             query,
             body: &body,
             user: Arc::new(user),
+            as_of: parts.extensions.get().map(|exchange::AsOf(revision)| *revision),
+            warnings: Warnings::default(),
         };
         let route = route::route(&self.registry(), parts.uri.path());
         let seat = if call.query.watch { None } else { Some(self.seat()) };
@@ -104,7 +113,8 @@ impl Cluster {
             (Ok(()), _) if body.len() > MAX_BODY => Err(Status::too_large(MAX_BODY)),
             (Ok(()), _) => call.answer(&route).await,
         };
-        let response = answer.unwrap_or_else(|status| response::status(&status));
+        let mut response = answer.unwrap_or_else(|status| response::status(&status));
+        response::warn(&mut response, &call.warnings.take());
         if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
             self.request_log().push(record);
         }
@@ -122,6 +132,7 @@ impl Call<'_> {
             Route::Groups => self.read_only(discovery::groups),
             Route::Group(group) => self.read_only(|call| discovery::group(call, group)),
             Route::GroupVersion { group, version } => self.read_only(|call| discovery::resources(call, group, version)),
+            Route::OpenApiSecond => openapi::second(self),
             Route::OpenApiRoot => self.read_only(openapi::root),
             Route::OpenApi { group, version } => self.read_only(|call| openapi::document(call, group, version)),
             Route::Review { review, namespace } => review::answer(self, *review, namespace),
@@ -171,17 +182,22 @@ impl Call<'_> {
             (None, false, &Method::GET) if self.query.watch => watch::watch(self, place).await,
             (None, false, &Method::GET) => read::list(self, place).await,
             (None | Some("status"), true, &Method::GET) => read::get(self, place),
-            (None, false, &Method::POST) => mutate::create(self, place),
-            (None | Some("status"), true, &Method::PUT) => mutate::update(self, place),
-            (None | Some("status"), true, &Method::PATCH) => mutate::patch(self, place),
-            (None, true, &Method::DELETE) => mutate::delete(self, place),
+            (None, false, &Method::POST) => mutate::create(self, place).await,
+            (None | Some("status"), true, &Method::PUT) => mutate::update(self, place).await,
+            (None | Some("status"), true, &Method::PATCH) => mutate::patch(self, place).await,
+            (None, true, &Method::DELETE) => mutate::delete(self, place).await,
             (None, false, &Method::DELETE) if place.resource.has(Trait::DeleteCollection) => {
-                mutate::delete_collection(self, place)
+                mutate::delete_collection(self, place).await
             }
-            (Some("scale"), true, _) => scale::scale(self, place),
+            (Some("scale"), true, _) => scale::scale(self, place).await,
             (Some("token"), true, &Method::POST) => token::request(self, place),
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// Who does this request's writes. `options` is what a review is told of the request's options.
+    fn reviewer(&self, options: Map<String, Value>) -> Reviewer<'_> {
+        Reviewer { cluster: self.cluster, user: &self.user, options, warnings: &self.warnings }
     }
 
     /// The field manager: as asked for, else what the client calls itself.

@@ -31,10 +31,11 @@
 //! tables, metadata-only forms and discovery for kubectl; CustomResourceDefinitions with defaults, pruning, validation
 //! and CEL; the status and scale subresources; rollouts, crash loops, bad images and garbage collection. Where asked for,
 //! roles and bindings decide who may do what ([`auth`]): tokens, client certificates, impersonation, reviews; and HTTPS.
+//! Validating webhooks are asked over TLS before a write that came by HTTP, and quotas of object counts are kept.
 //!
 //! And what no real cluster offers: [`Cluster::requests`], and bad days on demand ([`faults`]): requests that are delayed,
 //! lost, answered with errors, quotas and policies; watches that break in every way ([`Faults::strike_watches`]); history that
-//! is forgotten ([`Cluster::compact`]), stale lists, no streamed
+//! is forgotten ([`Cluster::compact`]), stale lists and watches, no streamed
 //! lists ([`Cluster::stream_lists`]), a restore from a backup ([`Cluster::restore`]), and a server that goes
 //! away ([`Playground::go_away`]). Over HTTP: `/playground/requests`, `/playground/faults`, `/playground/watches/cut`,
 //! `/playground/history/compact`, `/playground/servers`.
@@ -43,9 +44,10 @@
 //!
 //! # What it is not
 //!
-//! Nothing is stored on disk, no webhook is called, no container runs: what needs one (`exec`, `logs`, `attach`,
-//! `port-forward`, evictions) is refused with 501 and a word that says so. An autoscaler holds its bounds and has no
-//! metrics; quotas, limits, budgets, network policies, priorities and webhook configurations are stored and not enforced.
+//! Nothing is stored on disk, no container runs: what needs one (`exec`, `logs`, `attach`, `port-forward`, evictions) is
+//! refused with 501 and a word that says so. An autoscaler holds its bounds and has no metrics; limits, budgets, network
+//! policies, priorities and quotas of anything but counts are stored and not enforced. Mutating webhooks are not called, which a `Warning` says
+//! where one would have been; validating ones are not asked about what the playground's own controllers write.
 //! Protobuf is read for every kind that is served and never written. Built-in kinds are checked for the rules that
 //! operators run into, not for all. Of the versions of Kubernetes' own kinds one is served, but for Events and autoscalers,
 //! which have two. There are no nodes, Jobs, StatefulSets, Ingresses or Endpoints of old, and no CRD conversion by webhook.
@@ -86,6 +88,7 @@ pub mod status;
 pub mod storage;
 mod tls;
 mod types;
+mod webhooks;
 
 pub use cluster::Cluster;
 pub use server::{Options, Playground};

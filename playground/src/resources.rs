@@ -7,6 +7,7 @@ mod autoscaler;
 mod builtin;
 mod conversion;
 mod custom;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub use conversion::{Form, core_event_fields};
 pub use custom::{Column, Custom, parse_definition};
+pub(crate) use scale::{scale_of, selector_text};
 
 use crate::fields;
 

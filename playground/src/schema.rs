@@ -16,6 +16,7 @@
 mod cause;
 mod cel;
 mod check;
+mod condition;
 mod definition;
 mod fill;
 mod functions;
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 use cause::Place;
 pub use cause::{Cause, message};
+pub use condition::condition_holds;
 use node::Node;
 
 /// The schema of one version of a custom resource.

@@ -134,6 +134,9 @@ impl Playground {
         let auth = auth::Options { authorization, tokens, enforce_owner_references };
         let cluster = Cluster::with_auth(seed, bookmark_interval, auth);
         let tls = if tls { Some(tls_at(address.ip())?) } else { None };
+        if let Some((_, authority)) = &tls {
+            cluster.set_authority(authority.pem());
+        }
         let admin = match (&tls, authorization) {
             (Some((_, authority)), _) => authority.issue(&User::admin())?.user(),
             (None, Authorization::AlwaysAllow) => "{}".to_owned(),

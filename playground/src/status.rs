@@ -5,6 +5,8 @@
 //! A second form, plain text, exists for paths that no API group serves ("404 page not found"): clients tell by it that
 //! a resource is missing from the API rather than an object from the resource.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::auth::{About, Attributes, User};
@@ -17,7 +19,7 @@ pub struct Status {
     /// The HTTP status code.
     pub code: u16,
     /// The machine-readable reason (`NotFound`, `Conflict` ...); empty where the API server gives none.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The human-readable message.
     pub message: String,
     /// What the answer is about, boxed to keep `Result<_, Status>` small.
@@ -52,11 +54,11 @@ impl std::error::Error for Status {}
 impl Status {
     /// A failure without details.
     pub fn failure(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason: reason.into(), message: message.into(), details: None }
     }
 
     fn about(code: u16, reason: &'static str, message: String, details: Details) -> Self {
-        Self { code, reason, message, details: Some(Box::new(details)) }
+        Self { code, reason: reason.into(), message, details: Some(Box::new(details)) }
     }
 
     /// 404: no such object.
@@ -181,6 +183,19 @@ impl Status {
         Self::about(403, "Forbidden", message, details)
     }
 
+    /// A webhook's refusal: what it said (a `Status`, or null), made fit to be one, and who said it.
+    pub fn denied(webhook: &str, result: &Value) -> Self {
+        let text = |name: &str| result[name].as_str().unwrap_or_default();
+        let denied = format!("admission webhook {webhook:?} denied the request");
+        let message = match (text("message"), text("reason")) {
+            ("", "") => format!("{denied} without explanation"),
+            ("", why) | (why, _) => format!("{denied}: {why}"),
+        };
+        let code = result["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
+        let details = result["details"].is_object().then(|| Box::new(Details::of_value(&result["details"])));
+        Self { code: code.unwrap_or(400), reason: text("reason").to_owned().into(), message, details }
+    }
+
     /// 405: the resource exists, the verb does not.
     pub fn method_not_allowed() -> Self {
         Self::failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
@@ -265,7 +280,7 @@ impl Status {
         });
         if let Value::Object(map) = &mut status {
             put(map, "message", &self.message);
-            put(map, "reason", self.reason);
+            put(map, "reason", &self.reason);
             if let Some(details) = &self.details {
                 map.insert("details".into(), details.to_value());
             }
@@ -284,6 +299,24 @@ impl Details {
 
     fn of_kind(resource: &Resource, name: &str) -> Self {
         Self { name: name.into(), group: resource.kind_group().into(), kind: resource.kind.clone(), ..Self::default() }
+    }
+
+    fn of_value(value: &Value) -> Self {
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let cause = |cause: &Value| Cause {
+            reason: text(cause, "reason"),
+            field: text(cause, "field"),
+            message: text(cause, "message"),
+        };
+        let retry = value["retryAfterSeconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        Self {
+            name: text(value, "name"),
+            group: text(value, "group"),
+            kind: text(value, "kind"),
+            uid: text(value, "uid"),
+            causes: value["causes"].as_array().into_iter().flatten().map(cause).collect(),
+            retry_after_seconds: retry.unwrap_or_default(),
+        }
     }
 
     fn to_value(&self) -> Value {

@@ -114,7 +114,12 @@ impl Authority {
         issued.get(certificate.as_ref()).cloned()
     }
 
-    /// The authority's own certificate, as a kubeconfig bears it.
+    /// The authority's own certificate.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The same as a kubeconfig bears it.
     pub(crate) fn data(&self) -> String {
         STANDARD.encode(&self.pem)
     }

@@ -67,6 +67,35 @@ async fn ask_as(cluster: &Cluster, method: &str, path: &str, media: &str, body: 
     (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into()))
 }
 
+#[tokio::test]
+async fn openapi_v2_tells_in_one_document_what_v3_tells_in_many() {
+    let cluster = with_things();
+    let (code, document) = ask(&cluster, "GET", "/openapi/v2", Value::Null).await;
+    assert_eq!((code, &document["swagger"]), (200, &json!("2.0")));
+    let definitions = &document["definitions"];
+    let spec = &definitions["io.k8s.api.apps.v1.Deployment"]["properties"]["spec"];
+    assert_eq!(spec["$ref"], "#/definitions/io.k8s.api.apps.v1.DeploymentSpec");
+    assert!(definitions["dev.test.v1.Thing"].is_object());
+    let patch = &document["paths"]["/apis/test.dev/v1/namespaces/{namespace}/things/{name}"]["patch"];
+    assert_eq!(patch["responses"]["200"]["schema"], json!({"$ref": "#/definitions/dev.test.v1.Thing"}));
+    assert_eq!(patch["parameters"][0]["type"], "string");
+    let text = document.to_string();
+    for third in ["#/components", "oneOf", "nullable"] {
+        assert!(!text.contains(third), "{third}");
+    }
+}
+
+#[tokio::test]
+async fn who_reads_openapi_v2_as_protobuf_alone_is_told_that_there_is_none() {
+    let media = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let request = Request::get("/openapi/v2").header("accept", media).body(Bytes::new()).unwrap();
+    let response = cluster().call(request).await;
+    assert_eq!(response.status(), 406);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let status: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status["message"], "only the following media types are accepted: application/json");
+}
+
 /// The next chunk of a watch as its events; `None` where the stream has ended.
 async fn chunk(body: &mut Body) -> Option<Result<Vec<Value>, std::io::Error>> {
     let frame = match body.frame().await? {
@@ -276,7 +305,7 @@ async fn a_namespace_takes_its_objects_with_it() {
     assert_eq!((status, marked["status"]["phase"].as_str()), (200, Some("Terminating")));
     assert!(cluster.get("configmaps", "a", "x").is_none());
     let refused = cluster.create("configmaps", "a", config_map("y", &json!({})), "t").unwrap_err();
-    assert_eq!((refused.code, refused.reason), (403, "Forbidden"));
+    assert_eq!((refused.code, &*refused.reason), (403, "Forbidden"));
     assert!(cluster.get("namespaces", "", "a").is_some(), "something in it is held yet");
 
     let release = json!({"metadata": {"finalizers": null}});

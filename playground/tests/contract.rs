@@ -4,10 +4,14 @@
 //! own, every answer compared with the recorded one. Controllers don't run here; what they wrote in between is written
 //! as recorded. What is not held against the playground stands in [`NOT_REPRODUCED`], with the reason.
 
+#[path = "contract/hook.rs"]
+mod hook;
 #[path = "contract/replay.rs"]
 mod replay;
 #[path = "contract/rollout.rs"]
 mod rollout;
+#[path = "contract/webhook.rs"]
+mod webhook;
 
 use std::collections::BTreeSet;
 
@@ -24,14 +28,6 @@ const NOT_REPRODUCED: &[(&str, &str)] = &[
     ("discovery/openapi-v3-root", "hashes, and groups that are not served"),
     ("discovery/version", "the playground says what it is"),
     ("mcpservers/list-empty", "a server that is starting"),
-    ("webhook/create-allowed-with-warning", "no webhooks are called"),
-    ("webhook/create-denied", "no webhooks are called"),
-    ("webhook/create-unreachable", "no webhooks are called"),
-    ("webhook/review-create", "no webhooks are called"),
-    ("webhook/review-create-denied", "no webhooks are called"),
-    ("webhook/review-delete", "no webhooks are called"),
-    ("webhook/review-scale", "no webhooks are called"),
-    ("webhook/review-update", "no webhooks are called"),
 ];
 
 /// What each story replays; together with [`NOT_REPRODUCED`] it is all there is.
@@ -188,6 +184,18 @@ const LIMITS: &[&str] = &["errors/too-many-requests"];
 /// What the controllers did, told in `contract/rollout.rs`.
 const CONTROLLERS: &[&str] = &["deployments/get-stuck-rollout", "hpa/get", "rollout/deployments", "rollout/pods"];
 
+/// Who was asked before a write, told in `contract/webhook.rs`.
+const WEBHOOK: &[&str] = &[
+    "webhook/create-allowed-with-warning",
+    "webhook/create-denied",
+    "webhook/create-unreachable",
+    "webhook/review-create",
+    "webhook/review-create-denied",
+    "webhook/review-delete",
+    "webhook/review-scale",
+    "webhook/review-update",
+];
+
 #[test]
 fn every_recording_is_replayed_or_says_why_not() {
     let stories = [
@@ -212,6 +220,7 @@ fn every_recording_is_replayed_or_says_why_not() {
         REVIEWED,
         BAD_TOKEN,
         NO_STREAMING,
+        WEBHOOK,
     ];
     let excused = NOT_REPRODUCED.iter().map(|(name, _)| *name);
     let told: BTreeSet<String> = stories.concat().into_iter().chain(excused).map(str::to_owned).collect();
@@ -315,6 +324,13 @@ async fn a_server_that_cannot_stream_lists_says_so_as_recorded() {
         let answer = replay.ask(&recorded(name)).await;
         assert_eq!((answer.status, &answer.body), (200, &recorded_events(name)[0]));
     }
+}
+
+/// On the real clock: the webhook is behind a socket.
+#[tokio::test]
+async fn a_webhook_is_asked_as_recorded_and_its_answers_are_told_as_recorded() {
+    let mut replay = with_definition().await;
+    webhook::tell(&mut replay).await;
 }
 
 #[tokio::test(start_paused = true)]

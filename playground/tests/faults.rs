@@ -305,6 +305,44 @@ async fn a_stale_cache_shows_the_past_to_whom_any_state_will_do_and_to_nobody_el
     playground.stop().await;
 }
 
+/// The events of a watch that begins with a state: what happens to whom, and the bookmark that ends the beginning.
+async fn streamed(playground: &Playground, version: &str) -> Vec<String> {
+    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let path = format!("{CONFIG_MAPS}?{query}&resourceVersion={version}&timeoutSeconds=1");
+    let request = http::Request::get(path).body(bytes::Bytes::new()).unwrap();
+    let response = playground.cluster().exchange(request).await.unwrap();
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let lines = std::str::from_utf8(&body).unwrap().lines();
+    let events = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()).map(|event| {
+        let metadata = &event["object"]["metadata"];
+        let about = metadata["name"].as_str().or(metadata["resourceVersion"].as_str()).unwrap();
+        format!("{} {about}", event["type"].as_str().unwrap())
+    });
+    events.collect()
+}
+
+/// Time stands still: a watch of one second ends at once.
+#[tokio::test(start_paused = true)]
+async fn a_streaming_list_begins_with_the_past_and_goes_on_from_there() {
+    let playground = serve().await;
+    create(&playground, "a");
+    let then = playground.cluster().revision();
+    create(&playground, "b");
+    playground.cluster().delete("configmaps", "default", "a", &DeleteOptions::default()).unwrap();
+    let now = playground.cluster().revision();
+    for age in [Age::At(then), Age::Behind(2)] {
+        playground.cluster().faults().replace([Rule::new(Fault::Stale(age))]);
+        let past = ["ADDED a".to_owned(), format!("BOOKMARK {then}"), "ADDED b".to_owned(), "DELETED a".to_owned()];
+        assert_eq!(streamed(&playground, "0").await, past);
+        let bookmark = format!("BOOKMARK {}", then + 1);
+        let asked_for = ["ADDED a".to_owned(), "ADDED b".to_owned(), bookmark, "DELETED a".to_owned()];
+        assert_eq!(streamed(&playground, &(then + 1).to_string()).await, asked_for, "never older than asked for");
+        let newest = ["ADDED b".to_owned(), format!("BOOKMARK {now}")];
+        assert_eq!(streamed(&playground, "").await, newest, "who wants the newest gets it");
+    }
+    playground.stop().await;
+}
+
 #[tokio::test]
 async fn a_restore_takes_state_and_versions_back_and_breaks_all_watches() {
     let playground = serve().await;

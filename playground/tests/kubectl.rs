@@ -109,6 +109,21 @@ async fn get_shows_objects_in_every_form() {
     .await;
 }
 
+/// Of its own accord kubectl reads v3; what it reads of v2 it wants as protobuf.
+#[tokio::test]
+async fn fields_are_explained_by_v3_and_v2_is_there_to_read() {
+    with_each_kubectl("openapi", async |session| {
+        assert_says(&session.good("explain mcpserver.spec.replicas").await, &["FIELD: replicas <integer>"]);
+        assert_says(
+            &session.good("get --raw /openapi/v2").await,
+            &["\"swagger\":\"2.0\"", "dev.mcp.mcp.v1alpha1.MCPServer"],
+        );
+        let second = session.bad("explain mcpserver.spec --output=plaintext-openapiv2").await;
+        assert_says(&second, &["NotAcceptable"]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_watching_get_shows_what_comes() {
     with_each_kubectl("watch", async |session| {

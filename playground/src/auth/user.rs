@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 /// All who have brought good credentials.
 pub(crate) const AUTHENTICATED: &str = "system:authenticated";
 /// All who have brought none.
@@ -51,6 +53,22 @@ impl User {
         let groups = service_account_groups(namespace);
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
         Self { uid: uid.to_owned(), ..Self::new(&service_account_name(namespace, name), &groups) }
+    }
+
+    /// `UserInfo`, as reviews show it.
+    pub(crate) fn info(&self) -> Value {
+        let Self { name, uid, groups, extra } = self;
+        let mut info = json!({"username": name});
+        if !uid.is_empty() {
+            info["uid"] = uid.as_str().into();
+        }
+        if !groups.is_empty() {
+            info["groups"] = groups.as_slice().into();
+        }
+        if !extra.is_empty() {
+            info["extra"] = json!(extra);
+        }
+        info
     }
 
     /// Is it in this group?

@@ -1,6 +1,7 @@
 //! Kinds that say how others may live: budgets, network policies, limits, priorities, webhooks.
 //!
-//! Nothing here enforces them. They are stored with their defaults, and what could not be stored by Kubernetes is refused
+//! Nothing here enforces them; counts are held to quotas in [`crate::cluster`], and webhooks are called in
+//! [`crate::webhooks`]. They are stored with their defaults, and what could not be stored by Kubernetes is refused
 //! with its words.
 
 use serde_json::{Value, json};
@@ -151,6 +152,26 @@ pub(super) fn validate_webhooks(configuration: &Value, causes: &mut Causes) {
         if client["url"].is_string() == client["service"].is_object() {
             causes.required(&format!("{path}.clientConfig"), "exactly one of url or service is required");
         }
+        if let Some(url) = client["url"].as_str() {
+            validate_url(url, &format!("{path}.clientConfig.url"), causes);
+        }
+    }
+}
+
+/// As `apiserver/pkg/util/webhook/validation.go` has it.
+fn validate_url(url: &str, field: &str, causes: &mut Causes) {
+    const FORM: &str = "; desired format: https://host[/path]";
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    if scheme != "https" {
+        causes.invalid_text(field, scheme, &format!("'https' is the only allowed URL scheme{FORM}"));
+    }
+    if rest.split('/').next().is_none_or(str::is_empty) {
+        causes.invalid_text(field, "", &format!("host must be specified{FORM}"));
+    }
+    if rest.contains('#') {
+        causes.invalid_text(field, url, "fragments are not permitted in the URL");
+    } else if let Some((_, query)) = rest.split_once('?') {
+        causes.invalid_text(field, query, "query parameters are not permitted in the URL");
     }
 }
 
@@ -209,6 +230,11 @@ mod tests {
         let check = |hook: &Value| found(|causes| validate_webhooks(&json!({"webhooks": [hook]}), causes));
         assert!(check(&good).is_empty());
         assert_eq!(check(&json!({"name": "a"})).len(), 4);
+        let mut plain = good.clone();
+        plain["clientConfig"]["url"] = "http://x".into();
+        let why = "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired \
+                   format: https://host[/path]";
+        assert_eq!(check(&plain), [why]);
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Quantity {
     }
 
     /// The amount, for comparing two quantities.
-    pub(super) fn nanos(self) -> i128 {
+    pub(crate) fn nanos(self) -> i128 {
         self.nanos
     }
 

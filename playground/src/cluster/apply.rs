@@ -7,50 +7,42 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::admit::{self, Context};
-use super::write::{Target, WriteOptions, Written};
+use super::attempt::{Attempt, Rival, Step, Write};
+use super::write::{Target, WriteOptions};
 use crate::fields;
 use crate::schema::Cause;
 use crate::status::Status;
 
 impl Cluster {
-    pub(super) fn write_apply(
-        &self,
-        target: &Target,
-        subresource: Option<&str>,
+    pub(super) fn plan_apply<'a>(
+        &'a self,
+        target: &'a Target,
+        subresource: Option<&'a str>,
         config: &Value,
-        options: &WriteOptions,
-    ) -> Result<Written, Status> {
+        options: &'a WriteOptions,
+    ) -> Result<Write<'a>, Status> {
         let mut config = admit::decoded(&target.resource, config.clone())?;
         target.check_identity(&config)?;
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);
-        loop {
-            let table = target.stored.table();
-            let Some(live) = self.store().get(&table, &target.key) else {
-                match self.apply_to_nothing(target, &context, &config, options)? {
-                    Some(written) => return Ok(written),
-                    None => continue,
+        let attempt = move || {
+            let live = self.store().get(&target.stored.table(), &target.key);
+            let step = match live {
+                None => Step::Make { object: self.applied_to_nothing(target, &context, &config)?, rival: Rival::Again },
+                Some(live) => {
+                    let full = live.full();
+                    admit::check_version(&context, &full, &config)?;
+                    let object = admit::apply(&context, Some(&full), &config)?;
+                    self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
+                    Step::Change { live, decision: admit::decide(&full, object) }
                 }
             };
-            let full = live.full();
-            admit::check_version(&context, &full, &config)?;
-            let object = admit::apply(&context, Some(&full), &config)?;
-            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
-            let decision = admit::decide(&full, object);
-            if let Ok(object) = self.commit(target, &live, decision, options.dry_run) {
-                return Ok(Written { object, created: false, warnings: Vec::new() });
-            }
-        }
+            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
+        };
+        Ok(Write { subresource, attempt: Box::new(attempt) })
     }
 
-    /// `None`: somebody made the object meanwhile.
-    fn apply_to_nothing(
-        &self,
-        target: &Target,
-        context: &admit::Context<'_>,
-        config: &Value,
-        options: &WriteOptions,
-    ) -> Result<Option<Written>, Status> {
+    fn applied_to_nothing(&self, target: &Target, context: &Context<'_>, config: &Value) -> Result<Value, Status> {
         if context.subresource.is_some() {
             return Err(Status::not_found(&target.resource, &target.key.name));
         }
@@ -60,11 +52,11 @@ impl Cluster {
                 format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(Status::conflict(&target.resource, &target.key.name, &why));
         }
-        self.check_may_create(target, options.author.as_deref())?;
+        let author = context.options.author.as_deref();
+        self.check_may_create(target, author)?;
         let object = admit::apply(context, None, config)?;
-        self.check_permission(target, None, &object, options.author.as_deref())?;
-        let put = self.put(target, None, object, options.dry_run);
-        Ok(put.ok().map(|object| Written { object, created: true, warnings: Vec::new() }))
+        self.check_permission(target, None, &object, author)?;
+        Ok(object)
     }
 }
 

@@ -24,27 +24,16 @@ pub(super) enum Decision {
 }
 
 impl Cluster {
-    /// Reads, decides and commits until nobody is faster.
+    /// Reads, decides and commits until nobody is faster: for what the cluster does by itself.
     pub(super) fn settle(
         &self,
         target: &Target,
-        dry_run: bool,
-        mut decide: impl FnMut(&Value) -> Result<Decision, Status>,
-    ) -> Result<Arc<Object>, Status> {
-        self.settle_object(target, dry_run, |live| decide(&live.full()))
-    }
-
-    pub(super) fn settle_object(
-        &self,
-        target: &Target,
-        dry_run: bool,
-        mut decide: impl FnMut(&Arc<Object>) -> Result<Decision, Status>,
+        mut decide: impl FnMut(&Value) -> Decision,
     ) -> Result<Arc<Object>, Status> {
         loop {
-            let found = self.store().get(&target.stored.table(), &target.key);
-            let live = found.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
-            let decision = decide(&live)?;
-            if let Ok(object) = self.commit(target, &live, decision, dry_run) {
+            let live = self.live(target)?;
+            let decision = decide(&live.full());
+            if let Ok(object) = self.commit(target, &live, decision, false) {
                 return Ok(object);
             }
         }

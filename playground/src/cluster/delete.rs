@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Cluster;
+use super::attempt::{Attempt, Step, Write};
 use super::commit::Decision;
 use super::write::Target;
 use crate::resources::{Resource, Trait};
@@ -86,22 +87,36 @@ impl Cluster {
             self.check_delete(target, options)?;
             return self.delete_definition(target);
         }
-        let mut gone = false;
-        let object = self.settle(target, options.dry_run, |live| {
-            check_preconditions(&target.resource, live, options)?;
-            let decision = decide(&target.stored, live, options, &self.timestamp(), |grace| {
+        self.finish(self.plan_delete(target, options)).map(Deleted::from)
+    }
+
+    /// Whether others go with it, which makes deleting it more than one write.
+    pub(crate) fn takes_others_along(target: &Target) -> bool {
+        matches!(target.stored.kind.as_str(), "Namespace" | "CustomResourceDefinition")
+    }
+
+    /// DELETE of an object that takes no others along.
+    pub(crate) fn plan_delete<'a>(&'a self, target: &'a Target, options: &'a DeleteOptions) -> Write<'a> {
+        let attempt = move || {
+            let live = self.check_delete(target, options)?;
+            let decision = decide(&target.stored, &live.full(), options, &self.timestamp(), |grace| {
                 let deadline = self.now().saturating_add(jiff::SignedDuration::from_secs(grace));
                 deadline.unwrap_or_else(|_| self.now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
             });
-            gone = matches!(decision, Decision::Remove(_));
-            Ok(decision)
-        })?;
-        Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) })
+            let step = Step::Delete { live, decision };
+            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
+        };
+        Write { subresource: None, attempt: Box::new(attempt) }
+    }
+
+    /// The same without a decision: for those who have to be asked before an object goes that takes others along.
+    pub(crate) fn announce_delete(&self, target: &Target, options: &DeleteOptions) -> Result<Attempt, Status> {
+        let step = Step::Delete { live: self.check_delete(target, options)?, decision: Decision::Keep };
+        Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
     }
 
     pub(super) fn check_delete(&self, target: &Target, options: &DeleteOptions) -> Result<Arc<Object>, Status> {
-        let live = self.store().get(&target.stored.table(), &target.key);
-        let live = live.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
+        let live = self.live(target)?;
         check_preconditions(&target.resource, &live.full(), options)?;
         Ok(live)
     }

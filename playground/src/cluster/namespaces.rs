@@ -55,13 +55,13 @@ impl Cluster {
         if options.dry_run {
             return Ok(Deleted::Marked(live));
         }
-        let marked = self.settle(target, false, |live| {
+        let marked = self.settle(target, |live| {
             let mut object = live.clone();
             if object["metadata"]["deletionTimestamp"].is_null() {
                 object["metadata"]["deletionTimestamp"] = self.timestamp().into();
                 object["status"]["phase"] = "Terminating".into();
             }
-            Ok(if &object == live { Decision::Keep } else { Decision::Put(object) })
+            if &object == live { Decision::Keep } else { Decision::Put(object) }
         })?;
         self.delete_content(&target.key.name);
         self.finish_namespace(&target.key.name);
@@ -83,7 +83,7 @@ impl Cluster {
             return;
         }
         if let Ok(target) = self.target("namespaces", "", name) {
-            drop(self.settle(&target, false, |live| Ok(Decision::Remove(live.clone()))));
+            drop(self.settle(&target, |live| Decision::Remove(live.clone())));
         }
     }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::attempt::{Attempt, Rival, Step, Write};
 use super::{Cluster, admit};
 use crate::auth::User;
 use crate::patch;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
-use crate::storage::{Key, Object, Refused};
+use crate::storage::{Key, Object};
 
 /// A longer generateName is cut, to leave room for the suffix.
 const LONGEST_PREFIX: usize = 58;
@@ -113,22 +114,7 @@ impl Target {
 impl Cluster {
     /// POST.
     pub fn write_create(&self, target: &Target, object: Value, options: &WriteOptions) -> Result<Written, Status> {
-        let mut object = admit::decoded(&target.resource, object)?;
-        let mut target = target.clone();
-        target.key.name = self.settle_name(&mut object);
-        target.check_identity(&object)?;
-        target.to_stored(&mut object);
-        self.check_namespace(&target, &object)?;
-        let context = self.context(&target, None, options);
-        let (object, warnings) = admit::create(&context, object)?;
-        self.check_permission(&target, None, &object, options.author.as_deref())?;
-        let exists = || Status::already_exists(&target.resource, &target.key.name);
-        let taken = self.store().get(&target.stored.table(), &target.key).is_some();
-        if taken {
-            return Err(exists());
-        }
-        let object = self.put(&target, None, object, options.dry_run).map_err(|Refused::Changed| exists())?;
-        Ok(Written { object, created: true, warnings })
+        self.finish(self.plan_create(target, object, options)?).map(Written::from)
     }
 
     /// PUT, to the object (`subresource` is `None`) or its `status`.
@@ -139,28 +125,7 @@ impl Cluster {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
-        let mut object = admit::decoded(&target.resource, object)?;
-        target.check_identity(&object)?;
-        target.to_stored(&mut object);
-        let absent = self.store().get(&target.stored.table(), &target.key).is_none();
-        if absent
-            && target.resource.has(Trait::CreateOnUpdate)
-            && subresource.is_none()
-            && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
-        {
-            self.check_may_create(target, options.author.as_deref())?;
-            return self.write_create(target, object, options);
-        }
-        let context = self.context(target, subresource, options);
-        let mut warnings = Vec::new();
-        let written = self.settle(target, options.dry_run, |live| {
-            admit::check_put_preconditions(&context, live, &object)?;
-            let (object, found) = admit::update(&context, live, object.clone())?;
-            self.check_permission(target, Some(live), &object, options.author.as_deref())?;
-            warnings = found;
-            Ok(admit::decide(live, object))
-        })?;
-        Ok(Written { object: written, created: false, warnings })
+        self.finish(self.plan_update(target, subresource, object, options)?).map(Written::from)
     }
 
     /// PATCH, to the object (`subresource` is `None`) or its `status`.
@@ -172,22 +137,7 @@ impl Cluster {
         patch: &Value,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
-        if kind == PatchKind::Apply {
-            return self.write_apply(target, subresource, patch, options);
-        }
-        let context = self.context(target, subresource, options);
-        let mut warnings = Vec::new();
-        let object = self.settle(target, options.dry_run, |live| {
-            let mut patched = patched(&target.resource, live, kind, patch)?;
-            target.check_identity(&patched)?;
-            target.to_stored(&mut patched);
-            admit::check_version(&context, live, &patched)?;
-            let (object, found) = admit::update(&context, live, patched)?;
-            self.check_permission(target, Some(live), &object, options.author.as_deref())?;
-            warnings = found;
-            Ok(admit::decide(live, object))
-        })?;
-        Ok(Written { object, created: false, warnings })
+        self.finish(self.plan_patch(target, subresource, kind, patch, options)?).map(Written::from)
     }
 
     /// PUT or PATCH of the scale subresource, which is but one field of the object. `change` makes the new number of
@@ -196,22 +146,118 @@ impl Cluster {
         &self,
         target: &Target,
         options: &WriteOptions,
-        change: impl Fn(&Arc<Object>) -> Result<u64, Status>,
+        change: impl Fn(&Arc<Object>) -> Result<u64, Status> + Send,
     ) -> Result<Written, Status> {
+        self.finish(self.plan_scale(target, options, change)?).map(Written::from)
+    }
+
+    /// See [`write_create`](Self::write_create).
+    pub(crate) fn plan_create<'a>(
+        &'a self,
+        target: &Target,
+        object: Value,
+        options: &'a WriteOptions,
+    ) -> Result<Write<'a>, Status> {
+        let mut object = admit::decoded(&target.resource, object)?;
+        let mut target = target.clone();
+        target.key.name = self.settle_name(&mut object);
+        target.check_identity(&object)?;
+        target.to_stored(&mut object);
+        let attempt = move || {
+            self.check_namespace(&target, &object)?;
+            let context = self.context(&target, None, options);
+            let (object, warnings) = admit::create(&context, object.clone())?;
+            self.check_permission(&target, None, &object, options.author.as_deref())?;
+            let step = Step::Make { object, rival: Rival::AlreadyExists };
+            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
+        };
+        Ok(Write { subresource: None, attempt: Box::new(attempt) })
+    }
+
+    /// See [`write_update`](Self::write_update).
+    pub(crate) fn plan_update<'a>(
+        &'a self,
+        target: &'a Target,
+        subresource: Option<&'a str>,
+        object: Value,
+        options: &'a WriteOptions,
+    ) -> Result<Write<'a>, Status> {
+        let mut object = admit::decoded(&target.resource, object)?;
+        target.check_identity(&object)?;
+        target.to_stored(&mut object);
+        let absent = self.store().get(&target.stored.table(), &target.key).is_none();
+        if absent
+            && target.resource.has(Trait::CreateOnUpdate)
+            && subresource.is_none()
+            && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
+        {
+            self.check_may_create(target, options.author.as_deref())?;
+            return self.plan_create(target, object, options);
+        }
+        let context = self.context(target, subresource, options);
+        let attempt = move || {
+            let live = self.live(target)?;
+            let full = live.full();
+            admit::check_put_preconditions(&context, &full, &object)?;
+            let (object, warnings) = admit::update(&context, &full, object.clone())?;
+            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
+            let step = Step::Change { live, decision: admit::decide(&full, object) };
+            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
+        };
+        Ok(Write { subresource, attempt: Box::new(attempt) })
+    }
+
+    /// See [`write_patch`](Self::write_patch).
+    pub(crate) fn plan_patch<'a>(
+        &'a self,
+        target: &'a Target,
+        subresource: Option<&'a str>,
+        kind: PatchKind,
+        patch: &'a Value,
+        options: &'a WriteOptions,
+    ) -> Result<Write<'a>, Status> {
+        if kind == PatchKind::Apply {
+            return self.plan_apply(target, subresource, patch, options);
+        }
+        let context = self.context(target, subresource, options);
+        let attempt = move || {
+            let live = self.live(target)?;
+            let full = live.full();
+            let mut patched = patched(&target.resource, &full, kind, patch)?;
+            target.check_identity(&patched)?;
+            target.to_stored(&mut patched);
+            admit::check_version(&context, &full, &patched)?;
+            let (object, warnings) = admit::update(&context, &full, patched)?;
+            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
+            let step = Step::Change { live, decision: admit::decide(&full, object) };
+            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
+        };
+        Ok(Write { subresource, attempt: Box::new(attempt) })
+    }
+
+    /// See [`write_scale`](Self::write_scale).
+    pub(crate) fn plan_scale<'a>(
+        &'a self,
+        target: &'a Target,
+        options: &'a WriteOptions,
+        change: impl Fn(&Arc<Object>) -> Result<u64, Status> + Send + 'a,
+    ) -> Result<Write<'a>, Status> {
         let Some(scale) = &target.stored.scale else {
             return Err(Status::not_found(&target.resource, &target.key.name));
         };
         let context = self.context(target, Some("scale"), options);
-        let object = self.settle_object(target, options.dry_run, |live| {
-            let replicas = change(live)?;
-            let live = live.full();
-            let mut object = live.clone();
+        let attempt = move || {
+            let live = self.live(target)?;
+            let replicas = change(&live)?;
+            let full = live.full();
+            let mut object = full.clone();
             let field = scale.spec_replicas.iter().fold(&mut object, |value, part| &mut value[part]);
             *field = replicas.into();
-            let (object, _) = admit::update(&context, &live, object)?;
-            Ok(admit::decide(&live, object))
-        })?;
-        Ok(Written { object, created: false, warnings: Vec::new() })
+            let (object, _) = admit::update(&context, &full, object)?;
+            let step = Step::Change { live, decision: admit::decide(&full, object) };
+            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
+        };
+        Ok(Write { subresource: Some("scale"), attempt: Box::new(attempt) })
     }
 
     pub(super) fn context<'a>(

@@ -97,7 +97,7 @@ fn settle<K: Ord + Clone>(key: K, outcome: Result<(), Status>, queue: &mut Queue
         // Something was gone or changed meanwhile: the next attempt sees it.
         Err(status) if matches!(status.code, 404 | 409) => queue.add_at(key, Instant::now() + AFTER_CONFLICT),
         Err(status) => {
-            tracing::warn!(reason = status.reason, message = status.message, "a controller's write was refused");
+            tracing::warn!(reason = &*status.reason, message = status.message, "a controller's write was refused");
             queue.add_at(key, Instant::now() + AFTER_ERROR);
         }
     }

@@ -78,7 +78,7 @@ pub(crate) fn policy_denied(policy: &Policy, asked: &Asked) -> Response<Body> {
     let Policy { name: policy, binding, message } = policy;
     let why = format!("ValidatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {message}");
     let cause = Cause { reason: String::new(), field: String::new(), message: why.clone() };
-    let status = Status { code: 422, reason: "Invalid", ..forbidden(asked, &why, vec![cause]) };
+    let status = Status { code: 422, reason: "Invalid".into(), ..forbidden(asked, &why, vec![cause]) };
     response::status(&status)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::resources::Resource;
+use crate::storage::Revision;
 
 /// A request, as far as rules tell requests apart.
 #[derive(Debug, Clone, Default)]
@@ -13,8 +14,8 @@ pub struct Asked {
     pub streaming: bool,
     /// A create, or an apply or update of what is not there and would be made by it.
     pub creates: bool,
-    /// A list that any state will do for, `resourceVersion=0`.
-    pub any_state: bool,
+    /// The oldest state that will do for a list or for a watch that begins with a state; `None` where only the newest will.
+    pub oldest: Option<Revision>,
     /// What it is about; `None` for discovery and the like.
     pub resource: Option<Arc<Resource>>,
     /// `status`, `scale` or empty.

@@ -43,8 +43,9 @@ pub enum Fault {
         /// When.
         when: Moment,
     },
-    /// A list with `resourceVersion=0` shows the past, as from an API server whose watch cache lags behind. Where the
-    /// history does not reach so far back, it shows the oldest state that there is.
+    /// A list with `resourceVersion=0` shows the past, as from an API server whose watch cache lags behind; so does a watch
+    /// that begins with a state, which is never older than the client asked for, and then goes on from there. Where the
+    /// history does not reach so far back, they show the oldest state that there is.
     Stale(Age),
 }
 
@@ -74,7 +75,7 @@ impl Fault {
             Self::Answer(Answer::Gone) => matches!(asked.verb, "list" | "watch"),
             Self::Quota(_) => asked.creates,
             Self::Watch { .. } => asked.verb == "watch",
-            Self::Stale(_) => asked.any_state,
+            Self::Stale(_) => asked.oldest.is_some(),
         }
     }
 }

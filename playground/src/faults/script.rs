@@ -18,7 +18,8 @@ Faults, separated by commas, each with a probability if it is not to strike ever
   lose-answer           the connection breaks after the server has done what was asked
   error-409, error-410, error-429, error-500, error-503
                         the server answers so: 409 to writes, 410 to lists and watches, the others to all
-  stale=5               lists with resourceVersion=0 show the state before the last 5 writes
+  stale=5               lists with resourceVersion=0 show the state before the last 5 writes; so do
+                        watches that begin with a state, as far as they may
 And what happens again and again, every so often:
   cut-watches=5s        all open watches break off
   end-watches=5s        ... end cleanly

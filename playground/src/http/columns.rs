@@ -5,9 +5,8 @@ mod policies;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::scale::selector_text;
 use super::table::{self, since};
-use crate::resources::Resource;
+use crate::resources::{Resource, selector_text};
 
 /// A column after the name.
 pub(super) struct BuiltinColumn {

@@ -19,8 +19,8 @@ use crate::faults::{Age, Asked, Fault, Verdict, over_quota, policy_denied, wrong
 use crate::storage::Revision;
 
 impl Cluster {
-    /// Answers one request as [`call`](Self::call) does, unless the [`faults`](Self::faults) in force have it otherwise.
-    /// An error means that the connection breaks, before the request was seen or after it was done.
+    /// Answers one request as [`call`](Self::call) does, unless the [`faults`](Self::faults) in force have it
+    /// otherwise. An error means that the connection breaks, before the request was seen or after it was done.
     pub async fn exchange(&self, request: Request<Bytes>) -> io::Result<Response<Body>> {
         let watches = request.uri().query().is_some_and(|query| query.contains("watch="));
         if !watches && !self.faults().armed() {
@@ -34,7 +34,12 @@ impl Cluster {
         self.with(fault, asked, request).await
     }
 
-    async fn with(&self, fault: Option<Fault>, asked: Asked, request: Request<Bytes>) -> io::Result<Response<Body>> {
+    async fn with(
+        &self,
+        fault: Option<Fault>,
+        asked: Asked,
+        mut request: Request<Bytes>,
+    ) -> io::Result<Response<Body>> {
         let planned = match fault {
             None | Some(Fault::Delay { .. }) => None,
             Some(Fault::Watch { how, when }) => Some((how, when)),
@@ -53,7 +58,10 @@ impl Cluster {
             Some(Fault::Policy(policy)) => {
                 return Ok(self.instead(&asked, &request, policy_denied(&policy, &asked)));
             }
-            Some(Fault::Stale(age)) => return Ok(self.call(aged(self, &asked, age, request)).await),
+            Some(Fault::Stale(age)) => {
+                request = aged(self, &asked, age, request);
+                None
+            }
         };
         let response = self.call(request).await;
         if asked.verb != "watch" || !response.status().is_success() {
@@ -91,6 +99,10 @@ impl Cluster {
     }
 }
 
+/// The state that a watch is to begin with, instead of the newest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsOf(pub(super) Revision);
+
 fn lost(when: &str) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, format!("the connection was broken {when}"))
 }
@@ -111,6 +123,7 @@ fn describe(cluster: &Cluster, request: &Request<Bytes>) -> Option<Asked> {
         | Route::Groups
         | Route::Group(_)
         | Route::GroupVersion { .. }
+        | Route::OpenApiSecond
         | Route::OpenApiRoot
         | Route::OpenApi { .. }
         | Route::Review { .. }
@@ -123,7 +136,7 @@ fn describe(cluster: &Cluster, request: &Request<Bytes>) -> Option<Asked> {
         verb,
         streaming: verb == "watch" && query.send_initial_events == Some(true),
         creates,
-        any_state: verb == "list" && query.resource_version == "0" && query.version_match != "Exact",
+        oldest: oldest(verb, &query),
         subresource: place.subresource.clone().unwrap_or_default(),
         namespace: place.namespace.clone().unwrap_or_default(),
         resource: Some(place.resource),
@@ -152,10 +165,26 @@ fn is_absent(cluster: &Cluster, place: &Place) -> bool {
     place.subresource.is_none() && cluster.store().get(&target.stored.table(), &target.key).is_none()
 }
 
-/// The same list, of an older state: by asking for exactly that one.
-fn aged(cluster: &Cluster, asked: &Asked, age: Age, request: Request<Bytes>) -> Request<Bytes> {
+/// The oldest state that will do. A list that names a version gets the newest; a watch may begin with any that is not
+/// older.
+fn oldest(verb: &str, query: &Query) -> Option<Revision> {
+    let version = query.resource_version.parse().ok();
+    match (verb, query.send_initial_events) {
+        ("list", _) => version.filter(|version| *version == 0 && query.version_match != "Exact"),
+        ("watch", Some(true)) => version,
+        ("watch", None) => version.filter(|version| *version == 0),
+        _ => None,
+    }
+}
+
+/// The same list or watch, of an older state. A list can ask for exactly that one; a watch can't, so it is told.
+fn aged(cluster: &Cluster, asked: &Asked, age: Age, mut request: Request<Bytes>) -> Request<Bytes> {
     let Some(resource) = &asked.resource else { return request };
-    let revision = old_revision(cluster, &resource.table(), age);
+    let revision = old_revision(cluster, &resource.table(), age).max(asked.oldest.unwrap_or(0));
+    if asked.verb == "watch" {
+        request.extensions_mut().insert(AsOf(revision));
+        return request;
+    }
     let (mut parts, body) = request.into_parts();
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {

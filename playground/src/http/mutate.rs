@@ -1,7 +1,7 @@
 //! POST, PUT, PATCH and DELETE: bodies and options in, objects out. What they do is the [`Cluster`](crate::Cluster)'s.
 
 use http::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::negotiate::{Of, negotiate};
 use super::protobuf::{self, PROTOBUF};
@@ -26,58 +26,61 @@ pub(super) fn target(call: &Call<'_>, place: &Place) -> Target {
 }
 
 /// POST.
-pub(super) fn create(call: &Call<'_>, place: &Place) -> Answer {
+pub(super) async fn create(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let options = options(call, "CreateOptions")?;
     let object = body(call, &place.resource.kind)?;
-    let written = call.cluster.write_create(&target(call, place), object, &options)?;
-    let mut response = read::one(call, &place.resource, &written.object, form, 201);
-    response::warn(&mut response, &written.warnings);
-    Ok(response)
+    let write = call.cluster.plan_create(&target(call, place), object, &options)?;
+    let written = Written::from(call.reviewer(reviewed(call)).write(write).await?);
+    Ok(written_response(call, place, form, &written))
 }
 
 /// PUT.
-pub(super) fn update(call: &Call<'_>, place: &Place) -> Answer {
+pub(super) async fn update(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let options = options(call, "UpdateOptions")?;
     let object = body(call, &place.resource.kind)?;
-    let written = call.cluster.write_update(&target(call, place), place.subresource.as_deref(), object, &options)?;
+    let target = target(call, place);
+    let write = call.cluster.plan_update(&target, place.subresource.as_deref(), object, &options)?;
+    let written = Written::from(call.reviewer(reviewed(call)).write(write).await?);
     Ok(written_response(call, place, form, &written))
 }
 
 /// PATCH, in its four kinds.
-pub(super) fn patch(call: &Call<'_>, place: &Place) -> Answer {
+pub(super) async fn patch(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let kind = patch_kind(call, place.resource.custom().is_none())?;
     let options = options(call, "PatchOptions")?;
     check_patch_options(call, kind)?;
     let patch = patch_body(call, kind)?;
-    let subresource = place.subresource.as_deref();
-    let written = call.cluster.write_patch(&target(call, place), subresource, kind, &patch, &options)?;
+    let target = target(call, place);
+    let write = call.cluster.plan_patch(&target, place.subresource.as_deref(), kind, &patch, &options)?;
+    let written = Written::from(call.reviewer(reviewed(call)).write(write).await?);
     Ok(written_response(call, place, form, &written))
 }
 
 /// DELETE of one object.
-pub(super) fn delete(call: &Call<'_>, place: &Place) -> Answer {
+pub(super) async fn delete(call: &Call<'_>, place: &Place) -> Answer {
     let options = delete_options(call)?;
     let target = target(call, place);
-    match call.cluster.write_delete(&target, &options)? {
+    match call.reviewer(reviewed_delete(&options)).delete(&target, &options).await? {
         Deleted::Gone(object) => Ok(response::status(&Status::deleted(&place.resource, &object.key.name, &object.uid))),
         Deleted::Marked(object) => Ok(response::bytes(200, read::encoded(&place.resource, &object))),
     }
 }
 
 /// DELETE of all that a list would show; the answer is that list.
-pub(super) fn delete_collection(call: &Call<'_>, place: &Place) -> Answer {
+pub(super) async fn delete_collection(call: &Call<'_>, place: &Place) -> Answer {
     let options = delete_options(call)?;
     let selector = read::selector(call, &place.resource)?;
     let table = target(call, place).stored.table();
     let snapshot = call.cluster.store().list(&table, place.namespace.as_deref());
+    let reviewer = call.reviewer(reviewed_delete(&options));
     let mut items = Vec::new();
     for object in snapshot.objects.iter().filter(|object| selector.matches(object)) {
         let resource = std::sync::Arc::clone(&place.resource);
         let target = call.cluster.target_of(resource, &object.key.namespace, &object.key.name);
-        match call.cluster.write_delete(&target, &options) {
+        match reviewer.delete(&target, &options).await {
             Ok(Deleted::Gone(object) | Deleted::Marked(object)) => {
                 let mut value = object.full();
                 place.resource.to_served(&mut value);
@@ -114,6 +117,42 @@ pub(super) fn options(call: &Call<'_>, kind: &str) -> Result<WriteOptions, Statu
         validation: call.query.field_validation(kind)?,
         author: Some(std::sync::Arc::clone(&call.user)),
     })
+}
+
+/// What a review is told of the options of a create, an update or a patch.
+pub(super) fn reviewed(call: &Call<'_>) -> Map<String, Value> {
+    let query = &call.query;
+    let mut options = Map::new();
+    if !query.dry_run.is_empty() {
+        options.insert("dryRun".into(), query.dry_run.as_slice().into());
+    }
+    let manager = query.field_manager.as_deref().unwrap_or_default();
+    for (name, text) in [("fieldManager", manager), ("fieldValidation", &query.field_validation)] {
+        if !text.is_empty() {
+            options.insert(name.into(), text.into());
+        }
+    }
+    options
+}
+
+/// The same of a delete.
+fn reviewed_delete(options: &DeleteOptions) -> Map<String, Value> {
+    let DeleteOptions { uid, resource_version, propagation, grace_period_seconds, dry_run } = options;
+    let mut shown = Map::new();
+    let mut preconditions = Map::new();
+    for (name, text) in [("uid", uid), ("resourceVersion", resource_version)] {
+        preconditions.extend(text.as_ref().map(|text| (name.to_owned(), text.as_str().into())));
+    }
+    if !preconditions.is_empty() {
+        shown.insert("preconditions".into(), preconditions.into());
+    }
+    let policy = propagation.map(|propagation| format!("{propagation:?}"));
+    shown.extend(policy.map(|policy| ("propagationPolicy".to_owned(), policy.into())));
+    shown.extend(grace_period_seconds.map(|seconds| ("gracePeriodSeconds".to_owned(), seconds.into())));
+    if *dry_run {
+        shown.insert("dryRun".into(), json!(["All"]));
+    }
+    shown
 }
 
 /// What kind of patch the media type says it is; custom resources know no strategic merge.

@@ -1,19 +1,22 @@
-//! OpenAPI v3, as far as kubectl reads it: which fields `explain` can explain, and whether PATCH takes fieldValidation.
+//! OpenAPI, as far as kubectl reads it: which fields `explain` can explain, and whether PATCH takes fieldValidation.
 //!
 //! Custom resources are described by the schema of their definition, built-in kinds by Kubernetes' own types.
 
 mod builtin;
+mod second;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::Response;
+use http::{Method, Response};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Body, Call, response};
+use super::negotiate::{Of, negotiate};
+use super::{Answer, Body, Call, response};
 use crate::resources::Resource;
+use crate::status::Status;
 use crate::types::{Id, Types};
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -36,6 +39,19 @@ pub(super) fn document(call: &Call<'_>, group: &str, version: &str) -> Response<
         Some(resources) => response::json(200, &document_value(group, version, resources)),
         None => response::page_not_found(),
     }
+}
+
+/// `/openapi/v2`, as JSON; whoever reads nothing but protobuf is told so.
+pub(super) fn second(call: &Call<'_>) -> Answer {
+    if !matches!(*call.method, Method::GET | Method::HEAD) {
+        return Err(Status::method_not_allowed());
+    }
+    negotiate(call.accept, Of::Object).map_err(|_| {
+        Status::failure(406, "NotAcceptable", "only the following media types are accepted: application/json")
+    })?;
+    let versions = by_version(call);
+    let documents = versions.iter().map(|((group, version), resources)| document_value(group, version, resources));
+    Ok(response::json(200, &second::document(documents)))
 }
 
 type ByVersion = BTreeMap<(String, String), Vec<Arc<Resource>>>;

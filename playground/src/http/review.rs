@@ -104,7 +104,7 @@ pub(super) fn answer(call: &Call<'_>, review: Review, namespace: &str) -> Answer
         Token => token(call, &asked["spec"])?,
         SelfSubject => {
             let now = call.cluster.timestamp();
-            let status = json!({"userInfo": user_info(&call.user)});
+            let status = json!({"userInfo": call.user.info()});
             let kind = review.kind();
             let metadata = json!({"creationTimestamp": now});
             let body =
@@ -224,7 +224,7 @@ fn token(call: &Call<'_>, spec: &Value) -> Result<Value, Status> {
         audiences.push(API_AUDIENCE.to_owned());
     }
     Ok(match call.cluster.identify(token, &audiences) {
-        Some((user, audiences)) => json!({"authenticated": true, "user": user_info(&user), "audiences": audiences}),
+        Some((user, audiences)) => json!({"authenticated": true, "user": user.info(), "audiences": audiences}),
         None => json!({"user": {}, "error": "invalid bearer token"}),
     })
 }
@@ -233,21 +233,6 @@ fn user_of(spec: &Value) -> User {
     let extra = spec["extra"].as_object().into_iter().flatten();
     let extra: BTreeMap<_, _> = extra.map(|(key, values)| (key.clone(), texts(values))).collect();
     User { name: text(spec, "user").into(), uid: text(spec, "uid").into(), groups: texts(&spec["groups"]), extra }
-}
-
-fn user_info(user: &User) -> Value {
-    let User { name, uid, groups, extra } = user;
-    let mut info = json!({"username": name});
-    if !uid.is_empty() {
-        info["uid"] = uid.as_str().into();
-    }
-    if !groups.is_empty() {
-        info["groups"] = groups.as_slice().into();
-    }
-    if !extra.is_empty() {
-        info["extra"] = json!(extra);
-    }
-    info
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

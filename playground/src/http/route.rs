@@ -22,6 +22,8 @@ pub(super) enum Route {
     Group(String),
     /// `/api/v1`, `/apis/{group}/{version}`
     GroupVersion { group: String, version: String },
+    /// `/openapi/v2`
+    OpenApiSecond,
     /// `/openapi/v3`
     OpenApiRoot,
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/{group}/{version}`
@@ -88,6 +90,7 @@ pub(super) fn route(registry: &Registry, path: &str) -> Route {
             let (group, version) = owned(group, version);
             Route::GroupVersion { group, version }
         }
+        ["openapi", "v2"] => Route::OpenApiSecond,
         ["openapi", "v3"] => Route::OpenApiRoot,
         ["openapi", "v3", "api", version] => {
             let (group, version) = owned("", version);

@@ -32,7 +32,7 @@ use crate::cluster::{Cluster, WatchCursor};
 use crate::resources::{self, Resource};
 use crate::selector::Selector;
 use crate::status::Status;
-use crate::storage::{Event, EventKind, Expired, Object, Revision};
+use crate::storage::{Event, EventKind, Expired, Object, Revision, Snapshot};
 
 /// A chunk is closed once it is this long.
 const CHUNK: usize = 64 << 10;
@@ -60,7 +60,7 @@ pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
     let with_state = streaming.unwrap_or(matches!(start, None | Some(0)));
     let table = place.resource.table();
     let (phase, from) = if with_state {
-        let snapshot = call.cluster.store().list(&table, place.namespace.as_deref());
+        let snapshot = initial_state(call, place);
         let marker = streaming.is_some() && call.query.allow_bookmarks;
         (Phase::Initial { objects: snapshot.objects.into(), marker }, snapshot.revision)
     } else {
@@ -86,6 +86,14 @@ pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
         deadline: Instant::now() + call.query.timeout.unwrap_or(DEFAULT_TIMEOUT),
     };
     Ok(response::stream(StreamBody::Idle(Box::new(watcher)).boxed_unsync()))
+}
+
+/// The newest state, unless the watch is to begin with an older one that is still known.
+fn initial_state(call: &Call<'_>, place: &Place) -> Snapshot {
+    let (table, namespace) = (place.resource.table(), place.namespace.as_deref());
+    let store = call.cluster.store();
+    let old = call.as_of.and_then(|revision| store.list_at(&table, namespace, revision).ok());
+    old.unwrap_or_else(|| store.list(&table, namespace))
 }
 
 /// Where a watch stands.

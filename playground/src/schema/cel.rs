@@ -125,6 +125,18 @@ pub(super) fn value(json: &Json, node: Option<&Node>, resource: bool) -> Value {
     }
 }
 
+/// A JSON value as it is, where no schema says more of it.
+pub(super) fn plain(json: &Json) -> Value {
+    match json {
+        Json::Array(items) => Value::List(Arc::new(items.iter().map(plain).collect())),
+        Json::Object(members) => {
+            let members = members.iter().map(|(name, member)| (Key::String(Arc::new(name.clone())), plain(member)));
+            Value::Map(Map { map: Arc::new(members.collect()) })
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value(json, None, false),
+    }
+}
+
 fn number_value(json: &Json, number: &serde_json::Number, node: Option<&Node>) -> Value {
     let float = node.is_some_and(|node| node.type_name == "number");
     match number.as_i64() {

@@ -100,7 +100,7 @@ fn no_fault_strikes_where_a_server_would_never_answer_so() {
         assert_eq!(hit, expected, "{fault:?}");
     }
     let mut book = book([Rule::new(Fault::Stale(Age::At(1)))]);
-    assert!(struck(&mut book, &Asked { any_state: true, ..asked("list", "pods", "") }));
+    assert!(struck(&mut book, &Asked { oldest: Some(0), ..asked("list", "pods", "") }));
 }
 
 #[test]

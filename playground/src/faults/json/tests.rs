@@ -70,7 +70,7 @@ fn what_is_wrong_is_named_by_its_path_with_what_is_allowed() {
         (one(json!({"fault": fault, "kind": "Pod"})), "rules[0].kind: is unknown here; known are verb, resource,"),
     ] {
         let status = rules(&body).unwrap_err();
-        assert_eq!((status.code, status.reason), (400, "BadRequest"));
+        assert_eq!((status.code, &*status.reason), (400, "BadRequest"));
         assert!(status.message.contains(message), "{message:?} is not in {:?}", status.message);
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::scale::selector_text;
 use super::super::table::since;
 use super::{AGE, Printer, list, made, number, text_or_none};
+use crate::resources::selector_text;
 
 pub(super) const AUTOSCALER: &Printer = &[
     made("Reference", 0, "The object that is scaled.", |object, _| {

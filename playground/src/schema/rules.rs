@@ -5,6 +5,8 @@
 //! takes it as an optional. A rule that fails on a value that has not changed is not told, so that a
 //! stricter rule doesn't lock up what is stored; transition rules are always told.
 
+use std::cell::OnceCell;
+
 use kube_cel::KubeCelExt;
 use kube_cel::cel::Context;
 use serde::Deserialize;
@@ -41,12 +43,13 @@ pub(super) struct Compiled {
 
 /// The causes of every rule that fails.
 pub(super) fn check(root: &Node, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let rules = Rules { functions: Context::default().with_all() };
+    let rules = Rules { functions: OnceCell::new() };
     rules.value(root, new, Before { value: old, unchanged: false }, &Place::default(), true)
 }
 
 struct Rules {
-    functions: Context<'static>,
+    /// Made for the first rule that is asked: for most writes none is.
+    functions: OnceCell<Context<'static>>,
 }
 
 /// What a value was.
@@ -104,15 +107,19 @@ impl Rules {
 
     /// The rules of this very schema.
     fn here(&self, node: &Node, new: &Value, old: Before<'_>, at: &Place, resource: bool) -> Vec<Cause> {
-        if node.rules.is_empty() {
+        // Of a value that is as it was only transition rules are told, so the others need not be asked.
+        let unchanged = old.is(new);
+        let is_asked = |rule: &&Compiled| rule.transition || !unchanged;
+        if !node.rules.iter().filter_map(|rule| rule.compiled.as_ref()).any(|rule| is_asked(&rule)) {
             return Vec::new();
         }
-        let mut context = self.functions.new_inner_scope();
+        let functions = self.functions.get_or_init(|| Context::default().with_all());
+        let mut context = functions.new_inner_scope();
         context.add_variable_from_value("self", cel::value(new, Some(node), resource));
         let old_self = old.value.filter(|old| !old.is_null()).map(|old| cel::value(old, Some(node), resource));
         let mut causes = Vec::new();
         for rule in &node.rules {
-            let Some(compiled) = &rule.compiled else { continue };
+            let Some(compiled) = rule.compiled.as_ref().filter(is_asked) else { continue };
             let optional = rule.optional_old_self == Some(true);
             let mut context = context.new_inner_scope();
             match (&old_self, compiled.transition) {
@@ -123,8 +130,7 @@ impl Rules {
                 (Some(old), _) => context.add_variable_from_value("oldSelf", old.clone()),
                 (None, _) => {}
             }
-            let cause = rule.check(compiled, &context, node, new, at);
-            causes.extend(cause.filter(|_| compiled.transition || !old.is(new)));
+            causes.extend(rule.check(compiled, &context, node, new, at));
         }
         causes
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::admit::{self, Context};
+use super::commit::Live;
 use super::write::{Target, WriteOptions, Written};
 use crate::fields;
 use crate::schema::Cause;
@@ -26,18 +27,18 @@ impl Cluster {
         let context = self.context(target, subresource, options);
         loop {
             let table = target.stored.table();
-            let Some(live) = self.store().get(&table, &target.key) else {
+            let Some(found) = self.store().get(&table, &target.key) else {
                 match self.apply_to_nothing(target, &context, &config, options)? {
                     Some(written) => return Ok(written),
                     None => continue,
                 }
             };
-            let full = live.full();
-            admit::check_version(&context, &full, &config)?;
-            let object = admit::apply(&context, Some(&full), &config)?;
-            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
-            let decision = admit::decide(&full, object);
-            if let Ok(object) = self.commit(target, &live, decision, options.dry_run) {
+            let live = Live::of(&found);
+            admit::check_version(&context, &live.value, &config)?;
+            let next = admit::apply(&context, Some(&live), &config)?;
+            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
+            let decision = admit::decide(&live, next);
+            if let Ok(object) = self.commit(target, &found, decision, options.dry_run) {
                 return Ok(Written { object, created: false, warnings: Vec::new() });
             }
         }
@@ -61,9 +62,9 @@ impl Cluster {
             return Err(Status::conflict(&target.resource, &target.key.name, &why));
         }
         self.check_may_create(target, options.author.as_deref())?;
-        let object = admit::apply(context, None, config)?;
-        self.check_permission(target, None, &object, options.author.as_deref())?;
-        let put = self.put(target, None, object, options.dry_run);
+        let next = admit::apply(context, None, config)?;
+        self.check_permission(target, None, &next.value, options.author.as_deref())?;
+        let put = self.put(target, None, next, options.dry_run);
         Ok(put.ok().map(|object| Written { object, created: true, warnings: Vec::new() }))
     }
 }

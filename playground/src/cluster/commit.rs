@@ -5,22 +5,61 @@
 
 use std::sync::{Arc, PoisonError};
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::Cluster;
 use super::write::Target;
+use crate::fields::State;
 use crate::resources::{Form, core_event_fields};
 use crate::status::Status;
 use crate::storage::{Draft, Object, Refused};
+
+/// An object that a decision is about, as it stands.
+pub(super) struct Live<'a> {
+    pub(super) object: &'a Arc<Object>,
+    /// Without its managedFields.
+    pub(super) value: Arc<Value>,
+    /// Its managedFields, encoded.
+    pub(super) managed: Bytes,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn of(object: &'a Arc<Object>) -> Self {
+        Self { object, value: object.value(), managed: object.managed_json() }
+    }
+
+    pub(super) fn state(&self) -> State<'_> {
+        State { object: &self.value, managed: &self.managed }
+    }
+
+    /// The object as another state, its managedFields as they were.
+    pub(super) fn with(&self, value: Value) -> Next {
+        Next { value, managed: self.managed.clone() }
+    }
+
+    pub(super) fn is(&self, next: &Next) -> bool {
+        self.managed == next.managed && *self.value == next.value
+    }
+}
+
+/// What an object becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Next {
+    /// Without its managedFields.
+    pub(super) value: Value,
+    /// Its managedFields, encoded.
+    pub(super) managed: Bytes,
+}
 
 /// What a decision function wants to happen.
 pub(super) enum Decision {
     /// Nothing differs.
     Keep,
     /// The object becomes this.
-    Put(Value),
+    Put(Next),
     /// The object goes; this is its last state.
-    Remove(Value),
+    Remove(Next),
 }
 
 impl Cluster {
@@ -29,21 +68,12 @@ impl Cluster {
         &self,
         target: &Target,
         dry_run: bool,
-        mut decide: impl FnMut(&Value) -> Result<Decision, Status>,
-    ) -> Result<Arc<Object>, Status> {
-        self.settle_object(target, dry_run, |live| decide(&live.full()))
-    }
-
-    pub(super) fn settle_object(
-        &self,
-        target: &Target,
-        dry_run: bool,
-        mut decide: impl FnMut(&Arc<Object>) -> Result<Decision, Status>,
+        mut decide: impl FnMut(&Live<'_>) -> Result<Decision, Status>,
     ) -> Result<Arc<Object>, Status> {
         loop {
             let found = self.store().get(&target.stored.table(), &target.key);
             let live = found.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
-            let decision = decide(&live)?;
+            let decision = decide(&Live::of(&live))?;
             if let Ok(object) = self.commit(target, &live, decision, dry_run) {
                 return Ok(object);
             }
@@ -59,9 +89,9 @@ impl Cluster {
     ) -> Result<Arc<Object>, Refused> {
         match decision {
             Decision::Keep => Ok(Arc::clone(live)),
-            Decision::Put(value) => self.put(target, Some(live), value, dry_run),
+            Decision::Put(next) => self.put(target, Some(live), next, dry_run),
             Decision::Remove(_) if dry_run => Ok(Arc::clone(live)),
-            Decision::Remove(value) => self.take_away(target, live, value),
+            Decision::Remove(last) => self.take_away(target, live, last),
         }
     }
 
@@ -69,14 +99,13 @@ impl Cluster {
         &self,
         target: &Target,
         live: Option<&Arc<Object>>,
-        value: Value,
+        next: Next,
         dry_run: bool,
     ) -> Result<Arc<Object>, Refused> {
         if dry_run {
-            let draft = Draft { fields: selectable(target, &value), value };
-            return Ok(Arc::new(draft.dry(target.key.clone())));
+            return Ok(Arc::new(draft(target, next).dry(target.key.clone())));
         }
-        let object = self.store_draft(target, live, value)?;
+        let object = self.store_draft(target, live, next)?;
         self.after_put(target, live, &object);
         Ok(object)
     }
@@ -86,18 +115,18 @@ impl Cluster {
         &self,
         target: &Target,
         live: Option<&Arc<Object>>,
-        value: Value,
+        next: Next,
     ) -> Result<Arc<Object>, Refused> {
         let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &value), value };
+        let draft = draft(target, next);
         let object = self.store().commit(&table, &target.key, live.map(|live| live.revision), draft)?;
         self.tell(&table, object.revision);
         Ok(object)
     }
 
-    fn take_away(&self, target: &Target, live: &Arc<Object>, last: Value) -> Result<Arc<Object>, Refused> {
+    fn take_away(&self, target: &Target, live: &Arc<Object>, last: Next) -> Result<Arc<Object>, Refused> {
         let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &last), value: last };
+        let draft = draft(target, last);
         let object = self.store().remove(&table, &target.key, live.revision, draft)?;
         self.tell(&table, object.revision);
         self.after_removal(target, &object);
@@ -129,6 +158,10 @@ impl Cluster {
         }
         self.finish_definition(&target.stored);
     }
+}
+
+fn draft(target: &Target, Next { value, managed }: Next) -> Draft {
+    Draft { fields: selectable(target, &value), value, managed }
 }
 
 fn selectable(target: &Target, value: &Value) -> Vec<(String, String)> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Cluster;
-use super::commit::Decision;
+use super::commit::{Decision, Live};
 use super::write::Target;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
@@ -88,7 +88,7 @@ impl Cluster {
         }
         let mut gone = false;
         let object = self.settle(target, options.dry_run, |live| {
-            check_preconditions(&target.resource, live, options)?;
+            check_preconditions(&target.resource, &live.value, options)?;
             let decision = decide(&target.stored, live, options, &self.timestamp(), |grace| {
                 let deadline = self.now().saturating_add(jiff::SignedDuration::from_secs(grace));
                 deadline.unwrap_or_else(|_| self.now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -102,7 +102,7 @@ impl Cluster {
     pub(super) fn check_delete(&self, target: &Target, options: &DeleteOptions) -> Result<Arc<Object>, Status> {
         let live = self.store().get(&target.stored.table(), &target.key);
         let live = live.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
-        check_preconditions(&target.resource, &live.full(), options)?;
+        check_preconditions(&target.resource, &live.value(), options)?;
         Ok(live)
     }
 }
@@ -130,12 +130,12 @@ fn check_preconditions(resource: &Resource, live: &Value, options: &DeleteOption
 /// Removes the object, marks it, or leaves a mark as it is.
 fn decide(
     resource: &Resource,
-    live: &Value,
+    live: &Live<'_>,
     options: &DeleteOptions,
     now: &str,
     deadline: impl Fn(i64) -> String,
 ) -> Decision {
-    let mut object = live.clone();
+    let mut object = (*live.value).clone();
     set_propagation(&mut object, options.propagation);
     let metadata = &object["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
@@ -146,7 +146,7 @@ fn decide(
         if marked {
             object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
         }
-        return Decision::Remove(object);
+        return Decision::Remove(live.with(object));
     }
     if !marked {
         object["metadata"]["deletionTimestamp"] = if grace == 0 { now.into() } else { deadline(grace).into() };
@@ -156,7 +156,7 @@ fn decide(
         }
     }
     object["metadata"]["deletionGracePeriodSeconds"] = left.into();
-    if &object == live { Decision::Keep } else { Decision::Put(object) }
+    if object == *live.value { Decision::Keep } else { Decision::Put(live.with(object)) }
 }
 
 /// Only pods that run somewhere get time to end; everything else has a grace of 0.

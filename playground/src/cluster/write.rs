@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::commit::Live;
 use super::{Cluster, admit};
 use crate::auth::User;
 use crate::patch;
@@ -120,14 +121,14 @@ impl Cluster {
         target.to_stored(&mut object);
         self.check_namespace(&target, &object)?;
         let context = self.context(&target, None, options);
-        let (object, warnings) = admit::create(&context, object)?;
-        self.check_permission(&target, None, &object, options.author.as_deref())?;
+        let (next, warnings) = admit::create(&context, object)?;
+        self.check_permission(&target, None, &next.value, options.author.as_deref())?;
         let exists = || Status::already_exists(&target.resource, &target.key.name);
         let taken = self.store().get(&target.stored.table(), &target.key).is_some();
         if taken {
             return Err(exists());
         }
-        let object = self.put(&target, None, object, options.dry_run).map_err(|Refused::Changed| exists())?;
+        let object = self.put(&target, None, next, options.dry_run).map_err(|Refused::Changed| exists())?;
         Ok(Written { object, created: true, warnings })
     }
 
@@ -151,14 +152,21 @@ impl Cluster {
             self.check_may_create(target, options.author.as_deref())?;
             return self.write_create(target, object, options);
         }
+        if subresource == Some("status")
+            && options.validation == FieldValidation::Ignore
+            && let Some(members) = object.as_object_mut()
+        {
+            // Nothing else counts, and where nobody wants to be told of unknown fields, nothing else is looked at.
+            members.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
+        }
         let context = self.context(target, subresource, options);
         let mut warnings = Vec::new();
         let written = self.settle(target, options.dry_run, |live| {
-            admit::check_put_preconditions(&context, live, &object)?;
-            let (object, found) = admit::update(&context, live, object.clone())?;
-            self.check_permission(target, Some(live), &object, options.author.as_deref())?;
+            admit::check_put_preconditions(&context, &live.value, &object)?;
+            let (next, found) = admit::update(&context, live, object.clone())?;
+            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
             warnings = found;
-            Ok(admit::decide(live, object))
+            Ok(admit::decide(live, next))
         })?;
         Ok(Written { object: written, created: false, warnings })
     }
@@ -181,11 +189,11 @@ impl Cluster {
             let mut patched = patched(&target.resource, live, kind, patch)?;
             target.check_identity(&patched)?;
             target.to_stored(&mut patched);
-            admit::check_version(&context, live, &patched)?;
-            let (object, found) = admit::update(&context, live, patched)?;
-            self.check_permission(target, Some(live), &object, options.author.as_deref())?;
+            admit::check_version(&context, &live.value, &patched)?;
+            let (next, found) = admit::update(&context, live, patched)?;
+            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
             warnings = found;
-            Ok(admit::decide(live, object))
+            Ok(admit::decide(live, next))
         })?;
         Ok(Written { object, created: false, warnings })
     }
@@ -202,14 +210,13 @@ impl Cluster {
             return Err(Status::not_found(&target.resource, &target.key.name));
         };
         let context = self.context(target, Some("scale"), options);
-        let object = self.settle_object(target, options.dry_run, |live| {
-            let replicas = change(live)?;
-            let live = live.full();
-            let mut object = live.clone();
+        let object = self.settle(target, options.dry_run, |live| {
+            let replicas = change(live.object)?;
+            let mut object = (*live.value).clone();
             let field = scale.spec_replicas.iter().fold(&mut object, |value, part| &mut value[part]);
             *field = replicas.into();
-            let (object, _) = admit::update(&context, &live, object)?;
-            Ok(admit::decide(&live, object))
+            let (next, _) = admit::update(&context, live, object)?;
+            Ok(admit::decide(live, next))
         })?;
         Ok(Written { object, created: false, warnings: Vec::new() })
     }
@@ -248,8 +255,8 @@ impl Cluster {
     }
 }
 
-fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) -> Result<Value, Status> {
-    let mut served = live.clone();
+fn patched(resource: &Resource, live: &Live<'_>, kind: PatchKind, patch: &Value) -> Result<Value, Status> {
+    let mut served = if reaches_managed_fields(kind, patch) { live.object.full() } else { (*live.value).clone() };
     resource.to_served(&mut served);
     match kind {
         PatchKind::Merge if patch.is_object() => {
@@ -259,6 +266,27 @@ fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) ->
         PatchKind::Merge | PatchKind::Apply => Err(Status::bad_request("a merge patch must be a JSON object")),
         PatchKind::Json => patch::json_patch(&served, patch).map_err(|error| patch_error(&error)),
         PatchKind::Strategic => patch::strategic(&served, patch, &resource.schema).map_err(|error| patch_error(&error)),
+    }
+}
+
+/// Whether a patch may see or change the managedFields. The others, which are all but a few, do without them.
+fn reaches_managed_fields(kind: PatchKind, patch: &Value) -> bool {
+    let no_name = |name: &String| name == "managedFields" || name.starts_with('$');
+    let pointer = |operation: &Value, name: &str| {
+        let pointer = operation[name].as_str().unwrap_or_default();
+        matches!(pointer, "" | "/metadata") || pointer.starts_with("/metadata/managedFields")
+    };
+    match (kind, patch) {
+        (PatchKind::Json, Value::Array(operations)) => operations.iter().any(|operation| {
+            pointer(operation, "path") || (operation.get("from").is_some() && pointer(operation, "from"))
+        }),
+        (_, Value::Object(members)) => match members.get("metadata") {
+            _ if members.keys().any(no_name) => true,
+            None => false,
+            Some(Value::Object(metadata)) => metadata.keys().any(no_name),
+            Some(_) => true,
+        },
+        _ => true,
     }
 }
 

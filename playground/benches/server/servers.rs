@@ -107,7 +107,7 @@ async fn revision(connection: &mut Connection) -> Result<u64, Error> {
 }
 
 async fn follow(address: &str, path: &str) -> Result<Watch, Error> {
-    Connection::open(address).await?.watch(&format!("{path}?watch=true&allowWatchBookmarks=true")).await
+    Connection::open(address).await?.watch(&format!("{path}?watch=true")).await
 }
 
 async fn forget(mut watch: Watch) {

@@ -8,6 +8,7 @@
 //! straight to the text: no [`Value`] is made in between. A set that a write does not touch is not read at all
 //! ([`may_touch`]).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
@@ -173,9 +174,10 @@ impl FieldSet {
 
     fn find(&self, step: &Step) -> Result<usize, usize> {
         // What is read or walked comes in order: then the place is the end.
-        match self.entries.last() {
-            Some(last) if *step > last.step => Err(self.entries.len()),
-            _ => self.entries.binary_search_by(|entry| entry.step.cmp(step)),
+        match self.entries.last().map(|last| last.step.cmp(step)) {
+            Some(Ordering::Less) => Err(self.entries.len()),
+            Some(Ordering::Equal) => Ok(self.entries.len() - 1),
+            Some(Ordering::Greater) | None => self.entries.binary_search_by(|entry| entry.step.cmp(step)),
         }
     }
 

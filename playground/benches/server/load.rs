@@ -117,6 +117,6 @@ async fn run(
     }
     settled(process).await?;
     let cpu = process.usage()?.cpu.saturating_sub(before);
-    let writes = u32::try_from(count.max(1))?;
-    Ok(Measured { what, per_second: f64::from(writes) / took.as_secs_f64(), cpu: cpu / writes })
+    let times = u32::try_from(count.max(1))?;
+    Ok(Measured { what, per_second: f64::from(times) / took.as_secs_f64(), cpu: cpu / times })
 }

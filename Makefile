@@ -56,6 +56,11 @@ bench: build ## Measure the release with 1,000 and 10,000 MCPServers; prints a t
 	$(NEED_CARGO)
 	$(CARGO) bench --locked --profile benchmark --bench operator -- $(ARGS)
 
+.PHONY: bench-playground
+bench-playground: ## Measure the playground: start-up, writes, 10,000 MCPServers; prints a table.
+	$(NEED_CARGO)
+	$(CARGO) bench --locked --package playground --profile benchmark --bench server -- $(ARGS)
+
 ##@ Development
 
 .PHONY: build

@@ -29,9 +29,11 @@ mod scale;
 mod schema;
 mod set;
 mod update;
+#[cfg(test)]
+mod whole;
 
 pub use apply::{Applier, ApplyError, Conflict, apply};
-pub use managed::Operation;
+pub use managed::{Operation, State};
 pub use path::Step;
 pub use scale::track_scale;
 pub(crate) use schema::Node;

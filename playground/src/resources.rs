@@ -167,11 +167,13 @@ fn qualified(name: &str, group: &str) -> String {
 pub struct Registry {
     /// By group, version and plural.
     resources: BTreeMap<(String, String, String), Arc<Resource>>,
+    /// By plural and group, `deployments.apps`: of several versions that in which the objects are stored.
+    stored: BTreeMap<String, Arc<Resource>>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        let mut registry = Self { resources: BTreeMap::new() };
+        let mut registry = Self { resources: BTreeMap::new(), stored: BTreeMap::new() };
         for resource in builtin::all() {
             registry.insert(resource);
         }
@@ -183,13 +185,29 @@ impl Registry {
     /// Adds a resource, or replaces it.
     pub fn insert(&mut self, resource: Resource) {
         let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
+        let (plural, group) = (resource.plural.clone(), resource.group.clone());
         self.resources.insert(key, Arc::new(resource));
+        self.settle_stored(&plural, &group);
     }
 
     /// Takes all versions of a custom resource away.
     pub fn remove_custom(&mut self, group: &str, plural: &str) {
         self.resources
             .retain(|_, resource| resource.custom().is_none() || resource.group != group || resource.plural != plural);
+        self.settle_stored(plural, group);
+    }
+
+    fn settle_stored(&mut self, plural: &str, group: &str) {
+        let mut versions = self.all().filter(|resource| resource.plural == plural && resource.group == group);
+        let first = versions.next();
+        let stored =
+            first.map(|first| versions.find(|resource| resource.form == Form::Stored).unwrap_or(first)).cloned();
+        drop(versions);
+        let name = qualified(plural, group);
+        match stored {
+            Some(stored) => self.stored.insert(name, stored),
+            None => self.stored.remove(&name),
+        };
     }
 
     /// The resource at a path's group, version and plural.
@@ -199,10 +217,7 @@ impl Registry {
 
     /// The resource that `deployments.apps` or `pods` names, in the version that its objects are stored in.
     pub fn by_name(&self, name: &str) -> Option<Arc<Resource>> {
-        let (plural, group) = name.split_once('.').unwrap_or((name, ""));
-        let mut versions = self.all().filter(|resource| resource.plural == plural && resource.group == group);
-        let first = versions.next()?;
-        Some(Arc::clone(versions.find(|resource| resource.form == Form::Stored).unwrap_or(first)))
+        self.stored.get(name).cloned()
     }
 
     /// Everything, ordered by group, version and plural.

@@ -93,8 +93,9 @@ impl Structural {
 
     fn lists_and_rules(&self, mut causes: Vec<Cause>, new: &Value, old: Option<&Value>) -> Vec<Cause> {
         let duplicates = |object: &Value| lists::check(&self.root, object, &Place::default());
-        if old.is_none_or(|old| duplicates(old).is_empty()) {
-            causes.extend(duplicates(new));
+        let found = duplicates(new);
+        if !found.is_empty() && old.is_none_or(|old| duplicates(old).is_empty()) {
+            causes.extend(found);
         }
         if !self.has_rules {
             return causes;

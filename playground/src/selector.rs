@@ -173,6 +173,7 @@ fn parse_fields(text: &str) -> Result<Vec<FieldRule>, String> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use serde_json::json;
 
     use super::Selector;
@@ -180,7 +181,7 @@ mod tests {
 
     fn matches(labels: &str, fields: &str) -> bool {
         let value = json!({"metadata": {"name": "x", "labels": {"app": "web", "n": "5"}}});
-        let draft = Draft { value, fields: vec![("status.phase".into(), "Running".into())] };
+        let draft = Draft { value, managed: Bytes::new(), fields: vec![("status.phase".into(), "Running".into())] };
         let object = Store::default().commit("pods", &Key::new("a", "x"), None, draft).unwrap();
         Selector::parse(labels, fields).unwrap().matches(&object)
     }

@@ -26,7 +26,7 @@ use history::History;
 use serde_json::Value;
 
 pub use history::{Event, EventKind, line};
-pub use object::{Draft, Object};
+pub use object::{Draft, Meta, Object, OwnerReference};
 
 /// The number of a write; what clients see as resourceVersion.
 pub type Revision = u64;

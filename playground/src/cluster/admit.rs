@@ -9,10 +9,11 @@
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::apply::apply_error;
-use super::commit::Decision;
+use super::commit::{Decision, Live, Next};
 use super::definitions;
 use super::metadata;
 use super::write::{FieldValidation, WriteOptions};
@@ -80,30 +81,36 @@ pub(super) fn decoded(resource: &Resource, mut object: Value) -> Result<Value, S
 }
 
 /// POST.
-pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Value, Vec<String>), Status> {
+pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Next, Vec<String>), Status> {
     if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
         return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    drop_managed_fields(&mut object);
+    drop(take_managed_fields(&mut object));
     let warnings = prepare_new(context, &mut object)?;
-    let object = track(context, None, object);
-    Ok((object, warnings))
+    let managed = track(context, None, &object, None);
+    Ok((Next { value: object, managed }, warnings))
 }
 
 /// PUT and all patches but apply. `object` is the whole new object, or holds the new status.
-pub(super) fn update(context: &Context<'_>, live: &Value, mut object: Value) -> Result<(Value, Vec<String>), Status> {
-    let warnings = prepare_change(context, live, &mut object)?;
-    let mut object = track(context, Some(live), object);
-    count_generation(context, live, &mut object);
-    fields::keep_times(live, &mut object);
-    Ok((object, warnings))
+pub(super) fn update(context: &Context<'_>, live: &Live<'_>, mut object: Value) -> Result<(Next, Vec<String>), Status> {
+    let warnings = prepare_change(context, &live.value, &mut object)?;
+    let sent = take_managed_fields(&mut object);
+    let managed = track(context, Some(live), &object, sent.as_ref());
+    Ok((finish(context, live, object, managed), warnings))
+}
+
+/// The end of every change: a generation, and managedFields that are the old ones where nothing else differs.
+fn finish(context: &Context<'_>, live: &Live<'_>, mut value: Value, managed: Bytes) -> Next {
+    count_generation(context, &live.value, &mut value);
+    let managed = if value == *live.value { fields::keep_times(&live.managed, managed) } else { managed };
+    Next { value, managed }
 }
 
 /// Server-side apply, onto an object or onto nothing.
 ///
 /// What is merged field by field must be known field by field: an unknown one is refused, whatever `fieldValidation`
 /// says.
-pub(super) fn apply(context: &Context<'_>, live: Option<&Value>, config: &Value) -> Result<Value, Status> {
+pub(super) fn apply(context: &Context<'_>, live: Option<&Live<'_>>, config: &Value) -> Result<Next, Status> {
     let mut config = config.clone();
     let undeclared = unknown(context, &mut config);
     if !undeclared.is_empty() {
@@ -121,30 +128,29 @@ pub(super) fn apply(context: &Context<'_>, live: Option<&Value>, config: &Value)
         subresource: context.subresource,
         now: &context.now,
     };
-    let merged = fields::apply(live, &config, by, &context.stored.schema);
-    let mut object = merged.map_err(|error| apply_error(context, &error))?;
+    let merged = fields::apply(live.map(Live::state), &config, by, &context.stored.schema);
+    let (mut object, managed) = merged.map_err(|error| apply_error(context, &error))?;
     match live {
         None => {
             prepare_new(context, &mut object)?;
+            Ok(Next { value: object, managed })
         }
         Some(live) => {
-            prepare_change(context, live, &mut object)?;
-            count_generation(context, live, &mut object);
-            fields::keep_times(live, &mut object);
+            prepare_change(context, &live.value, &mut object)?;
+            Ok(finish(context, live, object, managed))
         }
     }
-    Ok(object)
 }
 
 /// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
-pub(super) fn decide(live: &Value, object: Value) -> Decision {
-    let metadata = &object["metadata"];
+pub(super) fn decide(live: &Live<'_>, next: Next) -> Decision {
+    let metadata = &next.value["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
         || metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) > 0;
     if metadata["deletionTimestamp"].is_string() && !held {
-        return Decision::Remove(object);
+        return Decision::Remove(next);
     }
-    if live == &object { Decision::Keep } else { Decision::Put(object) }
+    if live.is(&next) { Decision::Keep } else { Decision::Put(next) }
 }
 
 /// A patch may carry a resourceVersion: then it is a precondition.
@@ -269,14 +275,10 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
     match context.subresource {
         Some("status") => {
             let status = map.remove("status");
-            let managed = map["metadata"].get("managedFields").cloned();
             let annotations = map["metadata"].get("annotations").cloned();
             *map = live.as_object().cloned().unwrap_or_default();
             map.remove("status");
             map.extend(status.map(|status| ("status".to_owned(), status)));
-            if let (Some(managed), Some(metadata)) = (managed, map["metadata"].as_object_mut()) {
-                metadata.insert("managedFields".into(), managed);
-            }
             // With a built-in kind's status travel its annotations: a rollout's revision is one.
             if context.stored.custom().is_none()
                 && let (Some(annotations), Some(metadata)) = (annotations, map["metadata"].as_object_mut())
@@ -291,7 +293,7 @@ fn restrict_to_subresource(context: &Context<'_>, live: &Value, object: &mut Val
     }
 }
 
-fn track(context: &Context<'_>, live: Option<&Value>, object: Value) -> Value {
+fn track(context: &Context<'_>, live: Option<&Live<'_>>, object: &Value, sent: Option<&Value>) -> Bytes {
     let by = fields::Updater {
         manager: &context.options.manager,
         api_version: &context.stored.api_version(),
@@ -301,16 +303,14 @@ fn track(context: &Context<'_>, live: Option<&Value>, object: Value) -> Value {
     match (context.subresource, &context.stored.scale, live) {
         (Some("scale"), Some(scale), Some(live)) => {
             let path: Vec<&str> = scale.spec_replicas.iter().map(String::as_str).collect();
-            fields::track_scale(live, object, &path, by)
+            fields::track_scale(live.state(), object, &path, by)
         }
-        _ => fields::track_update(live, object, by, &context.stored.schema),
+        _ => fields::track_update(live.map(Live::state), object, sent, by, &context.stored.schema),
     }
 }
 
-fn drop_managed_fields(object: &mut Value) {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.remove("managedFields");
-    }
+fn take_managed_fields(object: &mut Value) -> Option<Value> {
+    object["metadata"].as_object_mut()?.remove("managedFields")
 }
 
 /// The generation counts what the object asks for: everything but metadata and status.
@@ -318,15 +318,13 @@ fn count_generation(context: &Context<'_>, live: &Value, object: &mut Value) {
     if !context.stored.has(Trait::Generation) {
         return;
     }
-    let asks = |value: &Value| {
-        let mut map = value.as_object().cloned().unwrap_or_default();
-        map.retain(|name, _| {
-            let aside = matches!(name.as_str(), "apiVersion" | "kind" | "metadata");
-            !aside && (name != "status" || !context.stored.has(Trait::Status))
-        });
-        map
+    let asks = |name: &str| {
+        let aside = matches!(name, "apiVersion" | "kind" | "metadata");
+        !aside && (name != "status" || !context.stored.has(Trait::Status))
     };
-    if asks(live) != asks(object) {
+    let members = |value: &Value| value.as_object().into_iter().flatten().filter(|(name, _)| asks(name)).count();
+    let mut asked = object.as_object().into_iter().flatten().filter(|(name, _)| asks(name));
+    if asked.any(|(name, value)| live.get(name) != Some(value)) || members(live) != members(object) {
         let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
         object["metadata"]["generation"] = generation.into();
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Cluster;
 use super::admit::{self, Context};
 use super::attempt::{Attempt, Rival, Step, Write};
+use super::commit::{Live, Next};
 use super::write::{Target, WriteOptions};
 use crate::fields;
 use crate::schema::Cause;
@@ -26,15 +27,16 @@ impl Cluster {
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);
         let attempt = move || {
-            let live = self.store().get(&target.stored.table(), &target.key);
-            let step = match live {
+            let found = self.store().get(&target.stored.table(), &target.key);
+            let step = match found {
                 None => Step::Make { object: self.applied_to_nothing(target, &context, &config)?, rival: Rival::Again },
-                Some(live) => {
-                    let full = live.full();
-                    admit::check_version(&context, &full, &config)?;
-                    let object = admit::apply(&context, Some(&full), &config)?;
-                    self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
-                    Step::Change { live, decision: admit::decide(&full, object) }
+                Some(found) => {
+                    let live = Live::of(&found);
+                    admit::check_version(&context, &live.value, &config)?;
+                    let next = admit::apply(&context, Some(&live), &config)?;
+                    self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
+                    let decision = admit::decide(&live, next);
+                    Step::Change { live: found, decision }
                 }
             };
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
@@ -42,7 +44,7 @@ impl Cluster {
         Ok(Write { subresource, attempt: Box::new(attempt) })
     }
 
-    fn applied_to_nothing(&self, target: &Target, context: &Context<'_>, config: &Value) -> Result<Value, Status> {
+    fn applied_to_nothing(&self, target: &Target, context: &Context<'_>, config: &Value) -> Result<Next, Status> {
         if context.subresource.is_some() {
             return Err(Status::not_found(&target.resource, &target.key.name));
         }
@@ -54,9 +56,9 @@ impl Cluster {
         }
         let author = context.options.author.as_deref();
         self.check_may_create(target, author)?;
-        let object = admit::apply(context, None, config)?;
-        self.check_permission(target, None, &object, author)?;
-        Ok(object)
+        let next = admit::apply(context, None, config)?;
+        self.check_permission(target, None, &next.value, author)?;
+        Ok(next)
     }
 }
 

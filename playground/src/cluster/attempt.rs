@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::commit::Decision;
+use super::commit::{Decision, Next};
 use super::delete::Deleted;
 use super::write::{Target, Written};
 use super::{Cluster, PoisonError};
@@ -41,7 +41,7 @@ pub(super) enum Rival {
 /// What is to become of the state that was found.
 pub(super) enum Step {
     /// There was nothing, and this is to be.
-    Make { object: Value, rival: Rival },
+    Make { object: Next, rival: Rival },
     /// There was this object.
     Change { live: Arc<Object>, decision: Decision },
     /// The same, on behalf of a delete.
@@ -98,10 +98,10 @@ impl Attempt {
     pub(crate) fn object(&self) -> Option<Value> {
         match &self.step {
             Step::Delete { .. } => None,
-            Step::Make { object, .. } => Some(object.clone()),
+            Step::Make { object, .. } => Some(object.full()),
             Step::Change { live, decision } => Some(match decision {
                 Decision::Keep => live.full(),
-                Decision::Put(object) | Decision::Remove(object) => object.clone(),
+                Decision::Put(next) | Decision::Remove(next) => next.full(),
             }),
         }
     }
@@ -159,7 +159,7 @@ impl Cluster {
     fn commit_new(
         &self,
         target: &Target,
-        object: Value,
+        object: Next,
         rival: Rival,
         dry_run: bool,
         warnings: Vec<String>,
@@ -168,7 +168,7 @@ impl Cluster {
         if taken && rival == Rival::Again {
             return Ok(None);
         }
-        let counted = self.check_quota(target).inspect_err(|_| self.give_back(target, &object))?;
+        let counted = self.check_quota(target).inspect_err(|_| self.give_back(target, &object.value))?;
         let made = if taken { None } else { self.put(target, None, object, dry_run).ok() };
         drop(counted);
         match (made, rival) {
@@ -181,7 +181,7 @@ impl Cluster {
     /// Forgets an attempt that somebody has refused.
     pub(crate) fn abandon(&self, attempt: &Attempt) {
         if let Step::Make { object, .. } = &attempt.step {
-            self.give_back(&attempt.target, object);
+            self.give_back(&attempt.target, &object.value);
         }
     }
 

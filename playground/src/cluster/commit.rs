@@ -5,22 +5,72 @@
 
 use std::sync::{Arc, PoisonError};
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::Cluster;
 use super::write::Target;
+use crate::fields::State;
 use crate::resources::{Form, core_event_fields};
 use crate::status::Status;
 use crate::storage::{Draft, Object, Refused};
+
+/// An object that a decision is about, as it stands.
+pub(super) struct Live<'a> {
+    pub(super) object: &'a Arc<Object>,
+    /// Without its managedFields.
+    pub(super) value: Arc<Value>,
+    /// Its managedFields, encoded.
+    pub(super) managed: Bytes,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn of(object: &'a Arc<Object>) -> Self {
+        Self { object, value: object.value(), managed: object.managed_json() }
+    }
+
+    pub(super) fn state(&self) -> State<'_> {
+        State { object: &self.value, managed: &self.managed }
+    }
+
+    /// The object as another state, its managedFields as they were.
+    pub(super) fn with(&self, value: Value) -> Next {
+        Next { value, managed: self.managed.clone() }
+    }
+
+    pub(super) fn is(&self, next: &Next) -> bool {
+        self.managed == next.managed && *self.value == next.value
+    }
+}
+
+/// What an object becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Next {
+    /// Without its managedFields.
+    pub(super) value: Value,
+    /// Its managedFields, encoded.
+    pub(super) managed: Bytes,
+}
+
+impl Next {
+    /// The whole object, managedFields included: for those who look at them.
+    pub(super) fn full(&self) -> Value {
+        let mut object = self.value.clone();
+        if !self.managed.is_empty() {
+            object["metadata"]["managedFields"] = serde_json::from_slice(&self.managed).unwrap_or_default();
+        }
+        object
+    }
+}
 
 /// What a decision function wants to happen.
 pub(super) enum Decision {
     /// Nothing differs.
     Keep,
     /// The object becomes this.
-    Put(Value),
+    Put(Next),
     /// The object goes; this is its last state.
-    Remove(Value),
+    Remove(Next),
 }
 
 impl Cluster {
@@ -28,11 +78,11 @@ impl Cluster {
     pub(super) fn settle(
         &self,
         target: &Target,
-        mut decide: impl FnMut(&Value) -> Decision,
+        mut decide: impl FnMut(&Live<'_>) -> Decision,
     ) -> Result<Arc<Object>, Status> {
         loop {
             let live = self.live(target)?;
-            let decision = decide(&live.full());
+            let decision = decide(&Live::of(&live));
             if let Ok(object) = self.commit(target, &live, decision, false) {
                 return Ok(object);
             }
@@ -48,9 +98,9 @@ impl Cluster {
     ) -> Result<Arc<Object>, Refused> {
         match decision {
             Decision::Keep => Ok(Arc::clone(live)),
-            Decision::Put(value) => self.put(target, Some(live), value, dry_run),
+            Decision::Put(next) => self.put(target, Some(live), next, dry_run),
             Decision::Remove(_) if dry_run => Ok(Arc::clone(live)),
-            Decision::Remove(value) => self.take_away(target, live, value),
+            Decision::Remove(last) => self.take_away(target, live, last),
         }
     }
 
@@ -58,14 +108,13 @@ impl Cluster {
         &self,
         target: &Target,
         live: Option<&Arc<Object>>,
-        value: Value,
+        next: Next,
         dry_run: bool,
     ) -> Result<Arc<Object>, Refused> {
         if dry_run {
-            let draft = Draft { fields: selectable(target, &value), value };
-            return Ok(Arc::new(draft.dry(target.key.clone())));
+            return Ok(Arc::new(draft(target, next).dry(target.key.clone())));
         }
-        let object = self.store_draft(target, live, value)?;
+        let object = self.store_draft(target, live, next)?;
         self.after_put(target, live, &object);
         Ok(object)
     }
@@ -75,18 +124,18 @@ impl Cluster {
         &self,
         target: &Target,
         live: Option<&Arc<Object>>,
-        value: Value,
+        next: Next,
     ) -> Result<Arc<Object>, Refused> {
         let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &value), value };
+        let draft = draft(target, next);
         let object = self.store().commit(&table, &target.key, live.map(|live| live.revision), draft)?;
         self.tell(&table, object.revision);
         Ok(object)
     }
 
-    fn take_away(&self, target: &Target, live: &Arc<Object>, last: Value) -> Result<Arc<Object>, Refused> {
+    fn take_away(&self, target: &Target, live: &Arc<Object>, last: Next) -> Result<Arc<Object>, Refused> {
         let table = target.stored.table();
-        let draft = Draft { fields: selectable(target, &last), value: last };
+        let draft = draft(target, last);
         let object = self.store().remove(&table, &target.key, live.revision, draft)?;
         self.tell(&table, object.revision);
         self.after_removal(target, &object);
@@ -118,6 +167,10 @@ impl Cluster {
         }
         self.finish_definition(&target.stored);
     }
+}
+
+fn draft(target: &Target, Next { value, managed }: Next) -> Draft {
+    Draft { fields: selectable(target, &value), value, managed }
 }
 
 fn selectable(target: &Target, value: &Value) -> Vec<(String, String)> {

@@ -124,12 +124,12 @@ impl Cluster {
     /// A definition takes its objects with it: it is marked, and goes with the last of them.
     pub(super) fn delete_definition(&self, target: &Target) -> Result<Deleted, Status> {
         let marked = self.settle(target, |live| {
-            let mut object = live.clone();
+            let mut object = (*live.value).clone();
             if object["metadata"]["deletionTimestamp"].is_null() {
                 object["metadata"]["deletionTimestamp"] = self.timestamp().into();
                 object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
             }
-            if &object == live { Decision::Keep } else { Decision::Put(object) }
+            if object == *live.value { Decision::Keep } else { Decision::Put(live.with(object)) }
         })?;
         if let Some(resource) = self.registry().by_name(&target.key.name) {
             let objects = self.store().list(&resource.table(), None).objects;
@@ -154,7 +154,7 @@ impl Cluster {
             return;
         }
         if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", name) {
-            drop(self.settle(&target, |live| Decision::Remove(live.clone())));
+            drop(self.settle(&target, |live| Decision::Remove(live.with((*live.value).clone()))));
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::attempt::{Attempt, Step, Write};
-use super::commit::Decision;
+use super::commit::{Decision, Live};
 use super::write::Target;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
@@ -99,7 +99,7 @@ impl Cluster {
     pub(crate) fn plan_delete<'a>(&'a self, target: &'a Target, options: &'a DeleteOptions) -> Write<'a> {
         let attempt = move || {
             let live = self.check_delete(target, options)?;
-            let decision = decide(&target.stored, &live.full(), options, &self.timestamp(), |grace| {
+            let decision = decide(&target.stored, &Live::of(&live), options, &self.timestamp(), |grace| {
                 let deadline = self.now().saturating_add(jiff::SignedDuration::from_secs(grace));
                 deadline.unwrap_or_else(|_| self.now()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
             });
@@ -117,7 +117,7 @@ impl Cluster {
 
     pub(super) fn check_delete(&self, target: &Target, options: &DeleteOptions) -> Result<Arc<Object>, Status> {
         let live = self.live(target)?;
-        check_preconditions(&target.resource, &live.full(), options)?;
+        check_preconditions(&target.resource, &live.value(), options)?;
         Ok(live)
     }
 }
@@ -145,12 +145,12 @@ fn check_preconditions(resource: &Resource, live: &Value, options: &DeleteOption
 /// Removes the object, marks it, or leaves a mark as it is.
 fn decide(
     resource: &Resource,
-    live: &Value,
+    live: &Live<'_>,
     options: &DeleteOptions,
     now: &str,
     deadline: impl Fn(i64) -> String,
 ) -> Decision {
-    let mut object = live.clone();
+    let mut object = (*live.value).clone();
     set_propagation(&mut object, options.propagation);
     let metadata = &object["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
@@ -161,7 +161,7 @@ fn decide(
         if marked {
             object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
         }
-        return Decision::Remove(object);
+        return Decision::Remove(live.with(object));
     }
     if !marked {
         object["metadata"]["deletionTimestamp"] = if grace == 0 { now.into() } else { deadline(grace).into() };
@@ -171,7 +171,7 @@ fn decide(
         }
     }
     object["metadata"]["deletionGracePeriodSeconds"] = left.into();
-    if &object == live { Decision::Keep } else { Decision::Put(object) }
+    if object == *live.value { Decision::Keep } else { Decision::Put(live.with(object)) }
 }
 
 /// Only pods that run somewhere get time to end; everything else has a grace of 0.

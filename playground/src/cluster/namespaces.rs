@@ -56,12 +56,12 @@ impl Cluster {
             return Ok(Deleted::Marked(live));
         }
         let marked = self.settle(target, |live| {
-            let mut object = live.clone();
+            let mut object = (*live.value).clone();
             if object["metadata"]["deletionTimestamp"].is_null() {
                 object["metadata"]["deletionTimestamp"] = self.timestamp().into();
                 object["status"]["phase"] = "Terminating".into();
             }
-            if &object == live { Decision::Keep } else { Decision::Put(object) }
+            if object == *live.value { Decision::Keep } else { Decision::Put(live.with(object)) }
         })?;
         self.delete_content(&target.key.name);
         self.finish_namespace(&target.key.name);
@@ -83,7 +83,7 @@ impl Cluster {
             return;
         }
         if let Ok(target) = self.target("namespaces", "", name) {
-            drop(self.settle(&target, |live| Decision::Remove(live.clone())));
+            drop(self.settle(&target, |live| Decision::Remove(live.with((*live.value).clone()))));
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::commit::Live;
 use super::write::WriteOptions;
 use super::{Cluster, admit};
 use crate::auth;
@@ -55,12 +56,12 @@ impl Cluster {
         let options = WriteOptions::by(AGGREGATOR);
         let context = self.context(&target, None, &options);
         let found = self.store().get(&target.stored.table(), &target.key);
-        let live = found.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
-        let full = live.full();
-        let mut object = full.clone();
+        let found = found.ok_or_else(|| Status::not_found(&target.resource, &target.key.name))?;
+        let live = Live::of(&found);
+        let mut object = (*live.value).clone();
         object["rules"] = rules.clone();
-        let (object, _) = admit::update(&context, &full, object)?;
-        let stored = self.store_draft(&target, Some(&live), object);
+        let (next, _) = admit::update(&context, &live, object)?;
+        let stored = self.store_draft(&target, Some(&found), next);
         stored.map(drop).map_err(|_| Status::modified(&target.resource, &target.key.name))
     }
 }

@@ -36,6 +36,8 @@ pub struct WatchCursor {
     /// In which of the store's lives `read` was read.
     epoch: u64,
     batch: VecDeque<Arc<Event>>,
+    /// The store may have more events than `batch` had room for.
+    more: bool,
     news: signal::Receiver<Revision>,
 }
 
@@ -43,7 +45,7 @@ impl WatchCursor {
     pub(crate) fn new(cluster: Cluster, table: String, from: Revision) -> Self {
         let news = cluster.news(&table);
         let epoch = cluster.store().epoch();
-        Self { cluster, table, read: from, epoch, batch: VecDeque::new(), news }
+        Self { cluster, table, read: from, epoch, batch: VecDeque::new(), more: true, news }
     }
 
     /// The next change; waits for it. Safe to drop while waiting.
@@ -74,10 +76,23 @@ impl WatchCursor {
             }
             let (events, read) = store.events(&self.table, self.read, BATCH)?;
             drop(store);
+            self.more = events.len() == BATCH;
             self.batch = events.into();
             self.read = read;
         }
         Ok(self.batch.pop_front())
+    }
+
+    /// The same for those who ask all the time: without news it costs neither lock nor look-up. A write is news before it
+    /// returns to the writer.
+    pub(crate) fn poll_told(&mut self) -> Result<Option<Arc<Event>>, Expired> {
+        if self.batch.is_empty() && !self.more {
+            if !self.news.has_changed().unwrap_or(true) {
+                return Ok(None);
+            }
+            self.news.mark_unchanged();
+        }
+        self.poll_event()
     }
 
     /// With no event left in hand: the revision up to which everything was delivered. What a bookmark says.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::attempt::{Attempt, Rival, Step, Write};
+use super::commit::Live;
 use super::{Cluster, admit};
 use crate::auth::User;
 use crate::patch;
@@ -166,9 +167,9 @@ impl Cluster {
         let attempt = move || {
             self.check_namespace(&target, &object)?;
             let context = self.context(&target, None, options);
-            let (object, warnings) = admit::create(&context, object.clone())?;
-            self.check_permission(&target, None, &object, options.author.as_deref())?;
-            let step = Step::Make { object, rival: Rival::AlreadyExists };
+            let (next, warnings) = admit::create(&context, object.clone())?;
+            self.check_permission(&target, None, &next.value, options.author.as_deref())?;
+            let step = Step::Make { object: next, rival: Rival::AlreadyExists };
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
         };
         Ok(Write { subresource: None, attempt: Box::new(attempt) })
@@ -194,14 +195,22 @@ impl Cluster {
             self.check_may_create(target, options.author.as_deref())?;
             return self.plan_create(target, object, options);
         }
+        if subresource == Some("status")
+            && options.validation == FieldValidation::Ignore
+            && let Some(members) = object.as_object_mut()
+        {
+            // Nothing else counts, and where nobody wants to be told of unknown fields, nothing else is looked at.
+            members.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
+        }
         let context = self.context(target, subresource, options);
         let attempt = move || {
-            let live = self.live(target)?;
-            let full = live.full();
-            admit::check_put_preconditions(&context, &full, &object)?;
-            let (object, warnings) = admit::update(&context, &full, object.clone())?;
-            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
-            let step = Step::Change { live, decision: admit::decide(&full, object) };
+            let found = self.live(target)?;
+            let live = Live::of(&found);
+            admit::check_put_preconditions(&context, &live.value, &object)?;
+            let (next, warnings) = admit::update(&context, &live, object.clone())?;
+            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
+            let decision = admit::decide(&live, next);
+            let step = Step::Change { live: found, decision };
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
         };
         Ok(Write { subresource, attempt: Box::new(attempt) })
@@ -221,15 +230,16 @@ impl Cluster {
         }
         let context = self.context(target, subresource, options);
         let attempt = move || {
-            let live = self.live(target)?;
-            let full = live.full();
-            let mut patched = patched(&target.resource, &full, kind, patch)?;
+            let found = self.live(target)?;
+            let live = Live::of(&found);
+            let mut patched = patched(&target.resource, &live, kind, patch)?;
             target.check_identity(&patched)?;
             target.to_stored(&mut patched);
-            admit::check_version(&context, &full, &patched)?;
-            let (object, warnings) = admit::update(&context, &full, patched)?;
-            self.check_permission(target, Some(&full), &object, options.author.as_deref())?;
-            let step = Step::Change { live, decision: admit::decide(&full, object) };
+            admit::check_version(&context, &live.value, &patched)?;
+            let (next, warnings) = admit::update(&context, &live, patched)?;
+            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
+            let decision = admit::decide(&live, next);
+            let step = Step::Change { live: found, decision };
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
         };
         Ok(Write { subresource, attempt: Box::new(attempt) })
@@ -247,14 +257,15 @@ impl Cluster {
         };
         let context = self.context(target, Some("scale"), options);
         let attempt = move || {
-            let live = self.live(target)?;
-            let replicas = change(&live)?;
-            let full = live.full();
-            let mut object = full.clone();
+            let found = self.live(target)?;
+            let live = Live::of(&found);
+            let replicas = change(live.object)?;
+            let mut object = (*live.value).clone();
             let field = scale.spec_replicas.iter().fold(&mut object, |value, part| &mut value[part]);
             *field = replicas.into();
-            let (object, _) = admit::update(&context, &full, object)?;
-            let step = Step::Change { live, decision: admit::decide(&full, object) };
+            let (next, _) = admit::update(&context, &live, object)?;
+            let decision = admit::decide(&live, next);
+            let step = Step::Change { live: found, decision };
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
         };
         Ok(Write { subresource: Some("scale"), attempt: Box::new(attempt) })
@@ -294,8 +305,8 @@ impl Cluster {
     }
 }
 
-fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) -> Result<Value, Status> {
-    let mut served = live.clone();
+fn patched(resource: &Resource, live: &Live<'_>, kind: PatchKind, patch: &Value) -> Result<Value, Status> {
+    let mut served = if reaches_managed_fields(kind, patch) { live.object.full() } else { (*live.value).clone() };
     resource.to_served(&mut served);
     match kind {
         PatchKind::Merge if patch.is_object() => {
@@ -305,6 +316,27 @@ fn patched(resource: &Resource, live: &Value, kind: PatchKind, patch: &Value) ->
         PatchKind::Merge | PatchKind::Apply => Err(Status::bad_request("a merge patch must be a JSON object")),
         PatchKind::Json => patch::json_patch(&served, patch).map_err(|error| patch_error(&error)),
         PatchKind::Strategic => patch::strategic(&served, patch, &resource.schema).map_err(|error| patch_error(&error)),
+    }
+}
+
+/// Whether a patch may see or change the managedFields. The others, which are all but a few, do without them.
+fn reaches_managed_fields(kind: PatchKind, patch: &Value) -> bool {
+    let no_name = |name: &String| name == "managedFields" || name.starts_with('$');
+    let pointer = |operation: &Value, name: &str| {
+        let pointer = operation[name].as_str().unwrap_or_default();
+        matches!(pointer, "" | "/metadata") || pointer.starts_with("/metadata/managedFields")
+    };
+    match (kind, patch) {
+        (PatchKind::Json, Value::Array(operations)) => operations.iter().any(|operation| {
+            pointer(operation, "path") || (operation.get("from").is_some() && pointer(operation, "from"))
+        }),
+        (_, Value::Object(members)) => match members.get("metadata") {
+            _ if members.keys().any(no_name) => true,
+            None => false,
+            Some(Value::Object(metadata)) => metadata.keys().any(no_name),
+            Some(_) => true,
+        },
+        _ => true,
     }
 }
 

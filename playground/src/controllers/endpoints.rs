@@ -23,7 +23,7 @@ use crate::builtin::selector;
 use crate::cluster::DeleteOptions;
 use crate::resources::Registry;
 use crate::status::Status;
-use crate::storage::{EventKind, Key};
+use crate::storage::{EventKind, Key, Object};
 
 const SERVICES: &str = "services";
 const PODS: &str = "pods";
@@ -121,8 +121,11 @@ impl Control for Controller {
                 let labels = change.object.labels.iter();
                 let labels: Vec<Label> =
                     labels.map(|(name, value)| (key.namespace.clone(), name.clone(), value.clone())).collect();
-                self.queue_services_of(&before, queue);
-                self.queue_services_of(&labels, queue);
+                // Without an address it is in no slice, whatever becomes of it.
+                if has_address(change.object) || change.previous.is_some_and(|previous| has_address(previous)) {
+                    self.queue_services_of(&before, queue);
+                    self.queue_services_of(&labels, queue);
+                }
                 self.pods.set(key, if gone { Vec::new() } else { labels });
             }
             SERVICES => {
@@ -173,6 +176,10 @@ impl Control for Controller {
     fn reset(&mut self) {
         *self = Self::new(self.cluster.clone());
     }
+}
+
+fn has_address(pod: &Object) -> bool {
+    pod.fields.iter().any(|(name, value)| name == "status.podIP" && !value.is_empty())
 }
 
 /// The slices of a Service: one at least, which is empty where there are no pods.

@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 
 use super::MANAGER;
 use super::harness::{Change, Control};
-use super::meta::{self, Meta, OwnerReference};
+use super::meta;
 use super::queue::Queue;
 use crate::Cluster;
 use crate::cluster::{DeleteOptions, Propagation};
 use crate::resources::Registry;
 use crate::status::Status;
-use crate::storage::{EventKind, Key};
+use crate::storage::{EventKind, Key, Meta, OwnerReference};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -41,6 +41,16 @@ struct Node {
 }
 
 impl Node {
+    /// Whether it stands in the graph as the change tells it.
+    fn is(&self, change: &Change<'_>) -> bool {
+        let Meta { owner_references, finalizers, deletion_timestamp, generation: _ } = &change.object.meta;
+        self.table == change.table
+            && self.key == change.object.key
+            && self.meta.owner_references == *owner_references
+            && self.meta.finalizers == *finalizers
+            && self.meta.deletion_timestamp == *deletion_timestamp
+    }
+
     fn is_leaving_with(&self, finalizer: &str) -> bool {
         self.meta.is_deleting() && self.meta.has_finalizer(finalizer)
     }
@@ -207,6 +217,9 @@ impl Control for Collector {
 
     fn observe(&mut self, change: &Change<'_>, queue: &mut Queue<Uid>) {
         let uid = change.object.uid.as_str();
+        if change.kind != EventKind::Deleted && self.nodes.get(uid).is_some_and(|node| node.is(change)) {
+            return;
+        }
         let before = self.unlink(uid);
         let owners_before = before.iter().flat_map(|node| &node.meta.owner_references);
         let waiting: Vec<Uid> = owners_before.map(|owner| owner.uid.clone()).collect();
@@ -216,13 +229,8 @@ impl Control for Collector {
             }
             return;
         }
-        let meta = Meta::of(change.object);
-        let meta = Meta { generation: 0, ..meta };
+        let meta = Meta { generation: 0, ..change.object.meta.clone() };
         let node = Node { table: change.table.to_owned(), key: change.object.key.clone(), meta };
-        if before.as_ref() == Some(&node) {
-            self.link(uid, node);
-            return;
-        }
         if before.is_some_and(|before| before.meta.owner_references != node.meta.owner_references) {
             for owner in waiting {
                 queue.add(owner);

@@ -6,8 +6,8 @@
 //!      +----------------------------------------------------------------------+
 //! ```
 //!
-//! The invariant that spares the controllers client-go's "expectations": before a key is synced, *all* events that are
-//! there have been observed, the controller's own writes among them. In one process that costs nothing; it is how a
+//! The invariant that spares the controllers client-go's "expectations": before a key is synced, *all* events that were
+//! told have been observed, the controller's own writes among them. In one process that costs nothing; it is how a
 //! ReplicaSet never makes the same pod twice.
 
 use std::future::{Future, poll_fn};
@@ -18,7 +18,6 @@ use std::task::Poll;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::meta::Meta;
 use super::queue::Queue;
 use crate::Cluster;
 use crate::cluster::WatchCursor;
@@ -47,7 +46,7 @@ impl Change<'_> {
     /// annotation, and whoever writes that status needs not look.
     pub(super) fn asks_nothing_new(&self) -> bool {
         let before = self.previous.filter(|before| before.uid == self.object.uid);
-        before.is_some_and(|before| Meta::of(before) == Meta::of(self.object))
+        before.is_some_and(|before| before.meta == self.object.meta)
     }
 }
 
@@ -115,7 +114,7 @@ impl Feed {
     fn poll(&mut self) -> Result<Option<Arc<Event>>, Expired> {
         match self.pending.take() {
             Some(event) => event.map(Some),
-            None => self.cursor.poll_event(),
+            None => self.cursor.poll_told(),
         }
     }
 }

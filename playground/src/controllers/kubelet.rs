@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::harness::{self, Change, Control};
-use super::meta::{is_deleting, name, namespace, text, uid};
+use super::meta::{is_deleting, name, namespace, text, uid, with_status};
 use super::queue::Queue;
 use super::recorder::{Recorder, Word};
 use crate::Cluster;
@@ -125,7 +125,7 @@ impl Kubelet {
                 let message = text(&status["conditions"][0], &["message"]);
                 self.scheduler_says(&pod, &Word::warning("FailedScheduling", message));
             }
-            return self.write_status(pod, status, SCHEDULER);
+            return self.write_status(&pod, status, SCHEDULER);
         }
         pod["spec"]["nodeName"] = NODE.into();
         let namespace = namespace(&pod).to_owned();
@@ -139,13 +139,11 @@ impl Kubelet {
         self.recorder.as_component("default-scheduler").say(pod, None, word);
     }
 
-    fn write_status(&self, mut pod: Value, status: Value, manager: &str) -> Result<(), Status> {
+    fn write_status(&self, pod: &Value, status: Value, manager: &str) -> Result<(), Status> {
         if pod["status"] == status {
             return Ok(());
         }
-        pod["status"] = status;
-        let namespace = namespace(&pod).to_owned();
-        self.cluster.update_status(PODS, &namespace, pod, manager).map(drop)
+        self.cluster.update_status(PODS, namespace(pod), with_status(pod, status), manager).map(drop)
     }
 
     /// Takes away a pod whose time to end is over.
@@ -203,7 +201,7 @@ impl Kubelet {
         }
         let mut said = words::words(pod, &status, &failures);
         said.extend(outcome.words);
-        self.write_status(pod.clone(), status, KUBELET)?;
+        self.write_status(pod, status, KUBELET)?;
         for (container, word) in said {
             self.recorder.say(pod, Some(&container), &word);
         }

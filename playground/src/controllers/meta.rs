@@ -1,52 +1,7 @@
-//! What controllers read of metadata and write of conditions.
+//! What controllers read of objects and write of conditions.
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
-
-use crate::storage::Object;
-
-/// One entry of `metadata.ownerReferences`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct OwnerReference {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) uid: String,
-    pub(super) controller: bool,
-    pub(super) block_owner_deletion: bool,
-}
-
-/// The metadata that decides who belongs to whom. Decoded alone, since most events need nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Meta {
-    pub(super) owner_references: Vec<OwnerReference>,
-    pub(super) finalizers: Vec<String>,
-    pub(super) deletion_timestamp: Option<String>,
-    /// Counts the changes of what the object asks for.
-    pub(super) generation: i64,
-}
-
-impl Meta {
-    pub(super) fn of(object: &Object) -> Self {
-        serde_json::from_slice(object.metadata_json()).unwrap_or_default()
-    }
-
-    /// The owner that manages the object.
-    pub(super) fn controller(&self) -> Option<&OwnerReference> {
-        self.owner_references.iter().find(|owner| owner.controller)
-    }
-
-    pub(super) fn is_deleting(&self) -> bool {
-        self.deletion_timestamp.is_some()
-    }
-
-    pub(super) fn has_finalizer(&self, name: &str) -> bool {
-        self.finalizers.iter().any(|finalizer| finalizer == name)
-    }
-}
+use serde_json::{Map, Value, json};
 
 /// The text at a path of keys, empty where there is none.
 pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
@@ -84,6 +39,14 @@ pub(super) fn controller_reference(owner: &Value) -> Value {
         "controller": true,
         "blockOwnerDeletion": true,
     })
+}
+
+/// What a write of another status sends: of everything else nothing counts.
+pub(super) fn with_status(object: &Value, status: Value) -> Value {
+    let head = ["apiVersion", "kind", "metadata"].into_iter();
+    let mut sent: Map<String, Value> = head.map(|name| (name.to_owned(), object[name].clone())).collect();
+    sent.insert("status".to_owned(), status);
+    Value::Object(sent)
 }
 
 /// The time as objects bear it: RFC 3339, whole seconds.

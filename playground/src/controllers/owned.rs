@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::meta::Meta;
 use crate::storage::{EventKind, Key, Object};
 
 /// An object's controlling owner.
@@ -27,7 +26,7 @@ pub(super) struct Owned {
 impl Owned {
     /// Takes note of a change; returns whose objects it concerns: the owner before and the owner now.
     pub(super) fn observe(&mut self, kind: EventKind, object: &Object, owner_kind: &str) -> Vec<Owner> {
-        let meta = Meta::of(object);
+        let meta = &object.meta;
         let key = &object.key;
         let now = meta
             .controller()

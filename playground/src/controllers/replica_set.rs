@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 
 use super::MANAGER;
 use super::harness::{Change, Control};
-use super::meta::{self, condition, int, is_deleting, name, namespace, text, time, uid};
+use super::meta::{self, condition, int, is_deleting, name, namespace, text, time, uid, with_status};
 use super::owned::Owned;
 use super::queue::Queue;
 use super::recorder::{Recorder, Word};
@@ -33,7 +33,7 @@ pub struct Plan {
     pub create: usize,
     /// Names and uids of the pods to delete.
     pub delete: Vec<(String, String)>,
-    /// The ReplicaSet with another status.
+    /// What to send for another status.
     pub status: Option<Value>,
     /// To be looked at again after this time: a pod will then have been ready for long enough.
     pub again: Option<Duration>,
@@ -54,9 +54,7 @@ pub fn plan(set: &Value, pods: &[Arc<Value>], now: Timestamp) -> Plan {
     let (status, again) = count(set, &active, leaving.len(), now);
     plan.again = again;
     if status != set["status"] {
-        let mut set = set.clone();
-        set["status"] = status;
-        plan.status = Some(set);
+        plan.status = Some(with_status(set, status));
     }
     plan
 }

@@ -11,11 +11,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::check::check;
 use super::compare::compare;
-use super::managed::{self, Entry, Manager, Managers, Operation};
+use super::managed::{self, Claim, Entry, Manager, Managers, Operation, State};
 use super::merge::merge;
 use super::owned::{owned, remove, with_structs};
 use super::path;
@@ -110,19 +111,26 @@ pub struct Applier<'a> {
 
 /// Applies a configuration to the live object, or makes the object where there is none.
 ///
-/// The result carries the new managed fields and no new defaults. A configuration that changes nothing
-/// gives back the live object; what only differs by a time is settled by
+/// The result is the object without any new defaults, and its managed fields as they are stored. A configuration that
+/// changes nothing gives back the live object; what only differs by a time is settled by
 /// [`keep_times`](super::keep_times) once the caller has filled in the defaults.
-pub fn apply(live: Option<&Value>, config: &Value, by: Applier<'_>, schema: &Schema) -> Result<Value, ApplyError> {
+pub fn apply(
+    live: Option<State<'_>>,
+    config: &Value,
+    by: Applier<'_>,
+    schema: &Schema,
+) -> Result<(Value, Bytes), ApplyError> {
     if !config["metadata"]["managedFields"].is_null() {
         return Err(ApplyError::ManagedFields);
     }
     check(schema, config).map_err(ApplyError::Untyped)?;
-    let mut managers = managed::decode(live.unwrap_or(&Value::Null)).ok_or(ApplyError::Live)?;
-    let live = managed::without(live.cloned().unwrap_or_else(|| json!({})));
+    let nothing = json!({});
+    let nobodys = Bytes::new();
+    let State { object: live, managed } = live.unwrap_or(State { object: &nothing, managed: &nobodys });
+    let mut managers = managed::decode(managed).ok_or(ApplyError::Live)?;
     if managers.is_empty() {
         let by = update::Updater { manager: BEFORE_FIRST_APPLY, ..by.as_updater() };
-        update::track(&mut managers, &json!({}), &live, by, schema);
+        update::track(&mut managers, &nothing, live, by, schema);
     }
 
     let manager = Manager::new(by.manager, Operation::Apply, by.api_version, by.subresource);
@@ -130,24 +138,23 @@ pub fn apply(live: Option<&Value>, config: &Value, by: Applier<'_>, schema: &Sch
     let last = managers.0.remove(&manager);
     let entry = Entry {
         api_version: by.api_version.to_owned(),
-        set: owned(schema, config).recursive_difference(&reset),
+        set: Claim::Paths(owned(schema, config).recursive_difference(&reset)),
         time: last.as_ref().and_then(|last| last.time.clone()),
     };
     managers.0.insert(manager.clone(), entry);
-    let merged = merge(schema, &live, config);
-    let mut object = match last {
-        Some(last) => prune(schema, &merged, &last.set, &managers),
+    let merged = merge(schema, live, config);
+    let object = match last {
+        Some(last) => prune(schema, &merged, &last.set.read(), &managers),
         None => merged,
     };
 
-    settle(&mut managers, &manager, &live, &object, by, schema)?;
-    if object == live {
-        object = live;
-    } else if let Some(entry) = managers.0.get_mut(&manager) {
+    settle(&mut managers, &manager, live, &object, by, schema)?;
+    if object != *live
+        && let Some(entry) = managers.0.get_mut(&manager)
+    {
         entry.time = Some(by.now.to_owned());
     }
-    managers.encode_into(&mut object);
-    Ok(object)
+    Ok((object, managers.encode()))
 }
 
 impl Applier<'_> {
@@ -167,14 +174,15 @@ fn settle(
     schema: &Schema,
 ) -> Result<(), ApplyError> {
     let difference = compare(schema, live, object).excluding(&schema.reset_by(by.subresource));
-    let changed = difference.changed();
+    let (changed, removed) = difference.changed_and_removed();
     let others = managers.0.iter().filter(|(other, _)| *other != manager);
     let conflicts: Vec<_> =
-        others.flat_map(|(other, entry)| conflicts(other, &entry.set.intersection(&changed))).collect();
+        others.flat_map(|(other, entry)| conflicts(other, &entry.set.shared_with(&changed))).collect();
     if !by.force && !conflicts.is_empty() {
         return Err(ApplyError::Conflicts(conflicts));
     }
-    managers.take(&changed.union(&difference.removed), Some(manager));
+    managers.take(&changed, Some(manager));
+    managers.take(&removed, Some(manager));
     update::strip(managers, manager);
     Ok(())
 }
@@ -202,9 +210,9 @@ fn prune(schema: &Schema, merged: &Value, last: &FieldSet, managers: &Managers) 
     let set_of = |object: &Value| with_structs(schema, &owned(schema, object));
 
     let without_last = left(merged, &last);
-    let claimed = managers.0.values().fold(FieldSet::default(), |all, e| all.union(&e.set));
-    let kept = set_of(&without_last).union(&with_structs(schema, &claimed));
-    let with_claimed = left(merged, &all.difference(&kept));
+    let claimed = managers.0.values().fold(FieldSet::default(), |all, entry| all.union(entry.set.read().into_owned()));
+    let kept = set_of(&without_last).union(with_structs(schema, &claimed));
+    let with_claimed = left(merged, &all.clone().difference(&kept));
     let gone = all.difference(&set_of(&with_claimed)).intersection(&last);
     left(merged, &gone)
 }

@@ -22,13 +22,13 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// The paths that have another value now, or a value for the first time.
-    pub(super) fn changed(&self) -> FieldSet {
-        self.modified.union(&self.added)
+    /// The paths that have another value now, or a value for the first time; and those that have none any more.
+    pub(super) fn changed_and_removed(self) -> (FieldSet, FieldSet) {
+        (self.modified.union(self.added), self.removed)
     }
 
     /// The same difference without these paths and what is below them.
-    pub(super) fn excluding(&self, paths: &FieldSet) -> Self {
+    pub(super) fn excluding(self, paths: &FieldSet) -> Self {
         Self {
             removed: self.removed.recursive_difference(paths),
             modified: self.modified.recursive_difference(paths),
@@ -138,6 +138,10 @@ impl Walk {
     }
 
     fn step(&mut self, step: Step, node: &Node, pair: Pair<'_>) {
+        // Most of an object stays as it is, and this is found without naming each of its paths.
+        if matches!(pair, [Some(old), Some(new)] if old == new) {
+            return;
+        }
         self.path.push(step);
         self.values(node, pair);
         self.path.pop();

@@ -1,11 +1,15 @@
 //! `metadata.managedFields`: who owns what, as it is kept with the object.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::set::FieldSet;
+use super::set::{self, FieldSet};
 
 /// More entries of updates than this are folded into one of this name, the oldest first.
 const MAX_UPDATERS: usize = 10;
@@ -54,60 +58,132 @@ impl Manager {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) api_version: String,
-    pub(super) set: FieldSet,
+    pub(super) set: Claim,
     pub(super) time: Option<String>,
 }
+
+/// The fields of an entry. Most writes touch one entry and pass the others on as they are.
+#[derive(Clone, Debug)]
+pub(super) enum Claim {
+    /// As they were stored.
+    Text(Bytes),
+    /// As they were read, or made.
+    Paths(FieldSet),
+}
+
+impl Claim {
+    /// The fields.
+    pub(super) fn read(&self) -> Cow<'_, FieldSet> {
+        match self {
+            Self::Text(text) => Cow::Owned(serde_json::from_slice(text).unwrap_or_default()),
+            Self::Paths(set) => Cow::Borrowed(set),
+        }
+    }
+
+    /// The fields that are among these, too.
+    pub(super) fn shared_with(&self, paths: &FieldSet) -> FieldSet {
+        if self.may_touch(paths) { self.read().intersection(paths) } else { FieldSet::default() }
+    }
+
+    /// Takes these from the fields.
+    pub(super) fn take(&mut self, paths: &FieldSet) {
+        if self.may_touch(paths) {
+            *self = Self::Paths(self.read().into_owned().difference(paths));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => **text == *b"{}",
+            Self::Paths(set) => set.is_empty(),
+        }
+    }
+
+    fn may_touch(&self, paths: &FieldSet) -> bool {
+        match self {
+            Self::Text(text) => set::may_touch(text, paths),
+            Self::Paths(_) => true,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => out.extend_from_slice(text),
+            Self::Paths(set) => set.write(out),
+        }
+    }
+}
+
+impl PartialEq for Claim {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) if one == other => true,
+            _ => self.read() == other.read(),
+        }
+    }
+}
+
+impl Eq for Claim {}
 
 /// The entries of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Managers(pub(super) BTreeMap<Manager, Entry>);
 
-/// The entries of an object; `None` where they are not what a server writes.
-pub(super) fn decode(object: &Value) -> Option<Managers> {
+/// An object as it stands, and apart from it the text of its managed fields: they are as long as the object itself, most
+/// of a write has no use for them, and what is apart is neither copied nor compared.
+#[derive(Clone, Copy, Debug)]
+pub struct State<'a> {
+    /// The object without its `metadata.managedFields`.
+    pub object: &'a Value,
+    /// `metadata.managedFields` as JSON; empty where there are none.
+    pub managed: &'a Bytes,
+}
+
+/// An entry as it is read, with its fields as text or as what a request says they are.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "F: Deserialize<'de>"), rename_all = "camelCase")]
+struct Wire<F> {
+    api_version: Option<String>,
+    fields_type: Option<String>,
+    #[serde(rename = "fieldsV1")]
+    fields: Option<F>,
+    manager: Option<String>,
+    operation: Option<String>,
+    subresource: Option<String>,
+    time: Option<String>,
+}
+
+/// Reads entries as they are stored; `None` where they are not what a server writes.
+pub(super) fn decode(text: &Bytes) -> Option<Managers> {
+    if text.is_empty() {
+        return Some(Managers::default());
+    }
+    let entries: Vec<Wire<&RawValue>> = serde_json::from_slice(text).ok()?;
+    read(entries, |fields| Claim::Text(text.slice_ref(fields.get().as_bytes())))
+}
+
+/// Reads entries as a request carries them; `None` where they are not what a server writes.
+pub(super) fn decode_sent(entries: &Value) -> Option<Managers> {
+    read(Vec::<Wire<FieldSet>>::deserialize(entries).ok()?, Claim::Paths)
+}
+
+fn read<F>(entries: Vec<Wire<F>>, claim: impl Fn(F) -> Claim) -> Option<Managers> {
     let mut managers = Managers::default();
-    for entry in object["metadata"]["managedFields"].as_array().into_iter().flatten() {
-        let text = |name: &str| entry[name].as_str().unwrap_or_default();
-        let operation = match text("operation") {
-            "Apply" => Operation::Apply,
-            "Update" => Operation::Update,
+    for Wire { api_version, fields_type, fields, manager, operation, subresource, time } in entries {
+        let operation = match operation.as_deref() {
+            Some("Apply") => Operation::Apply,
+            Some("Update") => Operation::Update,
             _ => return None,
         };
-        let api_version = text("apiVersion");
-        if api_version.is_empty() || text("fieldsType") != "FieldsV1" {
+        let api_version = api_version.filter(|version| !version.is_empty())?;
+        if fields_type.as_deref() != Some("FieldsV1") {
             return None;
         }
-        let set = match &entry["fieldsV1"] {
-            Value::Null => FieldSet::default(),
-            fields => FieldSet::decode(fields)?,
-        };
-        let manager = Manager::new(text("manager"), operation, api_version, entry["subresource"].as_str());
-        let time = entry["time"].as_str().map(str::to_owned);
-        managers.0.insert(manager, Entry { api_version: api_version.to_owned(), set, time });
+        let manager = Manager::new(&manager.unwrap_or_default(), operation, &api_version, subresource.as_deref());
+        let set = fields.map_or_else(|| Claim::Paths(FieldSet::default()), &claim);
+        managers.0.insert(manager, Entry { api_version, set, time });
     }
     Some(managers)
-}
-
-/// The object without its entries.
-pub(super) fn without(mut object: Value) -> Value {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    object
-}
-
-/// Whether two objects are equal beside their entries.
-pub(super) fn same_beside(old: &Value, new: &Value) -> bool {
-    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return old == new };
-    let metadata = |object: &Map<String, Value>| object.get("metadata").and_then(Value::as_object).cloned();
-    let rest = |object: &Map<String, Value>| object.iter().filter(|(name, _)| *name != "metadata").count();
-    let same = |name: &String, value: &Value| name == "metadata" || new.get(name) == Some(value);
-    if rest(old) != rest(new) || !old.iter().all(|(name, value)| same(name, value)) {
-        return false;
-    }
-    let (mut before, mut after) = (metadata(old).unwrap_or_default(), metadata(new).unwrap_or_default());
-    before.remove("managedFields");
-    after.remove("managedFields");
-    before == after
 }
 
 impl Managers {
@@ -119,7 +195,7 @@ impl Managers {
     pub(super) fn take(&mut self, paths: &FieldSet, but: Option<&Manager>) {
         for (manager, entry) in &mut self.0 {
             if Some(manager) != but {
-                entry.set = entry.set.difference(paths);
+                entry.set.take(paths);
             }
         }
         self.0.retain(|_, entry| !entry.set.is_empty());
@@ -148,7 +224,7 @@ impl Managers {
             if let Some(folded) = self.0.remove(&manager)
                 && let Some(entry) = self.0.get_mut(&bucket)
             {
-                entry.set = entry.set.union(&folded.set);
+                entry.set = Claim::Paths(entry.set.read().into_owned().union(folded.set.read().into_owned()));
                 entry.time = folded.time;
             }
             first_of.insert(version, bucket);
@@ -156,25 +232,20 @@ impl Managers {
         }
     }
 
-    /// The object with these entries.
-    pub(super) fn encode_into(&self, object: &mut Value) {
-        let Some(object) = object.as_object_mut() else { return };
+    /// The entries as they are stored: nothing at all where there is none.
+    pub(super) fn encode(&self) -> Bytes {
         if self.is_empty() {
-            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.remove("managedFields");
-            }
-            return;
+            return Bytes::new();
         }
-        let metadata = object.entry("metadata").or_insert_with(|| json!({}));
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.insert("managedFields".to_owned(), self.encode());
-        }
-    }
-
-    fn encode(&self) -> Value {
         let mut entries: Vec<_> = self.0.iter().collect();
         entries.sort_by(|a, b| order(*a, *b));
-        entries.into_iter().map(|(manager, entry)| encode(manager, entry)).collect()
+        let mut out = Vec::with_capacity(1024);
+        for (at, (manager, entry)) in entries.into_iter().enumerate() {
+            out.push(if at == 0 { b'[' } else { b',' });
+            write(manager, entry, &mut out);
+        }
+        out.push(b']');
+        out.into()
     }
 }
 
@@ -189,32 +260,30 @@ fn order((a, a_entry): (&Manager, &Entry), (b, b_entry): (&Manager, &Entry)) -> 
         .then_with(|| a.subresource.cmp(&b.subresource))
 }
 
-fn encode(manager: &Manager, entry: &Entry) -> Value {
+/// Writes an entry, its members in the order of their names.
+fn write(manager: &Manager, entry: &Entry, out: &mut Vec<u8>) {
     let Manager { name, operation, api_version: _, subresource } = manager;
     let Entry { api_version, set, time } = entry;
-    let mut out = json!({
-        "manager": name,
-        "operation": operation.name(),
-        "apiVersion": api_version,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": set.encode(),
-    });
-    if let Some(time) = time {
-        out["time"] = json!(time);
-    }
+    let text = |text: &str| Value::from(text).to_string();
+    out.extend_from_slice(
+        format!(r#"{{"apiVersion":{},"fieldsType":"FieldsV1","fieldsV1":"#, text(api_version)).as_bytes(),
+    );
+    set.write(out);
+    out.extend_from_slice(format!(r#","manager":{},"operation":"{}""#, text(name), operation.name()).as_bytes());
     if !subresource.is_empty() {
-        out["subresource"] = json!(subresource);
+        out.extend_from_slice(format!(r#","subresource":{}"#, text(subresource)).as_bytes());
     }
-    out
+    if let Some(time) = time {
+        out.extend_from_slice(format!(r#","time":{}"#, text(time)).as_bytes());
+    }
+    out.push(b'}');
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn object(entries: &Value) -> Value {
-        json!({"metadata": {"managedFields": entries}})
-    }
+    use super::*;
 
     fn entry(manager: &str, operation: &str, time: &str) -> Value {
         json!({
@@ -237,10 +306,8 @@ mod tests {
         ]);
         let mut shuffled = sorted.as_array().unwrap().clone();
         shuffled.reverse();
-        let managers = decode(&object(&json!(shuffled))).unwrap();
-        let mut out = json!({});
-        managers.encode_into(&mut out);
-        assert_eq!(out, object(&sorted));
+        let managers = decode(&json!(shuffled).to_string().into()).unwrap();
+        assert_eq!(managers.encode(), sorted.to_string());
     }
 
     #[test]
@@ -251,7 +318,7 @@ mod tests {
             json!([{"manager": "a", "operation": "Apply", "fieldsType": "FieldsV1"}]),
         ];
         for entries in cases {
-            assert_eq!(decode(&object(&entries)), None, "{entries}");
+            assert_eq!(decode_sent(&entries), None, "{entries}");
         }
     }
 
@@ -259,13 +326,13 @@ mod tests {
     fn an_eleventh_updater_folds_the_two_oldest() {
         let entries: Vec<_> =
             (0..11).map(|i| entry(&format!("m{i:02}"), "Update", &format!("2026-01-{:02}T00:00:00Z", i + 1))).collect();
-        let mut managers = decode(&object(&json!(entries))).unwrap();
+        let mut managers = decode_sent(&json!(entries)).unwrap();
         managers.fold();
         let names: Vec<_> = managers.0.keys().map(|manager| manager.name.as_str()).collect();
         assert_eq!(names[..2], ["ancient-changes", "m02"]);
         assert_eq!(names.len(), 10);
         let folded = managers.0.values().next().unwrap();
-        assert_eq!(folded.set, FieldSet::of_fields(&[&["m00"], &["m01"]]));
+        assert_eq!(*folded.set.read(), FieldSet::of_fields(&[&["m00"], &["m01"]]));
         assert_eq!(folded.time.as_deref(), Some("2026-01-02T00:00:00Z"));
     }
 }

@@ -49,30 +49,27 @@ pub(super) fn with_structs(schema: &Schema, set: &FieldSet) -> FieldSet {
 }
 
 fn ensure(node: &Node, set: &FieldSet) -> FieldSet {
-    let mut all = FieldSet { members: set.members.clone(), ..FieldSet::default() };
-    for (step, below) in &set.children {
-        let child = match step {
+    set.map(|step, member, below| {
+        if below.is_empty() {
+            return (member, FieldSet::default());
+        }
+        match step {
             Step::Field(name) => {
                 let child = node.child(name);
-                if child.declared {
-                    all.members.insert(step.clone());
-                }
-                child.node
+                (member || child.declared, ensure(child.node, below))
             }
-            Step::Key(_) | Step::Value(_) | Step::Index(_) => node.item(),
-        };
-        all.children.insert(step.clone(), ensure(child, below));
-    }
-    all
+            Step::Key(_) | Step::Value(_) | Step::Index(_) => (member, ensure(node.item(), below)),
+        }
+    })
 }
 
 /// The value without the paths of the set; `None` where nothing is left of it.
 pub(super) fn remove(node: &Node, value: &Value, set: &FieldSet) -> Option<Value> {
     let below = |step: &Step, node: &Node, value: &Value| {
-        if set.members.contains(step) {
+        if set.has_member(step) {
             return None;
         }
-        match set.children.get(step) {
+        match set.below(step) {
             Some(set) => remove(node, value, set),
             None => Some(value.clone()),
         }

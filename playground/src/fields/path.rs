@@ -17,17 +17,17 @@ use serde_json::{Map, Value};
 /// One step from a value to something inside it.
 ///
 /// Keys and values are kept as their JSON text, whose object members serde_json sorts: equal steps
-/// are equal strings.
+/// are equal strings. Steps are ordered as the names that stand for them in FieldsV1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// The member of an object.
     Field(String),
+    /// The item at a place.
+    Index(usize),
     /// The item of a list that has these keys, as a JSON object.
     Key(String),
     /// The item of a set, as JSON.
     Value(String),
-    /// The item at a place.
-    Index(usize),
 }
 
 impl Step {
@@ -58,14 +58,27 @@ impl Step {
         }
     }
 
-    /// The member name that stands for this step in FieldsV1.
-    pub fn encode(&self) -> String {
-        match self {
-            Self::Field(name) => format!("f:{name}"),
-            Self::Key(keys) => format!("k:{keys}"),
-            Self::Value(value) => format!("v:{value}"),
-            Self::Index(index) => format!("i:{index}"),
+    /// Writes the member name that stands for this step in FieldsV1, with its quotes.
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        let (kind, rest) = match self {
+            Self::Field(name) => (b"\"f:", name.as_str()),
+            Self::Key(keys) => (b"\"k:", keys.as_str()),
+            Self::Value(value) => (b"\"v:", value.as_str()),
+            Self::Index(index) => {
+                text.extend_from_slice(format!("\"i:{index}\"").as_bytes());
+                return;
+            }
+        };
+        text.extend_from_slice(kind);
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        if rest.bytes().all(is_plain) {
+            text.extend_from_slice(rest.as_bytes());
+        } else {
+            // Without the opening quote, which stands before the kind.
+            let quoted = Value::from(rest).to_string();
+            text.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
         }
+        text.push(b'"');
     }
 }
 
@@ -94,6 +107,12 @@ pub(super) fn print(path: &[Step]) -> String {
 mod tests {
     use super::*;
 
+    fn written(step: &Step) -> String {
+        let mut text = Vec::new();
+        step.write(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
     #[test]
     fn a_step_reads_back_what_it_writes_and_prints_as_the_server_does() {
         let cases = [
@@ -106,7 +125,7 @@ mod tests {
         ];
         for (wire, printed) in cases {
             let step = Step::decode(wire).unwrap();
-            assert_eq!(step.encode(), wire);
+            assert_eq!(written(&step), Value::from(wire).to_string());
             assert_eq!(step.to_string(), printed);
         }
     }
@@ -114,7 +133,7 @@ mod tests {
     #[test]
     fn keys_are_sorted_whatever_order_they_come_in() {
         let step = Step::decode(r#"k:{"protocol":"TCP","containerPort":80}"#).unwrap();
-        assert_eq!(step.encode(), r#"k:{"containerPort":80,"protocol":"TCP"}"#);
+        assert_eq!(written(&step), r#""k:{\"containerPort\":80,\"protocol\":\"TCP\"}""#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::whole::{apply, track_scale, track_update};
 use super::*;
 
 fn read(path: &str) -> String {

@@ -1,9 +1,12 @@
 //! Ownership after every write that is not an apply: who changes a field owns it, alone.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::compare::compare;
-use super::managed::{self, Entry, Manager, Managers, Operation};
+use super::managed::{self, Claim, Entry, Manager, Managers, Operation, State};
 use super::schema::Schema;
 use super::set::FieldSet;
 
@@ -20,34 +23,38 @@ pub struct Updater<'a> {
     pub now: &'a str,
 }
 
-/// The new object with the managed fields that the write leads to.
+/// The managed fields that a write leads to, as they are stored.
 ///
-/// `new` is the object as it will be stored, its defaults filled in. Managed fields that it carries
+/// `new` is the object as it will be stored, its defaults filled in. Managed fields that the request carried (`sent`)
 /// are taken for the live ones, so that a client can edit them; an empty list, or one empty entry,
 /// forgets them all, and nothing is tracked from there on until the next apply. Through a subresource
 /// the live ones count.
-pub fn track_update(old: Option<&Value>, new: Value, by: Updater<'_>, schema: &Schema) -> Value {
-    let mut managers = start(old, &new, by.subresource);
-    let mut object = managed::without(new);
+pub fn track_update(
+    old: Option<State<'_>>,
+    new: &Value,
+    sent: Option<&Value>,
+    by: Updater<'_>,
+    schema: &Schema,
+) -> Bytes {
+    let mut managers = start(old, sent, by.subresource);
     if old.is_none() || !managers.is_empty() {
-        let before = old.cloned().map_or_else(|| json!({}), managed::without);
-        track(&mut managers, &before, &object, by, schema);
+        let nothing = json!({});
+        track(&mut managers, old.map_or(&nothing, |old| old.object), new, by, schema);
         managers.fold();
     }
-    managers.encode_into(&mut object);
-    object
+    managers.encode()
 }
 
 /// The entries to start from.
-fn start(old: Option<&Value>, new: &Value, subresource: Option<&str>) -> Managers {
-    let live = || old.and_then(managed::decode).unwrap_or_default();
+fn start(old: Option<State<'_>>, sent: Option<&Value>, subresource: Option<&str>) -> Managers {
+    let live = || old.and_then(|old| managed::decode(old.managed)).unwrap_or_default();
     if subresource.is_some() {
         return live();
     }
-    match new["metadata"]["managedFields"].as_array().map(Vec::as_slice) {
+    match sent.and_then(Value::as_array).map(Vec::as_slice) {
         Some([]) => Managers::default(),
         Some([only]) if only.as_object().is_some_and(serde_json::Map::is_empty) => Managers::default(),
-        Some(_) => managed::decode(new).unwrap_or_else(live),
+        Some(_) => sent.and_then(managed::decode_sent).unwrap_or_else(live),
         None => live(),
     }
 }
@@ -55,30 +62,32 @@ fn start(old: Option<&Value>, new: &Value, subresource: Option<&str>) -> Manager
 /// Gives what differs to the manager and takes it from all others. Equal objects change nothing.
 pub(super) fn track(managers: &mut Managers, old: &Value, new: &Value, by: Updater<'_>, schema: &Schema) {
     let difference = compare(schema, old, new).excluding(&schema.reset_by(by.subresource));
-    let changed = difference.changed();
-    managers.take(&changed.union(&difference.removed), None);
-    let changed = changed.difference(&never_owned());
+    let (changed, removed) = difference.changed_and_removed();
+    managers.take(&changed, None);
+    managers.take(&removed, None);
+    let changed = changed.difference(&NEVER_OWNED);
     if changed.is_empty() {
         return;
     }
     let manager = Manager::new(by.manager, Operation::Update, by.api_version, by.subresource);
-    let previous = managers.0.remove(&manager).map(|entry| entry.set).unwrap_or_default();
-    let entry =
-        Entry { api_version: by.api_version.to_owned(), set: previous.union(&changed), time: Some(by.now.to_owned()) };
+    let previous = managers.0.remove(&manager).map(|entry| entry.set.read().into_owned()).unwrap_or_default();
+    let (set, time) = (Claim::Paths(previous.union(changed)), Some(by.now.to_owned()));
+    let entry = Entry { api_version: by.api_version.to_owned(), set, time };
     managers.0.insert(manager, entry);
 }
 
 /// Removes from a manager's set what belongs to the server.
 pub(super) fn strip(managers: &mut Managers, manager: &Manager) {
     if let Some(entry) = managers.0.get_mut(manager) {
-        entry.set = entry.set.difference(&never_owned());
+        entry.set.take(&NEVER_OWNED);
         if entry.set.is_empty() {
             managers.0.remove(manager);
         }
     }
 }
 
-fn never_owned() -> FieldSet {
+/// What belongs to the server, whoever writes it.
+static NEVER_OWNED: LazyLock<FieldSet> = LazyLock::new(|| {
     FieldSet::of_fields(&[
         &["apiVersion"],
         &["kind"],
@@ -93,26 +102,23 @@ fn never_owned() -> FieldSet {
         &["metadata", "managedFields"],
         &["metadata", "resourceVersion"],
     ])
-}
+});
 
-/// Gives back the old managed fields where the new object differs from the old one by their times
-/// only: such a write is no write, and the resourceVersion stays.
-pub fn keep_times(old: &Value, new: &mut Value) {
-    // Most writes change something, and that is found sooner than whether the entries differ.
-    if !managed::same_beside(old, new) {
-        return;
-    }
-    let timeless = |object: &Value| {
-        let mut managers = managed::decode(object)?;
+/// The managed fields of an object that a write left as it was: the old ones, where the new ones differ from them by
+/// their times only. Such a write is no write, and the resourceVersion stays.
+pub fn keep_times(old: &Bytes, new: Bytes) -> Bytes {
+    let timeless = |text: &Bytes| {
+        let mut managers = managed::decode(text)?;
         for entry in managers.0.values_mut() {
             entry.time = None;
         }
         Some(managers)
     };
-    let (before, after) = (timeless(old), timeless(new));
-    if before.is_some() && before == after {
-        *new = old.clone();
+    if *old == new {
+        return new;
     }
+    let (before, after) = (timeless(old), timeless(&new));
+    if before.is_some() && before == after { old.clone() } else { new }
 }
 
 #[cfg(test)]

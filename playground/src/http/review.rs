@@ -140,7 +140,11 @@ fn asked(call: &Call<'_>, review: Review) -> Result<Value, Status> {
         subresource: None,
         now: &call.cluster.timestamp(),
     };
-    Ok(track_update(None, object, by, &Schema::builtin(review.kind())))
+    let managed = track_update(None, &object, None, by, &Schema::builtin(review.kind()));
+    if let Ok(entries) = serde_json::from_slice::<Value>(&managed) {
+        object["metadata"]["managedFields"] = entries;
+    }
+    Ok(object)
 }
 
 /// What a review asks for. `namespace` is where a local one was asked.

@@ -179,8 +179,7 @@ impl Watcher {
     fn changes(&mut self, first: &Arc<Event>) -> Bytes {
         let first = self.view.line(first);
         let Ok(Some(second)) = self.cursor.poll_event() else { return first.unwrap_or_default() };
-        let mut chunk = Vec::with_capacity(CHUNK);
-        chunk.extend(first.unwrap_or_default());
+        let mut chunk: Vec<u8> = first.unwrap_or_default().into();
         chunk.extend(self.view.line(&second).unwrap_or_default());
         while chunk.len() < CHUNK
             && let Ok(Some(event)) = self.cursor.poll_event()

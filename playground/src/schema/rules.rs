@@ -5,6 +5,8 @@
 //! takes it as an optional. A rule that fails on a value that has not changed is not told, so that a
 //! stricter rule doesn't lock up what is stored; transition rules are always told.
 
+use std::cell::OnceCell;
+
 use kube_cel::KubeCelExt;
 use kube_cel::cel::Context;
 use serde::Deserialize;
@@ -41,12 +43,18 @@ pub(super) struct Compiled {
 
 /// The causes of every rule that fails.
 pub(super) fn check(root: &Node, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let rules = Rules { functions: Context::default().with_all() };
-    rules.value(root, new, Before { value: old, unchanged: false }, &Place::default(), true)
+    FUNCTIONS.with(|functions| {
+        Rules { functions }.value(root, new, Before { value: old, unchanged: false }, &Place::default(), true)
+    })
 }
 
-struct Rules {
-    functions: Context<'static>,
+thread_local! {
+    /// What rules can call. There are two hundred, so they are not put together for each write.
+    static FUNCTIONS: Context<'static> = Context::default().with_all();
+}
+
+struct Rules<'a> {
+    functions: &'a Context<'static>,
 }
 
 /// What a value was.
@@ -69,7 +77,7 @@ impl<'a> Before<'a> {
     }
 }
 
-impl Rules {
+impl Rules<'_> {
     fn value(&self, node: &Node, new: &Value, old: Before<'_>, at: &Place, resource: bool) -> Vec<Cause> {
         if new.is_null() {
             return Vec::new();
@@ -104,27 +112,35 @@ impl Rules {
 
     /// The rules of this very schema.
     fn here(&self, node: &Node, new: &Value, old: Before<'_>, at: &Place, resource: bool) -> Vec<Cause> {
-        if node.rules.is_empty() {
+        // Of a value that is as it was only transition rules are told, so the others need not be asked.
+        let unchanged = old.is(new);
+        let is_asked = |rule: &&Compiled| rule.transition || !unchanged;
+        if !node.rules.iter().filter_map(|rule| rule.compiled.as_ref()).any(|rule| is_asked(&rule)) {
             return Vec::new();
         }
         let mut context = self.functions.new_inner_scope();
         context.add_variable_from_value("self", cel::value(new, Some(node), resource));
-        let old_self = old.value.filter(|old| !old.is_null()).map(|old| cel::value(old, Some(node), resource));
+        let old = old.value.filter(|old| !old.is_null());
+        // Made for the first rule that names it: a whole object is much to make.
+        let old_self = OnceCell::new();
+        let old_self = || old_self.get_or_init(|| old.map(|old| cel::value(old, Some(node), resource))).clone();
         let mut causes = Vec::new();
         for rule in &node.rules {
-            let Some(compiled) = &rule.compiled else { continue };
+            let Some(compiled) = rule.compiled.as_ref().filter(is_asked) else { continue };
             let optional = rule.optional_old_self == Some(true);
             let mut context = context.new_inner_scope();
-            match (&old_self, compiled.transition) {
-                (None, true) if !optional => continue,
-                (_, true) if optional => {
-                    context.add_variable_from_value("oldSelf", cel::optional(old_self.clone()));
+            if compiled.transition {
+                match old_self() {
+                    old if optional => context.add_variable_from_value("oldSelf", cel::optional(old)),
+                    Some(old) => context.add_variable_from_value("oldSelf", old),
+                    None => continue,
                 }
-                (Some(old), _) => context.add_variable_from_value("oldSelf", old.clone()),
-                (None, _) => {}
+            } else if compiled.message.as_ref().is_some_and(|message| message.names("oldSelf"))
+                && let Some(old) = old_self()
+            {
+                context.add_variable_from_value("oldSelf", old);
             }
-            let cause = rule.check(compiled, &context, node, new, at);
-            causes.extend(cause.filter(|_| compiled.transition || !old.is(new)));
+            causes.extend(rule.check(compiled, &context, node, new, at));
         }
         causes
     }

@@ -4,6 +4,9 @@
 //! each kind should fit in a gigabyte; so the text is what is kept. The parsed form is handed out as `Arc<Value>` and
 //! remembered only as long as somebody holds it.
 //!
+//! Its managedFields, about half of the text, are kept out of the parsed form: a write passes them on as text, and only who
+//! owns what is decided on what they say.
+//!
 //! The text is laid out so that its three derived forms are slices of it, never a second encoding:
 //!
 //! ```text
@@ -17,6 +20,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Key, Revision};
@@ -34,42 +38,97 @@ pub struct Object {
     pub labels: BTreeMap<String, String>,
     /// The values of the fields that a field selector may name, beyond name and namespace.
     pub fields: Vec<(String, String)>,
+    /// What of the metadata decides who belongs to whom, and who stays.
+    pub meta: Meta,
     json: Bytes,
     metadata: Range<usize>,
-    /// Without managedFields: nobody in the process reads them, and they are most of the memory.
+    /// The value of `managedFields`; empty where there is none.
+    managed: Range<usize>,
+    /// Without managedFields.
     parsed: Mutex<Weak<Value>>,
+}
+
+/// One entry of `metadata.ownerReferences`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct OwnerReference {
+    /// The owner's group and version.
+    pub api_version: String,
+    /// The owner's kind.
+    pub kind: String,
+    /// The owner's name.
+    pub name: String,
+    /// The owner's uid.
+    pub uid: String,
+    /// This owner manages the object.
+    pub controller: bool,
+    /// This owner waits for the object before it goes itself.
+    pub block_owner_deletion: bool,
+}
+
+/// The metadata that controllers ask for at every event, read once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Meta {
+    /// `metadata.ownerReferences`
+    pub owner_references: Vec<OwnerReference>,
+    /// `metadata.finalizers`
+    pub finalizers: Vec<String>,
+    /// `metadata.deletionTimestamp`
+    pub deletion_timestamp: Option<String>,
+    /// Counts the changes of what the object asks for.
+    pub generation: i64,
 }
 
 /// An object that has no revision yet.
 #[derive(Debug)]
 pub struct Draft {
-    /// The whole object.
+    /// The whole object but for its managedFields.
     pub value: Value,
+    /// `metadata.managedFields` as JSON; empty where there are none.
+    pub managed: Bytes,
     /// See [`Object::fields`].
     pub fields: Vec<(String, String)>,
 }
 
 impl Draft {
     /// Stamps the revision and encodes. The parsed form comes along, for the store to keep as long as it sees fit.
-    pub(super) fn at(self, key: Key, revision: Revision) -> (Object, Arc<Value>) {
-        let Self { mut value, fields } = self;
-        value["metadata"]["resourceVersion"] = Value::String(revision.to_string());
-        Self::encoded(value, fields, key, revision)
+    pub(super) fn at(mut self, key: Key, revision: Revision) -> (Object, Arc<Value>) {
+        self.value["metadata"]["resourceVersion"] = Value::String(revision.to_string());
+        self.encoded(key, revision)
     }
 
     /// Encodes what a dry run would have stored, with the resourceVersion that it has.
     pub fn dry(self, key: Key) -> Object {
-        Self::encoded(self.value, self.fields, key, 0).0
+        self.encoded(key, 0).0
     }
 
-    fn encoded(mut value: Value, fields: Vec<(String, String)>, key: Key, revision: Revision) -> (Object, Arc<Value>) {
-        let (json, metadata) = encode(&value);
+    fn encoded(self, key: Key, revision: Revision) -> (Object, Arc<Value>) {
+        let Self { value, managed, fields } = self;
+        let Encoded { json, metadata, managed } = encode(&value, &managed);
         let labels = labels(&value);
         let uid = value["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        drop_managed_fields(&mut value);
+        let meta = Meta::deserialize(&value["metadata"]).unwrap_or_default();
         let value = Arc::new(value);
         let parsed = Mutex::new(Arc::downgrade(&value));
-        (Object { key, revision, uid, labels, fields, json, metadata, parsed }, value)
+        (Object { key, revision, uid, labels, fields, meta, json, metadata, managed, parsed }, value)
+    }
+}
+
+impl Meta {
+    /// The owner that manages the object.
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
+
+    /// Is it on its way out?
+    pub fn is_deleting(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+
+    /// Does this finalizer hold it?
+    pub fn has_finalizer(&self, name: &str) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == name)
     }
 }
 
@@ -89,7 +148,12 @@ impl Object {
         &self.json[self.metadata.start - METADATA.len()..]
     }
 
-    /// The whole object, parsed anew, managedFields included: the start of a write.
+    /// Its `metadata.managedFields` as JSON; empty where there are none.
+    pub fn managed_json(&self) -> Bytes {
+        self.json.slice(self.managed.clone())
+    }
+
+    /// The whole object, parsed anew, managedFields included: for those who look at them.
     pub fn full(&self) -> Value {
         serde_json::from_slice(&self.json).unwrap_or_default()
     }
@@ -100,27 +164,42 @@ impl Object {
         if let Some(value) = parsed.upgrade() {
             return value;
         }
-        let mut value = self.full();
-        drop_managed_fields(&mut value);
-        let value = Arc::new(value);
+        let value: Arc<Value> = Arc::new(self.parse_unmanaged());
         *parsed = Arc::downgrade(&value);
         value
     }
-}
 
-fn drop_managed_fields(value: &mut Value) {
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
+    /// Parses all but the managedFields, which are half of the text: what is left of it when they are cut out.
+    fn parse_unmanaged(&self) -> Value {
+        let Range { start, end } = self.managed;
+        if start == end {
+            return self.full();
+        }
+        let (before, after) = (&self.json[..start - MANAGED.len()], &self.json[end..]);
+        let text = match (before.strip_suffix(b","), after.strip_prefix(b",")) {
+            (_, Some(after)) => [before, after].concat(),
+            (Some(before), None) => [before, after].concat(),
+            (None, None) => [before, after].concat(),
+        };
+        serde_json::from_slice(&text).unwrap_or_default()
     }
 }
 
+const MANAGED: &[u8] = b"\"managedFields\":";
 const METADATA: &[u8] = b"\"metadata\":";
 
-/// Encodes kind, apiVersion and metadata first; the position of the metadata comes back with the text.
-fn encode(value: &Value) -> (Bytes, Range<usize>) {
+/// A text and where its parts are.
+struct Encoded {
+    json: Bytes,
+    metadata: Range<usize>,
+    managed: Range<usize>,
+}
+
+/// Encodes kind, apiVersion and metadata first, the managedFields in their place within the metadata.
+fn encode(value: &Value, managed: &[u8]) -> Encoded {
     let empty = Map::new();
     let map = value.as_object().unwrap_or(&empty);
-    let mut json = Vec::with_capacity(1024);
+    let mut json = Vec::with_capacity(4096 + managed.len());
     json.push(b'{');
     for name in ["kind", "apiVersion"] {
         if let Some(member) = map.get(name) {
@@ -130,8 +209,8 @@ fn encode(value: &Value) -> (Bytes, Range<usize>) {
     }
     json.extend_from_slice(METADATA);
     let start = json.len();
-    write(&mut json, map.get("metadata").unwrap_or(&Value::Null));
-    let end = json.len();
+    let managed = write_metadata(&mut json, map.get("metadata").unwrap_or(&Value::Null), managed);
+    let metadata = start..json.len();
     for (name, member) in map {
         if !matches!(name.as_str(), "kind" | "apiVersion" | "metadata") {
             json.push(b',');
@@ -139,17 +218,44 @@ fn encode(value: &Value) -> (Bytes, Range<usize>) {
         }
     }
     json.push(b'}');
-    json.shrink_to_fit();
-    (json.into(), start..end)
+    // A copy of its length, rather than a block that was cut off and cannot be used by anything else.
+    Encoded { json: Bytes::copy_from_slice(&json), metadata, managed }
+}
+
+/// Returns where the managedFields are.
+fn write_metadata(json: &mut Vec<u8>, metadata: &Value, managed: &[u8]) -> Range<usize> {
+    let members = match metadata {
+        Value::Object(members) if !managed.is_empty() => members,
+        other => {
+            write(json, other);
+            return 0..0;
+        }
+    };
+    let (before, after): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| name.as_str() < "managedFields");
+    json.push(b'{');
+    for (name, member) in before {
+        write_member(json, name, member);
+        json.push(b',');
+    }
+    json.extend_from_slice(MANAGED);
+    let start = json.len();
+    json.extend_from_slice(managed);
+    let end = json.len();
+    for (name, member) in after {
+        json.push(b',');
+        write_member(json, name, member);
+    }
+    json.push(b'}');
+    start..end
 }
 
 fn write_member(json: &mut Vec<u8>, name: &str, member: &Value) {
-    write(json, &Value::String(name.to_owned()));
+    write(json, name);
     json.push(b':');
     write(json, member);
 }
 
-fn write(json: &mut Vec<u8>, value: &Value) {
+fn write(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     // Writing a Value into a Vec fails for no input: its keys are strings and the Vec grows.
     let written = serde_json::to_writer(&mut *json, value);
     debug_assert!(written.is_ok(), "a JSON value always encodes");

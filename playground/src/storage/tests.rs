@@ -1,10 +1,11 @@
+use bytes::Bytes;
 use serde_json::json;
 
 use super::{Draft, EventKind, Expired, Key, Refused, Store};
 
 fn draft(name: &str, n: u64) -> Draft {
     let value = json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": name, "namespace": "a"}, "n": n});
-    Draft { value, fields: Vec::new() }
+    Draft { value, managed: Bytes::new(), fields: Vec::new() }
 }
 
 fn numbers(store: &Store, at: u64) -> Vec<(String, u64)> {
@@ -105,4 +106,25 @@ fn a_restore_takes_back_objects_events_and_the_counter() {
     assert_eq!((store.revision(), numbers(&store, 3)), (3, vec![("x".to_owned(), 7), ("y".to_owned(), 1)]));
     store.compact();
     assert_eq!(store.restore(2), Err(Expired { floor: 3 }));
+}
+
+#[test]
+fn the_managed_fields_stand_in_their_place_and_not_in_the_parsed_form() {
+    let entries = json!([{"manager": "a", "operation": "Update"}]);
+    for (metadata, there) in
+        [(json!({"name": "x", "labels": {"a": "b"}}), true), (json!({}), true), (json!(null), false)]
+    {
+        let value = json!({"kind": "Thing", "metadata": metadata, "n": 1});
+        let object = Draft { value: value.clone(), managed: entries.to_string().into(), fields: Vec::new() };
+        let object = object.dry(Key::new("a", "x"));
+        let mut full = value.clone();
+        if there {
+            full["metadata"]["managedFields"] = entries.clone();
+            assert_eq!(object.managed_json(), entries.to_string());
+        }
+        assert_eq!((object.full(), (*object.value()).clone()), (full.clone(), value.clone()));
+        // As it is once nobody holds the parsed form any more.
+        assert_eq!(*object.value(), value);
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(object.metadata_json()).unwrap(), full["metadata"]);
+    }
 }

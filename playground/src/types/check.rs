@@ -2,6 +2,8 @@
 //!
 //! A field of the wrong type never reaches validation: the decoder answers 400.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::{Field, Holds, Type, Types};
@@ -12,20 +14,32 @@ pub(crate) fn check(object: &Value) -> Result<(), String> {
     let Some(id) = Types::get().of(object) else { return Ok(()) };
     let Some(members) = object.as_object() else { return Ok(()) };
     members.iter().try_for_each(|(name, value)| match Types::get().field(id, name) {
-        Some((holder, field)) => Place { holder, path: name.clone() }.check(&field.holds, value),
+        Some((holder, field)) => Place { holder, above: None, name }.check(&field.holds, value),
         None => Ok(()),
     })
 }
 
-/// Where in an object.
-struct Place {
+/// Where in an object, without indexes and keys. It is printed for a mistake, and most objects have none.
+struct Place<'a> {
     /// The struct that the field belongs to.
     holder: &'static Type,
-    /// From the root, without indexes and keys.
-    path: String,
+    /// The field that holds the struct.
+    above: Option<&'a Place<'a>>,
+    /// The field.
+    name: &'a str,
 }
 
-impl Place {
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { holder: _, above, name } = self;
+        match above {
+            Some(above) => write!(f, "{above}.{name}"),
+            None => f.write_str(name),
+        }
+    }
+}
+
+impl Place<'_> {
     fn check(&self, holds: &Holds, value: &Value) -> Result<(), String> {
         match (holds, value) {
             (_, Value::Null)
@@ -42,7 +56,7 @@ impl Place {
             (Holds::Struct(id), Value::Object(members)) => {
                 members.iter().try_for_each(|(name, value)| match Types::get().field(*id, name) {
                     Some((holder, Field { holds, .. })) => {
-                        Self { holder, path: format!("{}.{name}", self.path) }.check(holds, value)
+                        Place { holder, above: Some(self), name }.check(holds, value)
                     }
                     None => Ok(()),
                 })
@@ -76,8 +90,8 @@ impl Place {
     }
 
     fn unfit(&self, found: &str, holds: &Holds) -> String {
-        let (holder, path) = (self.holder.short_name(), &self.path);
-        format!("json: cannot unmarshal {found} into Go struct field {holder}.{path} of type {}", go_type(holds))
+        let holder = self.holder.short_name();
+        format!("json: cannot unmarshal {found} into Go struct field {holder}.{self} of type {}", go_type(holds))
     }
 }
 

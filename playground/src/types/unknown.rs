@@ -1,5 +1,7 @@
 //! Fields that no type has: dropped, and named as Go's strict decoder names them.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::{Holds, Id, Types};
@@ -10,8 +12,9 @@ use super::{Holds, Id, Types};
 pub(crate) fn drop_unknown(id: Id, object: &mut Value) -> Vec<String> {
     let mut walk = Walk { types: Types::get(), unknown: Vec::new() };
     if let Value::Object(members) = object {
-        members
-            .retain(|name, value| matches!(name.as_str(), "apiVersion" | "kind") || walk.member(id, name, value, ""));
+        members.retain(|name, value| {
+            matches!(name.as_str(), "apiVersion" | "kind") || walk.member(id, name, value, &Path::Root)
+        });
     }
     walk.unknown.sort();
     walk.unknown
@@ -22,31 +25,50 @@ struct Walk {
     unknown: Vec<String>,
 }
 
+/// The way to a value, from its end: printed for the few that are unknown, never for the others.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Member(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Member(Self::Root, name) => f.write_str(name),
+            Self::Member(holder, name) => write!(f, "{holder}.{name}"),
+            Self::Item(list, at) => write!(f, "{list}[{at}]"),
+        }
+    }
+}
+
 impl Walk {
     /// Whether the member stays.
-    fn member(&mut self, holder: Id, name: &str, value: &mut Value, path: &str) -> bool {
-        let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    fn member(&mut self, holder: Id, name: &str, value: &mut Value, path: &Path<'_>) -> bool {
+        let path = Path::Member(path, name);
         let Some((_, field)) = self.types.field(holder, name) else {
-            self.unknown.push(path);
+            self.unknown.push(path.to_string());
             return false;
         };
         self.value(&field.holds, value, &path);
         true
     }
 
-    fn value(&mut self, holds: &Holds, value: &mut Value, path: &str) {
+    fn value(&mut self, holds: &Holds, value: &mut Value, path: &Path<'_>) {
         match (holds, value) {
             (Holds::Struct(id), Value::Object(members)) => {
                 members.retain(|name, value| self.member(*id, name, value, path));
             }
             (Holds::List(item), Value::Array(items)) => {
                 for (at, value) in items.iter_mut().enumerate() {
-                    self.value(item, value, &format!("{path}[{at}]"));
+                    self.value(item, value, &Path::Item(path, at));
                 }
             }
             (Holds::Map(item), Value::Object(entries)) => {
                 for (key, value) in entries {
-                    self.value(item, value, &format!("{path}.{key}"));
+                    self.value(item, value, &Path::Member(path, key));
                 }
             }
             _ => {}

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fields::{Updater, track_update};
+use crate::fields::Updater;
+use crate::fields::whole::{apply, track_update};
 
 const EARLY: &str = "2026-01-01T00:00:00Z";
 const LATE: &str = "2026-01-02T00:00:00Z";

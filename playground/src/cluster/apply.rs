@@ -27,19 +27,15 @@ impl Cluster {
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);
         let attempt = move || {
-            let found = self.store().get(&target.stored.table(), &target.key);
-            let step = match found {
-                None => Step::Make { object: self.applied_to_nothing(target, &context, &config)?, rival: Rival::Again },
-                Some(found) => {
-                    let live = Live::of(&found);
-                    admit::check_version(&context, &live.value, &config)?;
-                    let next = admit::apply(&context, Some(&live), &config)?;
-                    self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
-                    let decision = admit::decide(&live, next);
-                    Step::Change { live: found, decision }
-                }
+            let Some(found) = self.store().get(&target.stored.table(), &target.key) else {
+                let object = self.applied_to_nothing(target, &context, &config)?;
+                let step = Step::Make { object, rival: Rival::Again };
+                return Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() });
             };
-            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
+            let live = Live::of(&found);
+            admit::check_version(&context, &live.value, &config)?;
+            let next = admit::apply(&context, Some(&live), &config)?;
+            self.change(target, options, &live, next, Vec::new())
         };
         Ok(Write { subresource, attempt: Box::new(attempt) })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::attempt::{Attempt, Rival, Step, Write};
-use super::commit::Live;
+use super::commit::{Live, Next};
 use super::{Cluster, admit};
 use crate::auth::User;
 use crate::patch;
@@ -208,10 +208,7 @@ impl Cluster {
             let live = Live::of(&found);
             admit::check_put_preconditions(&context, &live.value, &object)?;
             let (next, warnings) = admit::update(&context, &live, object.clone())?;
-            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
-            let decision = admit::decide(&live, next);
-            let step = Step::Change { live: found, decision };
-            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
+            self.change(target, options, &live, next, warnings)
         };
         Ok(Write { subresource, attempt: Box::new(attempt) })
     }
@@ -237,10 +234,7 @@ impl Cluster {
             target.to_stored(&mut patched);
             admit::check_version(&context, &live.value, &patched)?;
             let (next, warnings) = admit::update(&context, &live, patched)?;
-            self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
-            let decision = admit::decide(&live, next);
-            let step = Step::Change { live: found, decision };
-            Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
+            self.change(target, options, &live, next, warnings)
         };
         Ok(Write { subresource, attempt: Box::new(attempt) })
     }
@@ -269,6 +263,20 @@ impl Cluster {
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() })
         };
         Ok(Write { subresource: Some("scale"), attempt: Box::new(attempt) })
+    }
+
+    /// The attempt to make `next` of what was found, if its author may.
+    pub(super) fn change(
+        &self,
+        target: &Target,
+        options: &WriteOptions,
+        live: &Live<'_>,
+        next: Next,
+        warnings: Vec<String>,
+    ) -> Result<Attempt, Status> {
+        self.check_permission(target, Some(&live.value), &next.value, options.author.as_deref())?;
+        let step = Step::Change { live: Arc::clone(live.object), decision: admit::decide(live, next) };
+        Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })
     }
 
     pub(super) fn context<'a>(

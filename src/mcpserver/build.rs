@@ -1,8 +1,7 @@
 //! Step three: build the children that the spec calls for. Pure: a spec in, two objects out.
 //!
 //! This operator becomes the manager of every field that is set here, so this file says what it claims, and by omission
-//! what it leaves to others. It sends exactly what the API server will store, including the keys of list items
-//! (a port's `protocol`), because [`ours`](super::ours) compares the two.
+//! what it leaves to others.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::children::{
-    APPLIED_HASH, CONTAINER, INSTANCE, InjectedSecret, MANAGED_BY, MCPSERVER, NAME, PORT, SECRET_HASH, SMOOTH_OPERATOR,
+    APPLIED_HASH, CONTAINER, Child, INSTANCE, InjectedSecret, MANAGED_BY, MCPSERVER, NAME, PORT, SECRET_HASH,
+    SMOOTH_OPERATOR,
 };
 use super::ours::Digest;
 use super::validate::Wanted;
@@ -31,9 +31,13 @@ pub struct Desired {
     pub object: Value,
     /// The digest of the desired state, without the annotation that holds this digest.
     pub hash: String,
-    /// The digest of the fields that this operator sets. If the live object's [own fields](super::ours) have the same
-    /// digest, there is nothing to do.
-    pub ours: Digest,
+}
+
+impl Desired {
+    /// Whether the live object has the desired state: it was applied last, and nobody has changed any of it since.
+    pub fn is_state_of(&self, child: &Child) -> bool {
+        child.applied.as_ref() == Some(&self.hash) && child.fields.are_those_of(&claimed(&self.object))
+    }
 }
 
 /// Both children of a server.
@@ -84,13 +88,9 @@ pub fn service_port(spec: &MCPServerSpec) -> i32 {
 /// Adds the digest of the desired state as an annotation.
 fn desired(object: &impl Serialize) -> Result<Desired, serde_json::Error> {
     let mut object = serde_json::to_value(object)?;
-    let mut claimed = claimed(&object);
-    let hash = Digest::of(&claimed).to_string();
-    for object in [&mut object, &mut claimed] {
-        object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
-    }
-    let ours = Digest::of(&claimed);
-    Ok(Desired { object, hash, ours })
+    let hash = Digest::of(&claimed(&object)).to_string();
+    object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
+    Ok(Desired { object, hash })
 }
 
 /// The fields that an apply of `object` claims: all except those that identify the object.

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::super::children::SECRET_HASH;
 use super::super::testing::{observed, secret, wanted};
 use super::*;
 

@@ -123,3 +123,10 @@ fn the_crd_in_config_is_the_one_that_the_types_make() {
     let written = read(&root().join("config/crd/mcp.mcp.dev_mcpservers.yaml"));
     assert!(written == crd::yaml().unwrap(), "config/crd is not what the types make: run `make manifests`");
 }
+
+#[test]
+fn the_readme_and_the_doctor_support_the_same_versions() {
+    let told = smooth_operator::cli::doctor::version::judge("v1.36.0").found;
+    let supported = told.split(['(', ')']).nth(1).unwrap().trim_end_matches(" are supported").to_owned();
+    assert!(read(&root().join("README.md")).contains(&format!("Kubernetes {supported}")), "{supported}");
+}

@@ -57,9 +57,14 @@ impl World {
     /// Starts the operator as its ServiceAccount, with leader election, for all namespaces.
     pub(crate) fn process_with_roles(&self, flags: &[&str]) -> Process {
         let mut command: Command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", "0"]);
-        command.arg("--kubeconfig").arg(self.operators_kubeconfig.as_ref().expect("a world with roles"));
+        command.arg("--kubeconfig").arg(self.operators_kubeconfig());
         command.args(["--lease-namespace", HOME]).args(flags);
         Process::start(command)
+    }
+
+    /// Leads to the cluster as the operator's ServiceAccount.
+    pub(crate) fn operators_kubeconfig(&self) -> &Path {
+        self.operators_kubeconfig.as_ref().expect("a world with roles")
     }
 
     /// What the operator has asked so far.

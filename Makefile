@@ -93,7 +93,7 @@ lint-config:
 	@if ! command -v $(KUBECTL) >/dev/null; then \
 		echo "lint-config: skipped, kubectl is not installed"; exit 0; \
 	fi; \
-	for directory in default samples; do \
+	for directory in default namespaced samples; do \
 		$(KUBECTL) kustomize config/$$directory >/dev/null; \
 		echo "config/$$directory builds"; \
 	done

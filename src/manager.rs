@@ -14,7 +14,7 @@
 //!  1 health, metrics     a port that is in use is reported before anything else happens
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
-//!  4 all caches synced   no decision is made before this
+//!  4 caches synced       nothing is decided about a namespace before all of it is known
 //!  5 workers             ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
@@ -54,14 +54,18 @@ use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError, Health, Server};
-use crate::informer::{Scope, Synced, Timing as WatchTiming};
+use crate::api::MCPServer;
+use crate::informer::{Scope, Store, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
 use crate::mcpserver::Reconciler;
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
 use crate::telemetry::Metrics;
-use crate::workqueue::{RateLimit, Workqueue};
+use crate::workqueue::{Priority, RateLimit, Workqueue};
+use served::{OnlyServed, Served};
+
+mod served;
 
 /// The name of the controller and of its queue, in metrics.
 const NAME: &str = "mcpserver";
@@ -129,13 +133,15 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let client = connection.client.measured_by(metrics.client(host)).behind(fence.clone());
     let identity = Identity::new(&hostname(), &mut seeds);
 
-    let mut informers = informers(&settings);
+    let scopes = scopes(&settings);
+    let mut informers = informers(&settings, &scopes);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
     informers.enqueue_on_change(&queue);
     let stop_http = CancellationToken::new();
-    let mut servers = listen(&settings, &metrics, &informers.synced(), &stop_http).await?;
+    let served = Served::new(informers.synced(), scopes);
+    let mut servers = listen(&settings, &metrics, &served, &stop_http).await?;
 
-    let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let work = Work::begin(informers, served, queue, settings.work, &client, &metrics, &identity, &mut seeds);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
@@ -157,12 +163,12 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 async fn listen(
     settings: &Settings,
     metrics: &Metrics,
-    synced: &[(&'static str, Synced)],
+    served: &Served,
     stop_http: &CancellationToken,
 ) -> Result<JoinSet<()>, BindError> {
     let bound = [
         Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
-        Server::bind(&settings.health, "--health-bind-address", health(synced)).await?,
+        Server::bind(&settings.health, "--health-bind-address", health(served)).await?,
     ];
     let mut servers = JoinSet::new();
     for server in bound.into_iter().flatten() {
@@ -174,8 +180,10 @@ async fn listen(
 /// Everything that works while the Lease is held: caches, which are being filled already, and a controller, which waits
 /// for them.
 struct Work {
-    synced: Vec<(&'static str, Synced)>,
-    controller: Controller<ObjectKey, Reconciler>,
+    served: Served,
+    /// Puts all servers of a scope into the queue.
+    enqueue: Box<dyn Fn(&Scope) + Send + Sync>,
+    controller: Controller<ObjectKey, OnlyServed<Reconciler>>,
     events: Delivery,
     reflectors: JoinSet<()>,
     stop_reflectors: CancellationToken,
@@ -183,8 +191,10 @@ struct Work {
 
 impl Work {
     /// Begins to fill the caches.
+    #[expect(clippy::too_many_arguments, reason = "the parts that it joins")]
     fn begin(
         informers: Informers,
+        served: Served,
         queue: Workqueue<ObjectKey>,
         options: Options,
         client: &Client,
@@ -192,31 +202,31 @@ impl Work {
         identity: &Identity,
         seeds: &mut StdRng,
     ) -> Self {
-        let (synced, stores) = (informers.synced(), informers.stores());
+        let stores = informers.stores();
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
         let (recorder, events) = Recorder::new(client, identity.as_str());
-        let reconciler = Arc::new(Reconciler::new(client.clone(), stores, recorder, metrics.servers()));
+        let enqueue = enqueue_all(queue.clone(), Arc::clone(&stores.servers));
+        let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers());
+        let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
-        Self { synced, controller, events, reflectors, stop_reflectors }
+        Self { served, enqueue, controller, events, reflectors, stop_reflectors }
     }
 
-    /// Works from when all caches have synced until `stop`, and cleans up.
+    /// Works from when the caches of a namespace have synced until `stop`, and cleans up.
     ///
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { synced, controller, events, mut reflectors, stop_reflectors } = self;
+        let Self { mut served, enqueue, controller, events, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
-        let all_synced = async {
-            for (_resource, mut synced) in synced {
-                synced.wait().await;
-            }
-        };
         let work = async {
-            match stop.run_until_cancelled(all_synced).await {
-                Some(()) => controller.run(stop.clone()).await,
-                None => Stopped::InOrder,
+            if stop.run_until_cancelled(served.anything()).await.is_none() {
+                return Stopped::InOrder;
+            }
+            tokio::select! {
+                stopped = controller.run(stop.clone()) => stopped,
+                never = served.follow(enqueue) => match never {},
             }
         };
         tokio::pin!(work);
@@ -285,26 +295,39 @@ async fn lead<A: LeaseApi>(
     }
 }
 
-/// The informers for these settings, which are not started yet.
-fn informers(settings: &Settings) -> Informers {
-    let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
+/// The parts of the cluster to serve.
+fn scopes(settings: &Settings) -> Vec<Scope> {
+    match settings.namespaces.as_slice() {
         [] => vec![None],
         names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
-    };
+    }
+}
+
+/// The informers for these settings, which are not started yet.
+fn informers(settings: &Settings, scopes: &[Scope]) -> Informers {
     let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
-    let mut informers = Informers::new(&scopes, &timing);
+    let mut informers = Informers::new(scopes, &timing);
     informers.servers.resync_every(settings.resync);
     informers
 }
 
-/// Ready means that all caches have synced. A follower is ready, too: it waits only for the Lease.
-fn health(synced: &[(&'static str, Synced)]) -> Health {
-    let synced = synced.to_vec();
-    Health::new().with_check("informers-synced", move || {
-        let waiting: Vec<&str> =
-            synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
-        if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
+/// A function that puts all servers of a scope into the queue, behind whatever people have just changed.
+fn enqueue_all(queue: Workqueue<ObjectKey>, servers: Arc<Store<MCPServer>>) -> Box<dyn Fn(&Scope) + Send + Sync> {
+    Box::new(move |scope| {
+        let keys = servers.keys().into_iter();
+        for key in keys.filter(|key| scope.as_deref().is_none_or(|namespace| namespace == key.namespace())) {
+            queue.add_with_priority(key, Priority::LOW);
+        }
     })
+}
+
+/// Ready as soon as a namespace is served. The others are only told: a webhook that refuses, or a rollout that never
+/// ends, because of one namespace without a Role would be worse.
+fn health(served: &Served) -> Health {
+    let (ready, shortfall) = (served.clone(), served.clone());
+    Health::new()
+        .with_check("informers-synced", move || ready.ready())
+        .with_note("namespaces", move || shortfall.shortfall())
 }
 
 /// Waits for the end of all tasks. If one panicked, that has been printed already.

@@ -130,3 +130,13 @@ fn the_readme_and_the_doctor_support_the_same_versions() {
     let supported = told.split(['(', ')']).nth(1).unwrap().trim_end_matches(" are supported").to_owned();
     assert!(read(&root().join("README.md")).contains(&format!("Kubernetes {supported}")), "{supported}");
 }
+
+#[test]
+fn the_role_for_one_namespace_has_the_rules_of_the_cluster_role() {
+    let rules = |file: &str| -> serde_json::Value {
+        let role: serde_json::Value = serde_saphyr::from_str(&read(&root().join("config").join(file))).unwrap();
+        role["rules"].clone()
+    };
+    assert!(rules("rbac/manager_role.yaml").is_array());
+    assert_eq!(rules("namespaced/namespace/role.yaml"), rules("rbac/manager_role.yaml"));
+}

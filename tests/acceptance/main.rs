@@ -11,6 +11,7 @@ mod faults;
 mod fields;
 mod harness;
 mod lifecycle;
+mod namespaced;
 mod namespaces;
 mod ownership;
 mod pods;

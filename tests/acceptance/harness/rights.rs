@@ -2,7 +2,7 @@
 //!
 //! The roles are those of `config`, read from the files that people apply.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use playground::Options;
 use playground::auth::Authorization;
@@ -10,6 +10,7 @@ use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::client::Place;
 use super::objects::{Kind, NAMESPACES};
 use super::process::{Process, program};
 use super::{World, on_a_real_cluster, scratch_file};
@@ -56,7 +57,12 @@ impl World {
 
     /// Starts the operator as its ServiceAccount, with leader election, for all namespaces.
     pub(crate) fn process_with_roles(&self, flags: &[&str]) -> Process {
-        let mut command: Command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", "0"]);
+        self.process_with_roles_at("0", flags)
+    }
+
+    /// The same, with its health at this address.
+    pub(crate) fn process_with_roles_at(&self, health: &str, flags: &[&str]) -> Process {
+        let mut command: Command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", health]);
         command.arg("--kubeconfig").arg(self.operators_kubeconfig());
         command.args(["--lease-namespace", HOME]).args(flags);
         Process::start(command)
@@ -75,14 +81,38 @@ impl World {
     }
 }
 
+impl World {
+    /// Creates a namespace of this name.
+    pub(crate) async fn create_namespace(&self, name: &str) -> Place {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.client.create(&NAMESPACES.collection(""), &namespace).await.unwrap();
+        Place { client: self.client.clone(), namespace: name.to_owned() }
+    }
+
+    /// Gives the operator the Role of `config/namespaced` in this namespace.
+    pub(crate) async fn grant_in(&self, place: &Place) {
+        for file in ["role.yaml", "role_binding.yaml"] {
+            let mut object = read(&config().join("namespaced/namespace").join(file));
+            object["metadata"]["namespace"] = place.namespace.as_str().into();
+            self.apply_manifest(&object).await;
+        }
+    }
+}
+
+fn config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+fn read(file: &Path) -> Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
 /// All objects of `config/rbac`, for the operator, and the roles of `config/crd`, for people.
 pub(crate) fn manifests() -> Vec<Value> {
-    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut objects = Vec::new();
     for directory in ["rbac", "crd"] {
-        for file in std::fs::read_dir(config.join(directory)).unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            let object: Value = serde_saphyr::from_str(&text).unwrap();
+        for file in std::fs::read_dir(config().join(directory)).unwrap() {
+            let object = read(&file.unwrap().path());
             if !matches!(object["kind"].as_str(), Some("Kustomization" | "CustomResourceDefinition")) {
                 objects.push(object);
             }

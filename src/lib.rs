@@ -80,6 +80,7 @@ pub mod http;
 pub mod informer;
 pub mod leader_election;
 pub mod manager;
+pub mod mcp;
 pub mod mcpserver;
 pub mod object;
 pub mod telemetry;

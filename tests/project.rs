@@ -9,7 +9,7 @@ use smooth_operator::api::crd;
 const LAYERS: [&[&str]; 8] = [
     &["object", "telemetry", "backoff"],
     &["api", "watch"],
-    &["client"],
+    &["client", "mcp"],
     &["informer", "workqueue", "leader_election", "events"],
     &["controller"],
     &["mcpserver", "http"],

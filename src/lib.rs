@@ -84,5 +84,6 @@ pub mod mcp;
 pub mod mcpserver;
 pub mod object;
 pub mod telemetry;
+pub mod verification;
 pub mod watch;
 pub mod workqueue;

@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 8] = [
     &["object", "telemetry", "backoff"],
     &["api", "watch"],
     &["client", "mcp"],
-    &["informer", "workqueue", "leader_election", "events"],
+    &["informer", "workqueue", "leader_election", "events", "verification"],
     &["controller"],
     &["mcpserver", "http"],
     &["manager"],

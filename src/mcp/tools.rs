@@ -72,6 +72,23 @@ impl Tools {
     }
 }
 
+impl ToolList {
+    /// The tools of a server whose pods show these. Pods that show the same are one server with one list. Where they differ,
+    /// the digest is one of all digests: it changes whenever one of them does, and when they agree again.
+    pub fn of_pods<'a>(lists: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut lists: Vec<&Self> = lists.into_iter().collect();
+        lists.sort_by(|one, other| one.hash.cmp(&other.hash));
+        lists.dedup();
+        let count = lists.iter().map(|list| list.count).max()?;
+        if let [only] = lists[..] {
+            return Some(only.clone());
+        }
+        let mut hash = Sha256::new();
+        lists.iter().for_each(|list| hash.update(&*list.hash));
+        Some(Self { count, hash: hex(&hash.finalize()).into() })
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
@@ -216,6 +233,17 @@ mod tests {
     fn a_schema_as_deep_as_an_abyss_is_an_error_and_not_a_crash() {
         let deep = format!(r#"{{"tools":[{{"name":"a","inputSchema":{}}}]}}"#, "[".repeat(500_000));
         assert!(serde_json::from_str::<Page>(&deep).is_err());
+    }
+
+    #[test]
+    fn pods_that_agree_have_one_digest_and_those_that_differ_one_of_all() {
+        let (echo, time) =
+            (digest(&[&format!(r#"{{"tools":[{ECHO}]}}"#)]), digest(&[&format!(r#"{{"tools":[{TIME}]}}"#)]));
+        assert_eq!(ToolList::of_pods([]), None);
+        assert_eq!(ToolList::of_pods([&echo, &echo]), Some(echo.clone()));
+        let both = ToolList::of_pods([&echo, &time, &echo]);
+        assert_eq!(both, ToolList::of_pods([&time, &echo]), "neither their order nor their number counts");
+        assert!(both != Some(echo) && both != Some(time));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -274,3 +274,16 @@ fn a_worker_is_active_until_its_guard_is_dropped() {
     drop(guard);
     assert!(has(&metrics, "controller_runtime_active_workers{controller=\"c\"} 0"));
 }
+
+#[test]
+fn every_result_of_a_check_exists_at_0_and_counts_alone() {
+    let metrics = Metrics::new();
+    for result in ["Verified", "NotMCP", "UnsupportedVersion", "Unreachable", "AuthenticationRequired"] {
+        let sample = format!("smooth_operator_mcp_verify_total{{result=\"{result}\"}} 0");
+        assert!(has(&metrics, &sample), "{sample} is missing in {:#?}", samples(&metrics));
+    }
+    metrics.verification().checked(VerifyResult::NotMcp, Duration::from_millis(20));
+    assert!(has(&metrics, "smooth_operator_mcp_verify_total{result=\"NotMCP\"} 1"));
+    assert!(has(&metrics, "smooth_operator_mcp_verify_total{result=\"Verified\"} 0"));
+    assert!(has(&metrics, "smooth_operator_mcp_verify_duration_seconds_bucket{le=\"0.025\"} 1"));
+}

@@ -64,9 +64,9 @@ impl Prober {
         loop {
             let ask = conversation.ask();
             let (request, expects) = (ask.request(conversation.id(), target), ask.expects(conversation.id()));
-            let until = started + if conversation.has_to_leave() { time - time / FAREWELL } else { time };
+            let time = if conversation.has_to_leave() { time.saturating_sub(time / FAREWELL) } else { time };
             let mut began = false;
-            let heard = timeout_at(until, exchange(target, request, expects, &mut left, &mut began)).await;
+            let heard = timeout_at(started + time, exchange(target, request, expects, &mut left, &mut began)).await;
             let turn = match heard {
                 Ok(Ok(answer)) => conversation.heard(&answer),
                 Ok(Err(failure)) => conversation.failed(failure),

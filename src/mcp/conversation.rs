@@ -135,10 +135,9 @@ impl Conversation {
     /// The current request was not answered.
     pub(super) fn failed(mut self, failure: Failure) -> Turn {
         let (reason, what) = match failure {
-            Failure::NoAnswer(what) => (Reason::Unreachable, what),
-            // Every other way was refused in HTTP, so this one's silence does not make the server unreachable.
+            // A stream that is open and silent. Every other way was refused in HTTP, so the server is not unreachable.
             Failure::Incomplete(what) if matches!(self.state, State::Stream) => (Reason::NotMcp, what),
-            Failure::Incomplete(what) => (Reason::Unreachable, what),
+            Failure::NoAnswer(what) | Failure::Incomplete(what) => (Reason::Unreachable, what),
             Failure::NotHttp(what) => (Reason::NotMcp, what),
         };
         self.seen.push(format!("{}: {what}", self.ask().name()));
@@ -184,7 +183,7 @@ impl Conversation {
         let status = answer.head.status;
         match answer.reply(id) {
             Reply::Result(result) => match read::<Discovered>(result) {
-                Ok(discovered) if discovered.versions.contain(MODERN) => self.is_modern(discovered),
+                Ok(discovered) if discovered.versions.contain(MODERN) => self.modern(discovered),
                 Ok(discovered) => self.another_version("server/discover", &discovered.versions),
                 Err(_) => self.wrong("server/discover", "a result without supportedVersions"),
             },
@@ -193,7 +192,7 @@ impl Conversation {
             }
             // It has understood the question. Claiming a capability that this operator does not have, only to see more,
             // would be a lie.
-            Reply::Error(error) if error.code == MISSING_CAPABILITY => self.verified(facts(Era::Modern, MODERN)),
+            Reply::Error(error) if error.code == MISSING_CAPABILITY => Self::verified(facts(Era::Modern, MODERN)),
             Reply::Error(error) if error.code == HEADER_MISMATCH => self.wrong("server/discover", &error.to_string()),
             // The method is unknown to all servers of earlier revisions, and each says so in its own way.
             Reply::Error(error) => {
@@ -208,7 +207,7 @@ impl Conversation {
         }
     }
 
-    fn is_modern(self, discovered: Discovered) -> Turn {
+    fn modern(self, discovered: Discovered) -> Turn {
         let (Info { name, version }, ttl) = (discovered.info(), discovered.ttl());
         let Capabilities { names: capabilities, tools } = discovered.capabilities;
         let Versions(protocol_versions) = discovered.versions;
@@ -254,6 +253,8 @@ impl Conversation {
             let verdict = Verdict::failed(Reason::UnsupportedVersion, self.seen.join("; "));
             return Self::leave(self.id, Manner::Legacy { version: LEGACY[0], session }, verdict);
         };
+        // From here on it is known what the server speaks; how it was found out explains nothing any more.
+        self.seen.clear();
         let session_mode = if session.is_some() { SessionMode::Stateful } else { SessionMode::Stateless };
         let Capabilities { names: capabilities, tools: has_tools } = capabilities;
         let facts = Facts { name, version, session_mode, capabilities, ..facts(Era::Legacy, known) };
@@ -267,19 +268,19 @@ impl Conversation {
     fn streamed(mut self, answer: &Answer) -> Turn {
         if let Body::Endpoint = answer.body {
             let facts = Facts { session_mode: SessionMode::Stateful, ..facts(Era::Deprecated, DEPRECATED) };
-            return self.verified(facts);
+            return Self::verified(facts);
         }
         let and = if answer.head.status.is_success() { ", without an endpoint event" } else { "" };
         self.seen.push(format!("GET: {}{and}", answer.head));
         self.refused(Reason::NotMcp)
     }
 
-    fn confirmed(mut self, answer: &Answer, manner: Manner, facts: Box<Facts>, has_tools: bool) -> Turn {
+    fn confirmed(self, answer: &Answer, manner: Manner, facts: Box<Facts>, has_tools: bool) -> Turn {
         if answer.head.status.is_success() {
             return self.list(manner, facts, has_tools);
         }
-        self.seen = vec![format!("notifications/initialized: {}", answer.head)];
-        Self::leave(self.id, manner, Verdict::failed(Reason::NotMcp, self.seen.join("; ")))
+        let message = format!("notifications/initialized: {}", answer.head);
+        Self::leave(self.id, manner, Verdict::failed(Reason::NotMcp, message))
     }
 
     /// Asks for the first page of tools. A server that offers none has an empty list of them: if it has some one day, that
@@ -319,7 +320,7 @@ impl Conversation {
         Self::leave(self.id, manner, Verdict::failed(Reason::NotMcp, format!("tools/list: {wrong}")))
     }
 
-    fn verified(self, facts: Facts) -> Turn {
+    fn verified(facts: Facts) -> Turn {
         Turn::Over(Verdict::Verified(Box::new(facts)))
     }
 

@@ -84,7 +84,9 @@ impl ToolList {
             return Some(only.clone());
         }
         let mut hash = Sha256::new();
-        lists.iter().for_each(|list| hash.update(&*list.hash));
+        for list in &lists {
+            hash.update(&*list.hash);
+        }
         Some(Self { count, hash: hex(&hash.finalize()).into() })
     }
 }

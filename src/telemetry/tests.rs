@@ -99,6 +99,8 @@ fn the_families_have_the_names_and_types_that_dashboards_know() {
         "smooth_operator_informer_objects gauge",
         "smooth_operator_informer_relists counter",
         "smooth_operator_informer_undecodable counter",
+        "smooth_operator_mcp_verify counter",
+        "smooth_operator_mcp_verify_duration_seconds histogram",
         "smooth_operator_mcpserver_condition gauge",
         "smooth_operator_mcpserver_info gauge",
         "smooth_operator_mcpserver_replicas gauge",

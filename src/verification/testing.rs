@@ -57,6 +57,6 @@ pub(super) fn desired(numbers: &[u8]) -> Desired {
     Desired { pods: pods(numbers, "r1"), interval: MINUTE, baseline: None }
 }
 
-pub(super) fn baseline(revision: &str, hash: &str) -> Option<Baseline> {
-    Some(Baseline { revision: revision.into(), tools_hash: hash.into() })
+pub(super) fn baseline(revision: &str, hash: &str) -> Baseline {
+    Baseline { revision: revision.into(), tools_hash: hash.into() }
 }

@@ -125,7 +125,9 @@ async fn a_pod_that_comes_while_everything_sleeps_is_asked_soon() {
 async fn servers_that_hang_take_the_places_and_the_others_come_after_them() {
     let world = World::start(2);
     let hanging: Vec<u8> = (1..=6).collect();
-    hanging.iter().for_each(|number| world.plays(*number, Play::Hang));
+    for number in &hanging {
+        world.plays(*number, Play::Hang);
+    }
     world.verification.observe(&key("x"), desired(&hanging));
     sleep(SOON).await;
     world.verification.observe(&key("y"), desired(&[9]));
@@ -150,7 +152,9 @@ async fn a_panic_in_a_check_harms_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_the_checks_that_have_begun_and_begins_no_more() {
     let world = World::start(1);
-    (1..=3).for_each(|number| world.plays(number, Play::Hang));
+    for number in 1..=3 {
+        world.plays(number, Play::Hang);
+    }
     world.verification.observe(&key("x"), desired(&[1, 2, 3]));
     sleep(SOON).await;
     assert_eq!(world.stage.running.load(Ordering::Relaxed), 1);

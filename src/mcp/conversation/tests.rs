@@ -27,26 +27,26 @@ fn empty(status: u16) -> Said {
 }
 
 /// `id` is filled in.
-fn json(status: u16, body: Value) -> Said {
+fn json(status: u16, body: &Value) -> Said {
     said(status, "application/json", body.to_string())
 }
 
-fn result(result: Value) -> Said {
-    json(200, json!({"jsonrpc": "2.0", "id": "ID", "result": result}))
+fn result(result: &Value) -> Said {
+    json(200, &json!({"jsonrpc": "2.0", "id": "ID", "result": result}))
 }
 
-fn error(status: u16, code: i64, data: Value) -> Said {
-    json(status, json!({"jsonrpc": "2.0", "id": "ID", "error": {"code": code, "message": "no", "data": data}}))
+fn error(status: u16, code: i64, data: &Value) -> Said {
+    json(status, &json!({"jsonrpc": "2.0", "id": "ID", "error": {"code": code, "message": "no", "data": data}}))
 }
 
 fn discovered(versions: &[&str]) -> Said {
-    result(json!({"supportedVersions": versions, "capabilities": {"tools": {}}, "ttlMs": 9000,
+    result(&json!({"supportedVersions": versions, "capabilities": {"tools": {}}, "ttlMs": 9000,
         "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "x", "version": "1"}}}))
 }
 
 fn initialized(version: &str) -> Said {
     result(
-        json!({"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}),
+        &json!({"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}),
     )
 }
 
@@ -56,7 +56,7 @@ fn tools(names: &[&str], next: Option<&str>) -> Said {
     if let Some(next) = next {
         page["nextCursor"] = next.into();
     }
-    result(page)
+    result(&page)
 }
 
 impl Said {
@@ -100,7 +100,7 @@ fn line(conversation: &Conversation) -> String {
         Manner::Legacy { version, session } => {
             format!(
                 " {version}{}",
-                session.iter().map(|id| format!(" in {}", id.to_str().unwrap())).collect::<String>()
+                session.as_ref().map_or(String::new(), |id| format!(" in {}", id.to_str().unwrap()))
             )
         }
     };
@@ -137,7 +137,7 @@ fn a_legacy_server_with_a_session_is_left_in_order() {
     let answers = vec![
         json(
             400,
-            json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Mcp-Session-Id is required"}}),
+            &json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Mcp-Session-Id is required"}}),
         ),
         initialized("2025-06-18").with("mcp-session-id", "s-1"),
         empty(202),
@@ -171,8 +171,8 @@ fn every_way_to_not_know_discover_leads_to_initialize() {
         html(400),
         empty(422),
         html(500),
-        error(200, -32601, Value::Null),
-        error(404, -32601, Value::Null),
+        error(200, -32601, &Value::Null),
+        error(404, -32601, &Value::Null),
         said(400, "application/json", "not even JSON"),
     ];
     for answer in unknown {
@@ -187,7 +187,11 @@ fn every_way_to_not_know_discover_leads_to_initialize() {
 fn a_version_that_is_listed_is_tried_next() {
     for listing in [
         discovered(&["2025-06-18", "2025-03-26"]),
-        error(400, -32022, json!({"supported": ["2024-11-05", "2025-03-26", "2025-06-18"], "requested": "2026-07-28"})),
+        error(
+            400,
+            -32022,
+            &json!({"supported": ["2024-11-05", "2025-03-26", "2025-06-18"], "requested": "2026-07-28"}),
+        ),
     ] {
         let (asked, _) = play(None, vec![listing, initialized("2025-06-18"), empty(202), tools(&[], None)]);
         assert_eq!(asked[1], "initialize 2025-06-18", "the newest that both know");
@@ -196,14 +200,14 @@ fn a_version_that_is_listed_is_tried_next() {
 
 #[test]
 fn versions_that_nobody_knows_are_unsupported_and_named() {
-    for listing in [discovered(&["2099-01-01"]), error(400, -32022, json!({"supported": ["2099-01-01"]}))] {
+    for listing in [discovered(&["2099-01-01"]), error(400, -32022, &json!({"supported": ["2099-01-01"]}))] {
         let (_, verdict) = play(None, vec![listing]);
         let expected = "UnsupportedVersion: server/discover: supports 2099-01-01; this operator speaks 2026-07-28, \
                         2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05";
         assert_eq!(verdict.to_string(), expected);
     }
     // It lists the very version that it refuses: asking again would never end.
-    let (_, verdict) = play(None, vec![error(400, -32022, json!({"supported": ["2026-07-28"]}))]);
+    let (_, verdict) = play(None, vec![error(400, -32022, &json!({"supported": ["2026-07-28"]}))]);
     assert!(verdict.to_string().starts_with("UnsupportedVersion: "), "{verdict}");
     let answers = vec![html(404), initialized("1999-01-01").with("mcp-session-id", "s"), empty(200)];
     let (asked, verdict) = play(None, answers);
@@ -213,7 +217,7 @@ fn versions_that_nobody_knows_are_unsupported_and_named() {
 
 #[test]
 fn a_server_that_wants_an_abler_client_has_understood_and_is_verified() {
-    let missing = || error(400, -32021, json!({"requiredCapabilities": {"elicitation": {}}}));
+    let missing = || error(400, -32021, &json!({"requiredCapabilities": {"elicitation": {}}}));
     let (_, verdict) = play(None, vec![missing()]);
     assert_eq!(verdict.to_string(), "Verified: speaks MCP 2026-07-28");
     let (_, verdict) = play(None, vec![discovered(&["2026-07-28"]), missing()]);
@@ -222,7 +226,7 @@ fn a_server_that_wants_an_abler_client_has_understood_and_is_verified() {
 
 #[test]
 fn a_server_without_tools_is_not_asked_for_them_and_has_an_empty_list() {
-    let (asked, verdict) = play(None, vec![result(json!({"supportedVersions": ["2026-07-28"], "capabilities": {}}))]);
+    let (asked, verdict) = play(None, vec![result(&json!({"supportedVersions": ["2026-07-28"], "capabilities": {}}))]);
     assert_eq!(asked.len(), 1);
     assert_eq!(facts_of(verdict).tools, Some(Tools::default().digest()));
 }
@@ -260,13 +264,13 @@ fn what_is_no_mcp_is_named_as_it_was_seen() {
         "NotMCP: server/discover: 307 Temporary Redirect to /login, which is not followed: neither JSON nor an event stream"
     );
     assert_eq!(
-        not_mcp(vec![json(200, json!({"status": "ok"}))]),
+        not_mcp(vec![json(200, &json!({"status": "ok"}))]),
         "NotMCP: server/discover: 200 OK (application/json): this JSON is no JSON-RPC"
     );
-    assert_eq!(not_mcp(vec![result(json!({}))]), "NotMCP: server/discover: a result without supportedVersions");
-    assert_eq!(not_mcp(vec![error(400, -32020, Value::Null)]), "NotMCP: server/discover: error -32020 (no)");
+    assert_eq!(not_mcp(vec![result(&json!({}))]), "NotMCP: server/discover: a result without supportedVersions");
+    assert_eq!(not_mcp(vec![error(400, -32020, &Value::Null)]), "NotMCP: server/discover: error -32020 (no)");
     assert_eq!(
-        not_mcp(vec![error(200, -32601, Value::Null), error(200, -32603, Value::Null)]),
+        not_mcp(vec![error(200, -32601, &Value::Null), error(200, -32603, &Value::Null)]),
         "NotMCP: server/discover: 200 OK with error -32601 (no); initialize: 200 OK with error -32603 (no)"
     );
 }
@@ -290,7 +294,7 @@ fn a_remembered_era_goes_first_and_when_refused_the_check_starts_over() {
     let (asked, _) = play(Some(Era::Legacy), vec![initialized("2025-11-25"), empty(202), tools(&[], None)]);
     assert_eq!(asked[0], "initialize 2025-11-25");
     for refusal in
-        [html(404), html(200), error(400, -32022, json!({"supported": ["2026-07-28"]})), error(200, -32601, json!(1))]
+        [html(404), html(200), error(400, -32022, &json!({"supported": ["2026-07-28"]})), error(200, -32601, &json!(1))]
     {
         let (asked, verdict) = play(Some(Era::Legacy), vec![refusal, discovered(&["2026-07-28"]), tools(&["a"], None)]);
         assert_eq!(asked, ["initialize 2025-11-25", "server/discover", "tools/list first"]);
@@ -314,7 +318,7 @@ fn pages_have_an_end_even_if_the_server_sees_none() {
 #[test]
 fn whatever_goes_wrong_within_a_session_the_session_is_ended() {
     let open = || vec![html(404), initialized("2025-11-25").with("mcp-session-id", "s")];
-    for wrong in [vec![html(400)], vec![empty(202), html(404)], vec![empty(202), result(json!({"tools": [1]}))]] {
+    for wrong in [vec![html(400)], vec![empty(202), html(404)], vec![empty(202), result(&json!({"tools": [1]}))]] {
         let mut answers = open();
         answers.extend(wrong);
         answers.push(html(500));
@@ -373,7 +377,7 @@ mod any_server {
             prop::sample::select(vec![-32020, -32021, -32022, -32601]).prop_map(|code| error(
                 200,
                 code,
-                json!({"supported": ["2025-03-26"]})
+                &json!({"supported": ["2025-03-26"]})
             )
             .body),
             Just("{}".to_owned()),

@@ -115,10 +115,10 @@ async fn a_connection_that_breaks_makes_a_server_unreachable() {
             Act::Send(headed("application/json", "transfer-encoding: chunked\r\n", "5\r\n{\"jso")),
             "Unreachable: server/discover: the answer breaks off",
         ),
-        (Act::Stay(Vec::new()), "Unreachable: server/discover: no answer within 400ms"),
+        (Act::Stay(Vec::new()), "Unreachable: server/discover: no answer within 800ms"),
         (
             Act::Stay(headed("application/json", "", "{")),
-            "Unreachable: server/discover: no end of the answer within 400ms",
+            "Unreachable: server/discover: no end of the answer within 800ms",
         ),
     ] {
         assert_eq!(verdict(act).await, expected);
@@ -364,7 +364,7 @@ async fn a_stream_that_names_no_endpoint_is_no_proof() {
     let silent = Server::start(stream(": nothing\n\ndata: endpoint\n\n")).await;
     let verdict = check_within(SHORT, silent.address, "/mcp", None).await.to_string();
     assert!(
-        verdict.starts_with("NotMCP: ") && verdict.ends_with("GET: no end of the answer within 400ms"),
+        verdict.starts_with("NotMCP: ") && verdict.ends_with("GET: no end of the answer within 800ms"),
         "{verdict}"
     );
     let naming = Server::start(stream("event: endpoint\ndata: /messages?sessionId=1\n\n")).await;

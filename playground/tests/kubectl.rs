@@ -1,8 +1,11 @@
 //! What a person sees who looks at the playground with kubectl, the real one.
 //!
-//! Every `kubectl` on PATH is run; where there is none, the tests say so and pass. Whatever is printed here is what a real
-//! cluster would have made kubectl print, but for one kind of answer: of what needs containers, the playground says that
-//! it has none.
+//! The `kubectl` on PATH is run; where there is none, the tests say so and pass. `KUBECTL=/a/kubectl:/another/kubectl` names
+//! others, each of which must pass. 1.27 to 1.36 do: where two versions word a thing differently, the test takes the words
+//! of both and nothing else.
+//!
+//! Whatever is printed here is what a real cluster would have made kubectl print, but for one kind of answer: of what needs
+//! containers, the playground says that it has none.
 
 #[path = "kubectl/session.rs"]
 mod session;

@@ -17,21 +17,26 @@
 //! own is stored as it comes, but for its zero values. Unknown fields are gone before an object gets here: which fields
 //! there are is known to the module `types`.
 
+mod amounts;
 mod autoscaling;
 mod container;
 mod endpoints;
+mod environment;
 mod event;
 mod field;
 mod labels;
 mod lease;
+mod mount;
 mod names;
 mod namespace;
+mod placement;
 mod pod;
 mod policies;
 mod probe;
 pub(crate) mod quantity;
 mod rbac;
 mod secret;
+mod security;
 pub mod selector;
 mod service;
 mod volume;

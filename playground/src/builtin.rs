@@ -40,6 +40,7 @@ mod security;
 pub mod selector;
 mod service;
 mod volume;
+mod warnings;
 mod webhook;
 mod workload;
 mod zero;
@@ -52,6 +53,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 pub use service::ClusterIps;
+pub(crate) use warnings::warnings;
 
 use crate::schema::Cause;
 use crate::types;
@@ -123,7 +125,10 @@ fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Cause
         "events.events.k8s.io" => event::validate(new, old, causes),
         "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
         "limitranges" => policies::validate_limits(new, causes),
-        "poddisruptionbudgets.policy" => policies::validate_budget(new, causes),
+        "poddisruptionbudgets.policy" => {
+            policies::validate_budget(new, causes);
+            policies::validate_budgeted(new, causes);
+        }
         "priorityclasses.scheduling.k8s.io" => policies::validate_priority(new, old, causes),
         "resourcequotas" => policies::validate_quota(new, causes),
         "validatingwebhookconfigurations.admissionregistration.k8s.io"

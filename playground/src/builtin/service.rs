@@ -1,13 +1,15 @@
 //! Services, and the addresses they are given.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod rules;
+
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::container::validate_protocol;
+pub(super) use rules::validate;
+
 use super::field::{Causes, child, default as fill, int, list, list_mut, text};
-use super::{labels, names};
 
 /// The cluster addresses in use, out of 10.96.0.0/12, and the node ports, out of 30000-32767.
 ///
@@ -192,90 +194,6 @@ fn keep_allocated(spec: &mut Value, old: &Value) {
         let node_port = list(old, "ports").iter().find(same);
         if let Some(number) = node_port.and_then(|o| o.get("nodePort")).filter(|_| exposed) {
             fill(port, "nodePort", number.clone());
-        }
-    }
-}
-
-/// Checks a Service.
-pub(super) fn validate(service: &Value, causes: &mut Causes) {
-    let name = text(&service["metadata"], "name");
-    causes.complaints("metadata.name", name, &names::dns_label_1035(name));
-    let spec = &service["spec"];
-    let kind = text(spec, "type");
-    let ports = list(spec, "ports");
-    let headless = text(spec, "clusterIP") == "None";
-    if ports.is_empty() && !headless && kind != "ExternalName" {
-        causes.required("spec.ports", "");
-    }
-    let mut names = BTreeSet::new();
-    for (index, port) in ports.iter().enumerate() {
-        let path = format!("spec.ports[{index}]");
-        validate_port(port, ports.len() > 1, &mut names, &path, causes);
-    }
-    labels::validate(spec, "selector", "spec.selector", causes);
-    let affinities = ["ClientIP", "None"];
-    let affinity = text(spec, "sessionAffinity");
-    if !affinities.contains(&affinity) {
-        causes.not_supported("spec.sessionAffinity", affinity, &affinities);
-    }
-    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-    if !kinds.contains(&kind) {
-        causes.not_supported("spec.type", kind, &kinds);
-    }
-    if kind == "ExternalName" && text(spec, "externalName").is_empty() {
-        causes.required("spec.externalName", "");
-    }
-    validate_distinct(ports, causes);
-}
-
-fn validate_port<'a>(port: &'a Value, needs_name: bool, seen: &mut BTreeSet<&'a str>, path: &str, causes: &mut Causes) {
-    let name = text(port, "name");
-    let field = format!("{path}.name");
-    if name.is_empty() {
-        if needs_name {
-            causes.required(&field, "");
-        }
-    } else {
-        causes.complaints(&field, name, &names::dns_label(name));
-        if !seen.insert(name) {
-            causes.duplicate(&field, name);
-        }
-    }
-    let number = int(port, "port").unwrap_or(0);
-    for complaint in names::port_number(number) {
-        causes.invalid(&format!("{path}.port"), &json!(number), &complaint);
-    }
-    validate_protocol(port, path, causes);
-    let field = format!("{path}.targetPort");
-    match port.get("targetPort") {
-        Some(Value::String(target)) => causes.complaints(&field, target, &names::port_name(target)),
-        other => {
-            let target = other.and_then(Value::as_i64).unwrap_or(0);
-            for complaint in names::port_number(target) {
-                causes.invalid(&field, &json!(target), &complaint);
-            }
-        }
-    }
-    let protocol = text(port, "appProtocol");
-    if !protocol.is_empty() {
-        let field = format!("{path}.appProtocol");
-        causes.complaints(&field, protocol, &names::qualified(protocol));
-    }
-}
-
-/// No two ports may share number and protocol.
-fn validate_distinct(ports: &[Value], causes: &mut Causes) {
-    let mut seen = BTreeSet::new();
-    for (index, port) in ports.iter().enumerate() {
-        let number = int(port, "port").unwrap_or(0);
-        let protocol = text(port, "protocol");
-        if !seen.insert((protocol, number)) {
-            // The internal type has no JSON names, so Go's field names show.
-            let json = format!(
-                "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}",
-                super::field::quoted(protocol)
-            );
-            causes.duplicate_json(&format!("spec.ports[{index}]"), &json);
         }
     }
 }

@@ -191,6 +191,13 @@ pub(crate) fn assert_says(text: &str, wanted: &[&str]) {
     }
 }
 
+/// One of these: what kubectl says has changed between its versions.
+#[track_caller]
+pub(crate) fn assert_says_one(text: &str, wanted: &[&str]) {
+    let text = squeezed(text);
+    assert!(wanted.iter().any(|wanted| text.contains(wanted)), "none of {wanted:?} is in:\n{text}");
+}
+
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

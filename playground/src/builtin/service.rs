@@ -156,8 +156,10 @@ fn owner(service: &Value) -> String {
 pub(super) fn default(service: &mut Value, old: Option<&Value>) {
     if let Some(spec) = child(service, "spec") {
         fill(spec, "sessionAffinity", "None");
-        if text(spec, "sessionAffinity") == "ClientIP" {
-            fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+        match text(spec, "sessionAffinity") {
+            "ClientIP" => fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}})),
+            "None" => remove(spec, "sessionAffinityConfig"),
+            _ => {}
         }
         fill(spec, "type", "ClusterIP");
         for port in list_mut(spec, "ports") {
@@ -172,14 +174,59 @@ pub(super) fn default(service: &mut Value, old: Option<&Value>) {
                 keep_allocated(spec, old);
             }
         }
-        if kind == "NodePort" || kind == "LoadBalancer" {
+        if is_reachable(spec) {
             fill(spec, "externalTrafficPolicy", "Cluster");
         }
         if kind == "LoadBalancer" {
             fill(spec, "allocateLoadBalancerNodePorts", true);
         }
+        if let Some(old) = old.and_then(|old| old.get("spec")) {
+            drop_what_went_with_the_type(spec, old);
+        }
     }
     fill(service, "status", json!({"loadBalancer": {}}));
+}
+
+/// From outside of the cluster.
+fn is_reachable(spec: &Value) -> bool {
+    let kind = text(spec, "type");
+    matches!(kind, "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && !list(spec, "externalIPs").is_empty())
+}
+
+fn remove(spec: &mut Value, key: &str) {
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove(key);
+    }
+}
+
+/// Who changes the type of a Service need not take away what only the old type had, as long as it stays what it was.
+fn drop_what_went_with_the_type(spec: &mut Value, old: &Value) {
+    let addressed = |spec: &Value| matches!(text(spec, "type"), "ClusterIP" | "NodePort" | "LoadBalancer");
+    let has_node_ports = |spec: &Value| matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
+    let balanced = |spec: &Value| text(spec, "type") == "LoadBalancer";
+    let mut gone: Vec<&str> = Vec::new();
+    if addressed(old) && !addressed(spec) {
+        gone.extend(["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+    }
+    if balanced(old) && !balanced(spec) {
+        gone.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort"]);
+    }
+    if is_reachable(old) && !is_reachable(spec) {
+        gone.push("externalTrafficPolicy");
+    }
+    for key in gone {
+        if spec.get(key) == old.get(key) {
+            remove(spec, key);
+        }
+    }
+    let node_ports =
+        |spec: &Value| -> Vec<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
+    let known = node_ports(old);
+    if has_node_ports(old) && !has_node_ports(spec) && node_ports(spec).iter().all(|port| known.contains(port)) {
+        for port in list_mut(spec, "ports") {
+            remove(port, "nodePort");
+        }
+    }
 }
 
 fn keep_allocated(spec: &mut Value, old: &Value) {
@@ -272,6 +319,27 @@ mod tests {
         let mut ips = ClusterIps::default();
         assert_eq!(ips.allocate("n/a"), ips.allocate("n/a"));
         assert_ne!(ips.allocate("n/a"), ips.allocate("n/b"));
+    }
+
+    #[test]
+    fn what_only_the_old_type_had_goes_with_it() {
+        let old = json!({"spec": {"type": "NodePort", "externalTrafficPolicy": "Cluster", "clusterIP": "10.96.0.9",
+            "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30000}]}});
+        let mut plain = old.clone();
+        plain["spec"]["type"] = "ClusterIP".into();
+        default(&mut plain, Some(&old));
+        assert_eq!(plain["spec"]["ports"][0].get("nodePort"), None);
+        assert_eq!(plain["spec"].get("externalTrafficPolicy"), None);
+        assert_eq!(plain["spec"]["clusterIP"], "10.96.0.9");
+        let mut named = old.clone();
+        named["spec"]["type"] = "ExternalName".into();
+        default(&mut named, Some(&old));
+        assert_eq!(named["spec"].get("clusterIP"), None);
+        let mut changed = old.clone();
+        changed["spec"]["type"] = "ClusterIP".into();
+        changed["spec"]["externalTrafficPolicy"] = "Local".into();
+        default(&mut changed, Some(&old));
+        assert_eq!(changed["spec"]["externalTrafficPolicy"], "Local", "what somebody set is not taken away in silence");
     }
 
     #[test]

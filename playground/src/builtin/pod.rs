@@ -173,9 +173,12 @@ fn validate_dns(spec: &Value, path: &str, causes: &mut Causes) {
     }
 }
 
+/// The complaints about a name.
+type Check = fn(&str) -> Vec<String>;
+
 /// What a pod is called by, and after whom.
 fn validate_names(spec: &Value, path: &str, causes: &mut Causes) {
-    let checks: [(&str, fn(&str) -> Vec<String>); 4] = [
+    let checks: [(&str, Check); 4] = [
         ("serviceAccountName", names::dns_subdomain),
         ("nodeName", names::dns_subdomain),
         ("hostname", names::dns_label),

@@ -232,7 +232,7 @@ fn summary(body: &[u8]) -> String {
     match start.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
-        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + more,
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat() + more,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a person sees who looks at the playground with kubectl, the real one.
 //!
 //! The `kubectl` on PATH is run; where there is none, the tests say so and pass. `KUBECTL=/a/kubectl:/another/kubectl` names
-//! others, each of which must pass. 1.27 to 1.36 do: where two versions word a thing differently, the test takes the words
+//! others, each of which must pass. 1.28 to 1.36 do: where two versions word a thing differently, the test takes the words
 //! of both and nothing else.
 //!
 //! Whatever is printed here is what a real cluster would have made kubectl print, but for one kind of answer: of what needs

@@ -106,6 +106,10 @@ fn document_value(group: &str, version: &str, resources: &[Arc<Resource>]) -> Va
         let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{base}{scope}/{}", resource.plural);
         paths.insert(collection.clone(), collection_operations(resource));
+        if resource.namespaced {
+            let list = collection_operations(resource)["get"].take();
+            paths.insert(format!("{base}/{}", resource.plural), json!({"get": list}));
+        }
         paths.insert(format!("{collection}/{{name}}"), object_operations(resource));
         schemas.insert(schema_name(resource), schema(resource));
     }

@@ -62,7 +62,7 @@ use serde_json::value::RawValue;
 
 pub use condition::{Condition, ConditionStatus};
 pub use spec::{MCPServerSpec, ServiceSpec, ServiceType, SessionAffinity, Verify};
-pub use status::{MCPServerStatus, Phase};
+pub use status::{MCPServerStatus, Phase, ServerInfo, SessionMode};
 
 use crate::object::{Meta, Object, Resource};
 

@@ -15,7 +15,7 @@
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
 //!  4 caches synced       nothing is decided about a namespace before all of it is known
-//!  5 workers             ═════════════════ work ═════════════════
+//!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
 //!    informers
@@ -45,23 +45,25 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::MCPServer;
 use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError, Health, Server};
-use crate::api::MCPServer;
 use crate::informer::{Scope, Store, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
+use crate::mcp::{Limits, Prober};
 use crate::mcpserver::Reconciler;
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, VerificationMetrics};
+use crate::verification::{self, Verification};
 use crate::workqueue::{Priority, RateLimit, Workqueue};
 use served::{OnlyServed, Served};
 
@@ -133,15 +135,13 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let client = connection.client.measured_by(metrics.client(host)).behind(fence.clone());
     let identity = Identity::new(&hostname(), &mut seeds);
 
-    let scopes = scopes(&settings);
-    let mut informers = informers(&settings, &scopes);
+    let mut caches = Caches::new(&settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    informers.enqueue_on_change(&queue);
+    caches.informers.enqueue_on_change(&queue);
     let stop_http = CancellationToken::new();
-    let served = Served::new(informers.synced(), scopes);
-    let mut servers = listen(&settings, &metrics, &served, &stop_http).await?;
+    let mut servers = listen(&settings, &metrics, &caches.served, &stop_http).await?;
 
-    let work = Work::begin(informers, served, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let work = Work::begin(caches, queue, settings.work, &client, &metrics, &identity, &mut seeds);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
@@ -184,6 +184,7 @@ struct Work {
     /// Puts all servers of a scope into the queue.
     enqueue: Box<dyn Fn(&Scope) + Send + Sync>,
     controller: Controller<ObjectKey, OnlyServed<Reconciler>>,
+    verifier: Verifier,
     events: Delivery,
     reflectors: JoinSet<()>,
     stop_reflectors: CancellationToken,
@@ -191,10 +192,8 @@ struct Work {
 
 impl Work {
     /// Begins to fill the caches.
-    #[expect(clippy::too_many_arguments, reason = "the parts that it joins")]
     fn begin(
-        informers: Informers,
-        served: Served,
+        caches: Caches,
         queue: Workqueue<ObjectKey>,
         options: Options,
         client: &Client,
@@ -202,15 +201,19 @@ impl Work {
         identity: &Identity,
         seeds: &mut StdRng,
     ) -> Self {
+        let Caches { informers, served } = caches;
         let stores = informers.stores();
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
         let (recorder, events) = Recorder::new(client, identity.as_str());
         let enqueue = enqueue_all(queue.clone(), Arc::clone(&stores.servers));
-        let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers());
+        let verification = Verification::new(verification::CONCURRENCY, seeds.random());
+        let verifier =
+            Verifier { verification: verification.clone(), metrics: metrics.verification(), queue: queue.clone() };
+        let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification);
         let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
-        Self { served, enqueue, controller, events, reflectors, stop_reflectors }
+        Self { served, enqueue, controller, verifier, events, reflectors, stop_reflectors }
     }
 
     /// Works from when the caches of a namespace have synced until `stop`, and cleans up.
@@ -218,14 +221,15 @@ impl Work {
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { mut served, enqueue, controller, events, mut reflectors, stop_reflectors } = self;
+        let Self { mut served, enqueue, controller, verifier, events, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
         let work = async {
             if stop.run_until_cancelled(served.anything()).await.is_none() {
                 return Stopped::InOrder;
             }
+            let working = async { tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0 };
             tokio::select! {
-                stopped = controller.run(stop.clone()) => stopped,
+                stopped = working => stopped,
                 never = served.follow(enqueue) => match never {},
             }
         };
@@ -246,6 +250,21 @@ impl Work {
     /// Waits until a reflector panics: a reflector never ends by itself.
     async fn breaks_down(&mut self) {
         self.reflectors.join_next().await;
+    }
+}
+
+/// Asks servers whether they speak MCP, and queues those of which there is news.
+struct Verifier {
+    verification: Verification,
+    metrics: VerificationMetrics,
+    queue: Workqueue<ObjectKey>,
+}
+
+impl Verifier {
+    async fn run(self, stop: CancellationToken) {
+        let Self { verification, metrics, queue } = self;
+        let prober = Prober::new(Limits::default());
+        verification.run(prober, &metrics, |key| queue.add(key.clone()), stop).await;
     }
 }
 
@@ -295,20 +314,24 @@ async fn lead<A: LeaseApi>(
     }
 }
 
-/// The parts of the cluster to serve.
-fn scopes(settings: &Settings) -> Vec<Scope> {
-    match settings.namespaces.as_slice() {
-        [] => vec![None],
-        names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
-    }
+/// The caches for these settings, which are not being filled yet.
+struct Caches {
+    informers: Informers,
+    served: Served,
 }
 
-/// The informers for these settings, which are not started yet.
-fn informers(settings: &Settings, scopes: &[Scope]) -> Informers {
-    let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
-    let mut informers = Informers::new(scopes, &timing);
-    informers.servers.resync_every(settings.resync);
-    informers
+impl Caches {
+    fn new(settings: &Settings) -> Self {
+        let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
+            [] => vec![None],
+            names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
+        };
+        let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
+        let mut informers = Informers::new(&scopes, &timing);
+        informers.servers.resync_every(settings.resync);
+        let served = Served::new(informers.synced(), scopes);
+        Self { informers, served }
+    }
 }
 
 /// A function that puts all servers of a scope into the queue, behind whatever people have just changed.

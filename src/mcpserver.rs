@@ -60,6 +60,7 @@ pub mod tell;
 mod testing;
 pub mod triggers;
 pub mod validate;
+pub mod verify;
 
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
+use crate::verification::{self, Verification};
 use apply::{Applied, Done, Why, apply, nothing_to_do};
 use build::{BuildError, build};
 use memory::{Memory, Refused, Written};
@@ -88,6 +90,7 @@ pub struct Reconciler {
     stores: Stores,
     recorder: Recorder,
     metrics: ServerMetrics,
+    verification: Verification,
     memory: Memory,
     waiting: Waiting,
     /// The time of day, which is written down for people. No decision depends on it.
@@ -96,12 +99,19 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// A reconciler that reads these stores and writes through this client.
-    pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        recorder: Recorder,
+        metrics: ServerMetrics,
+        verification: Verification,
+    ) -> Self {
         Self {
             client,
             stores,
             recorder,
             metrics,
+            verification,
             memory: Memory::default(),
             waiting: Waiting::default(),
             wall_clock: Timestamp::now,
@@ -156,7 +166,8 @@ impl Reconciler {
     async fn write_report(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
         let server = &observed.server;
         let key = &server.meta.key;
-        let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
+        let verification = self.verify(observed);
+        let status = report(observed, outcome, verification.as_ref(), whole_seconds((self.wall_clock)()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
             Urgency::None => self.waiting.end(key),
@@ -170,6 +181,18 @@ impl Reconciler {
             }
         }
         Ok(next(outcome, Instant::now()))
+    }
+
+    /// Says which pods are to be asked whether they speak MCP, and reads what is known of them.
+    fn verify(&self, observed: &Observed) -> Option<verification::Report> {
+        let key = &observed.server.meta.key;
+        match verify::desired(observed) {
+            Some(desired) => Some(self.verification.observe(key, desired)),
+            None => {
+                self.verification.forget(key);
+                None
+            }
+        }
     }
 
     async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
@@ -190,6 +213,9 @@ impl Reconciler {
         for event in tell::events_of_change(server.status.as_ref(), status) {
             self.recorder.publish(&regarding(server), event);
         }
+        if tell::tools_changed(server.status.as_ref(), status) {
+            self.metrics.tools_changed(key.namespace(), key.name());
+        }
         Ok(())
     }
 
@@ -209,6 +235,7 @@ impl Reconciler {
     /// The server is gone. The garbage collector deletes its children.
     fn forget(&self, key: &ObjectKey) {
         self.memory.forget(key);
+        self.verification.forget(key);
         self.waiting.end(key);
         self.metrics.remove(key.namespace(), key.name());
     }
@@ -348,7 +375,8 @@ mod tests {
         let client = Client::new(kube_client::Client::new(tower::service_fn(never), "default"));
         let (recorder, _delivery) = Recorder::new(&client, "host");
         let stores = Informers::new(&[None], &Timing::default()).stores();
-        let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers());
+        let verification = Verification::new(verification::CONCURRENCY, 1);
+        let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers(), verification);
         let key = ObjectKey::new("n", "a");
         reconciler.memory.wrote(&key, Written::Child(ChildKind::Deployment), "7".into(), Instant::now());
         let action = reconciler.reconcile(&key).await.unwrap();

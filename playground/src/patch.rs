@@ -54,6 +54,17 @@ pub fn merge(target: &mut Value, patch: &Value) {
 
 /// Applies a JSON patch (RFC 6902). All of it or nothing.
 pub fn json_patch(target: &Value, operations: &Value) -> Result<Value, Error> {
+    if !operations.is_array() {
+        let found = match operations {
+            Value::Object(_) => "object",
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            _ => "bool",
+        };
+        return Err(Error::Malformed(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+        )));
+    }
     let patch: json_patch::Patch = serde_json::from_value(operations.clone())
         .map_err(|error| Error::Malformed(format!("error decoding patch: {error}")))?;
     if patch.len() > MAX_OPERATIONS {

@@ -83,6 +83,9 @@ fn columns() -> Value {
         column("URL", "string", ".status.url", 0, "Where clients in the cluster reach the server."),
         column("Age", "date", ".metadata.creationTimestamp", 0, "How long the MCPServer has existed."),
         column("Image", "string", ".spec.image", 1, "The container image."),
+        column("Server", "string", ".status.server.name", 1, "What the server calls itself."),
+        column("Protocol", "string", ".status.server.protocolVersions[0]", 1, "The protocol that the server speaks."),
+        column("Tools", "integer", ".status.server.tools", 1, "The number of tools that the server offers."),
         column("Message", "string", &ready("message"), 1, "Why the server is ready, or not."),
     ])
 }

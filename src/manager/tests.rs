@@ -80,13 +80,11 @@ fn work_on(client: &Client) -> Work {
 
 fn work_of(client: &Client, settings: &Settings) -> Work {
     let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
-    let scopes = scopes(settings);
-    let mut informers = informers(settings, &scopes);
-    let served = Served::new(informers.synced(), scopes);
+    let mut caches = Caches::new(settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    informers.enqueue_on_change(&queue);
+    caches.informers.enqueue_on_change(&queue);
     let identity = Identity::new("host", &mut seeds);
-    Work::begin(informers, served, queue, Options::default(), client, &metrics, &identity, &mut seeds)
+    Work::begin(caches, queue, Options::default(), client, &metrics, &identity, &mut seeds)
 }
 
 /// A task that records whether it was joined, and not merely dropped.

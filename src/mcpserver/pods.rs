@@ -5,13 +5,13 @@
 //! where it can be reached, and its trouble.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::children::{INSTANCE, MANAGED_BY, SMOOTH_OPERATOR};
+use super::children::{CONTAINER, INSTANCE, MANAGED_BY, PORT, SMOOTH_OPERATOR};
 use crate::object::{Meta, Object, PODS, Resource};
 
 /// What is kept of a pod.
@@ -27,8 +27,8 @@ pub struct Pod {
     pub template: String,
     /// Whether it is ready.
     pub ready: bool,
-    /// Its address.
-    pub address: Option<IpAddr>,
+    /// Where the server in it listens. During a rollout two pods of one server may listen on different ports.
+    pub address: Option<SocketAddr>,
     /// What keeps it from being ready.
     pub trouble: Option<Trouble>,
 }
@@ -62,7 +62,7 @@ impl Object for Pod {
     const SELECTOR: Option<&'static str> = Some("app.kubernetes.io/managed-by=smooth-operator");
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        let WirePod { metadata, status } = serde_json::from_str(json)?;
+        let WirePod { metadata, spec, status } = serde_json::from_str(json)?;
         let meta: Meta = serde_json::from_str(metadata.get())?;
         let WireMetadata { mut labels, creation_timestamp } = serde_json::from_str(metadata.get())?;
         let ours = labels.get(MANAGED_BY).is_some_and(|manager| manager == SMOOTH_OPERATOR);
@@ -71,7 +71,7 @@ impl Object for Pod {
             template: labels.remove("pod-template-hash").unwrap_or_default(),
             created: creation_timestamp,
             ready: !meta.deleting && status.says("Ready", "True"),
-            address: status.pod_ip.as_deref().and_then(|ip| ip.parse().ok()),
+            address: status.address().zip(spec.port()).map(SocketAddr::from),
             trouble: if meta.deleting { None } else { status.trouble() },
             meta,
         })
@@ -97,7 +97,37 @@ struct WirePod<'json> {
     #[serde(borrow)]
     metadata: &'json RawValue,
     #[serde(default)]
+    spec: WireSpec,
+    #[serde(default)]
     status: WireStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireSpec {
+    containers: Vec<WireContainerSpec>,
+}
+
+#[derive(Deserialize)]
+struct WireContainerSpec {
+    name: String,
+    #[serde(default)]
+    ports: Vec<WirePort>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePort {
+    #[serde(default)]
+    name: String,
+    container_port: u16,
+}
+
+impl WireSpec {
+    fn port(&self) -> Option<u16> {
+        let server = self.containers.iter().find(|container| container.name == CONTAINER)?;
+        server.ports.iter().find(|port| port.name == PORT).map(|port| port.container_port)
+    }
 }
 
 #[derive(Deserialize)]
@@ -160,6 +190,10 @@ struct WireTerminated {
 }
 
 impl WireStatus {
+    fn address(&self) -> Option<IpAddr> {
+        self.pod_ip.as_deref()?.parse().ok()
+    }
+
     fn says(&self, condition: &str, status: &str) -> bool {
         self.conditions.iter().any(|found| found.condition_type == condition && found.status == status)
     }
@@ -232,7 +266,9 @@ mod tests {
             "namespace": "n", "name": name, "uid": name, "resourceVersion": "1", "labels": labels,
             "creationTimestamp": created,
         });
-        Pod::decode(&json!({"metadata": metadata, "status": status}).to_string()).unwrap()
+        let ports = json!([{"name": "other", "containerPort": 1}, {"name": "mcp", "containerPort": 8080}]);
+        let spec = json!({"containers": [{"name": "sidecar"}, {"name": "mcp-server", "ports": ports}]});
+        Pod::decode(&json!({"metadata": metadata, "spec": spec, "status": status}).to_string()).unwrap()
     }
 
     fn trouble(status: &Value) -> Option<(TroubleKind, String)> {
@@ -309,7 +345,7 @@ mod tests {
     fn a_pod_on_its_way_out_is_neither_ready_nor_in_trouble() {
         let status = json!({"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.7"});
         let ready = pod("web-1", "t", "2026-11-22T20:00:00Z", &status);
-        assert_eq!((ready.ready, ready.address), (true, Some("10.0.0.7".parse().unwrap())));
+        assert_eq!((ready.ready, ready.address), (true, Some("10.0.0.7:8080".parse().unwrap())));
         let metadata = json!({"namespace": "n", "name": "a", "uid": "a", "resourceVersion": "1", "deletionTimestamp": "2026-11-22T20:00:00Z"});
         let leaving = Pod::decode(&json!({"metadata": metadata, "status": status}).to_string()).unwrap();
         assert_eq!((leaving.ready, leaving.trouble), (false, None));

@@ -6,7 +6,9 @@
 //!   (its `observedGeneration` lags). Its counts are shown, but they don't make the server ready.
 //! - *Repeating is not changing.* `lastTransitionTime` moves only when the status of a condition flips, and a status
 //!   that says the same as before is not written.
-//! - *Nothing is claimed that was not observed.* Whether the server speaks MCP is not reported: nobody has asked it.
+//! - *Nothing is claimed that was not observed.* Available means that the pods' probes succeed. Whether the server speaks
+//!   MCP is another condition, Verified; it decides nothing, not even Ready, because the check may fail for reasons of
+//!   its own, such as a NetworkPolicy between the operator and the pods.
 
 pub mod reason;
 mod urgency;
@@ -24,9 +26,11 @@ use super::children::{Child, Deployment, Service};
 use super::observe::{Observed, SecretState};
 use super::pods::{Trouble, TroubleKind, in_trouble};
 use super::validate::HandsOff;
-use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase};
+use super::verify;
+use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase, ServerInfo};
+use crate::verification::{Outcome as Verified, Report as Verification};
 
-/// Every other condition is True.
+/// Every other condition but [`VERIFIED`] is True.
 pub const READY: &str = "Ready";
 /// The spec is valid and can be applied.
 pub const ACCEPTED: &str = "Accepted";
@@ -37,8 +41,11 @@ pub const AVAILABLE: &str = "Available";
 /// The pods run the current spec, or are about to.
 pub const PROGRESSING: &str = "Progressing";
 
+/// Every ready pod speaks MCP.
+pub const VERIFIED: &str = "Verified";
+
 /// The conditions that this operator writes. Others in the list belong to other managers.
-pub const OURS: [&str; 5] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING];
+pub const OURS: [&str; 6] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING, VERIFIED];
 
 /// The longest message that the schema allows, in characters: a refusal that quotes a whole spec must not keep the
 /// status from being written.
@@ -77,7 +84,12 @@ struct Finding {
 }
 
 /// Reports the state of the server.
-pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCPServerStatus {
+pub fn report(
+    observed: &Observed,
+    outcome: &Outcome<'_>,
+    verification: Option<&Verification>,
+    now: Timestamp,
+) -> MCPServerStatus {
     let server = &observed.server;
     let (deployment, service) = match outcome {
         Outcome::Applied(applied) => (applied.deployment.as_deref(), applied.service.as_deref()),
@@ -89,10 +101,11 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
     let own = |child: &Child| child.meta.is_controlled_by(&server.meta.uid);
     let deployment = deployment.filter(|deployment| own(&deployment.child));
     let service = service.filter(|service| own(&service.child));
-    let view = View { observed, outcome, deployment, service };
+    let view = View { observed, outcome, deployment, service, verification };
     let mut findings = vec![view.accepted(), view.secret_resolved(), view.available()];
     findings.extend(view.progressing());
     findings.insert(0, view.ready(&findings));
+    findings.push(view.verified());
     let counts = deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
     MCPServerStatus {
         observed_generation: server.meta.generation,
@@ -103,6 +116,7 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
         updated_replicas: counts.updated_replicas,
         selector: selector(server.meta.key.name()),
         url: view.url(&findings),
+        server: verification.and_then(|verification| verify::info(verification, now)),
         conditions: findings.into_iter().map(|finding| view.condition(finding, now)).collect(),
     }
 }
@@ -118,8 +132,12 @@ pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
         updated_replicas,
         selector,
         url,
+        server,
         conditions: _,
     } = old;
+    // The time of a check is no news.
+    let untimed =
+        |server: &Option<ServerInfo>| server.clone().map(|info| ServerInfo { last_verified_time: None, ..info });
     *observed_generation == new.observed_generation
         && *phase == new.phase
         && *replicas == new.replicas
@@ -128,6 +146,7 @@ pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
         && *updated_replicas == new.updated_replicas
         && *selector == new.selector
         && *url == new.url
+        && untimed(server) == untimed(&new.server)
         && OURS.iter().all(|kind| old.condition(kind) == new.condition(kind))
 }
 
@@ -138,6 +157,8 @@ struct View<'a> {
     outcome: &'a Outcome<'a>,
     deployment: Option<&'a Deployment>,
     service: Option<&'a Service>,
+    /// `None` if the server is not to be verified.
+    verification: Option<&'a Verification>,
 }
 
 impl View<'_> {
@@ -267,6 +288,27 @@ impl View<'_> {
             Outcome::HandsOff(HandsOff::Terminating) => None,
             Outcome::Applied(Applied { refused: None, failed: None, .. }) | Outcome::Suspended { followed: true } => {
                 self.service.is_none().then(|| "the server has no Service yet".to_owned())
+            }
+        }
+    }
+
+    fn verified(&self) -> Finding {
+        let found = |status, reason, message: &str| finding(VERIFIED, status, reason, message);
+        let Some(Verification { outcome, facts, .. }) = self.verification else {
+            return found(
+                ConditionStatus::Unknown,
+                Reason::VerificationOff,
+                "the server is not asked whether it speaks MCP",
+            );
+        };
+        match (outcome, facts) {
+            (Verified::Failed { reason, message }, _) => found(ConditionStatus::False, (*reason).into(), message),
+            (Verified::Verified, Some(facts)) => {
+                let warning = verify::session_warning(self.observed, facts);
+                found(ConditionStatus::True, Reason::Verified, &format!("the server {facts}{warning}"))
+            }
+            (Verified::NotYetVerified, _) | (Verified::Verified, None) => {
+                found(ConditionStatus::Unknown, Reason::NotYetVerified, "no ready pod has been asked yet")
             }
         }
     }

@@ -5,8 +5,8 @@
 
 use super::apply::{Done, Why};
 use super::kind::ChildKind;
-use super::report::{ACCEPTED, AVAILABLE, PROGRESSING, Reason, SECRET_RESOLVED};
-use crate::api::{Condition, ConditionStatus, MCPServerStatus};
+use super::report::{ACCEPTED, AVAILABLE, PROGRESSING, Reason, SECRET_RESOLVED, VERIFIED};
+use crate::api::{Condition, ConditionStatus, MCPServerStatus, ServerInfo};
 use crate::events::{Event, EventType};
 
 /// The Events about writes that were done to the children of the server `name`.
@@ -86,6 +86,7 @@ pub fn events_of_change(old: Option<&MCPServerStatus>, new: &MCPServerStatus) ->
             events.push(Event { event_type, reason: event_reason, action: "Reconcile", note });
         }
     }
+    events.extend(verification(old, new));
     let serves = |status: &MCPServerStatus| status.url.is_some() && holds(status, AVAILABLE);
     if serves(new) && !old.is_some_and(serves) {
         let url = new.url.as_deref().unwrap_or_default();
@@ -93,6 +94,38 @@ pub fn events_of_change(old: Option<&MCPServerStatus>, new: &MCPServerStatus) ->
         events.push(Event { event_type: EventType::Normal, reason: "Available", action: "Reconcile", note });
     }
     events
+}
+
+/// The Events about what the server says when it is asked.
+fn verification(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> Vec<Event> {
+    let mut events = Vec::new();
+    let event = |event_type, reason, note| Event { event_type, reason, action: "Verify", note };
+    let reason =
+        |status: &MCPServerStatus| status.condition(VERIFIED).map(|found| (found.status, found.reason.clone()));
+    if let Some(Condition { status, reason: why, message, .. }) = new.condition(VERIFIED)
+        && old.and_then(reason) != reason(new)
+    {
+        match status {
+            ConditionStatus::True => events.push(event(EventType::Normal, "Verified", message.clone())),
+            // That it wants to know who asks is no failure.
+            ConditionStatus::False if *why != Reason::AuthenticationRequired.as_str() => {
+                events.push(event(EventType::Warning, "VerificationFailed", message.clone()));
+            }
+            ConditionStatus::False | ConditionStatus::Unknown => {}
+        }
+    }
+    if tools_changed(old, new) {
+        let note = "the tools that the server offers have changed, and its pods have not: check what they do now";
+        events.push(event(EventType::Warning, "ToolsChanged", note.to_owned()));
+    }
+    events
+}
+
+/// Whether the server offers other tools than before, though its pods run the same.
+pub fn tools_changed(old: Option<&MCPServerStatus>, new: &MCPServerStatus) -> bool {
+    let (Some(old), Some(new)) = (old.and_then(|old| old.server.as_ref()), new.server.as_ref()) else { return false };
+    let known = |server: &ServerInfo| !server.tools_hash.is_empty() && !server.pod_template_hash.is_empty();
+    known(old) && known(new) && old.pod_template_hash == new.pod_template_hash && old.tools_hash != new.tools_hash
 }
 
 fn holds(status: &MCPServerStatus, condition: &str) -> bool {

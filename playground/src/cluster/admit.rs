@@ -110,7 +110,11 @@ fn finish(context: &Context<'_>, live: &Live<'_>, mut value: Value, managed: Byt
 ///
 /// What is merged field by field must be known field by field: an unknown one is refused, whatever `fieldValidation`
 /// says.
-pub(super) fn apply(context: &Context<'_>, live: Option<&Live<'_>>, config: &Value) -> Result<Next, Status> {
+pub(super) fn apply(
+    context: &Context<'_>,
+    live: Option<&Live<'_>>,
+    config: &Value,
+) -> Result<(Next, Vec<String>), Status> {
     let mut config = config.clone();
     let undeclared = unknown(context, &mut config);
     if !undeclared.is_empty() {
@@ -132,12 +136,12 @@ pub(super) fn apply(context: &Context<'_>, live: Option<&Live<'_>>, config: &Val
     let (mut object, managed) = merged.map_err(|error| apply_error(context, &error))?;
     match live {
         None => {
-            prepare_new(context, &mut object)?;
-            Ok(Next { value: object, managed })
+            let warnings = prepare_new(context, &mut object)?;
+            Ok((Next { value: object, managed }, warnings))
         }
         Some(live) => {
-            prepare_change(context, &live.value, &mut object)?;
-            Ok(finish(context, live, object, managed))
+            let warnings = prepare_change(context, &live.value, &mut object)?;
+            Ok((finish(context, live, object, managed), warnings))
         }
     }
 }
@@ -184,7 +188,7 @@ pub(super) fn check_put_preconditions(context: &Context<'_>, live: &Value, objec
 }
 
 fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let warnings = drop_unknown(context, object)?;
+    let mut warnings = drop_unknown(context, object)?;
     metadata::begin(context, object);
     if context.stored.has(Trait::Status)
         && let Some(map) = object.as_object_mut()
@@ -194,11 +198,12 @@ fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>,
     let mut causes = default_and_validate(context, object, None)?;
     causes.splice(0..0, metadata::validate(context, object, None));
     refuse(context, causes)?;
+    warnings.extend(odd(context, object, None));
     Ok(warnings)
 }
 
 fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Result<Vec<String>, Status> {
-    let warnings = drop_unknown(context, object)?;
+    let mut warnings = drop_unknown(context, object)?;
     metadata::carry_on(live, object);
     restrict_to_subresource(context, live, object);
     let mut causes = metadata::validate(context, object, Some(live));
@@ -206,7 +211,17 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
         causes = default_and_validate(context, object, Some(live))?;
     }
     refuse(context, causes)?;
+    warnings.extend(odd(context, object, Some(live)));
     Ok(warnings)
+}
+
+/// What is allowed, and hardly meant; of a change only what it is about.
+fn odd(context: &Context<'_>, object: &Value, live: Option<&Value>) -> Vec<String> {
+    let aside = context.subresource.is_some() || context.stored.custom().is_some();
+    if aside || live.is_some_and(|live| live["spec"] == object["spec"]) {
+        return Vec::new();
+    }
+    builtin::warnings(&context.stored.group_resource(), object, live)
 }
 
 fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Result<Vec<Cause>, Status> {

@@ -102,7 +102,8 @@ pub(super) fn validate(context: &Context<'_>, object: &Value, live: Option<&Valu
     (0..times).for_each(|_| causes.extend(owners.iter().cloned()));
     causes.extend(label_causes(metadata));
     causes.extend(annotation_causes(metadata));
-    causes.extend(finalizer_causes(metadata, live.map(|live| &live["metadata"])));
+    let of_kubernetes = context.stored.custom().is_none() && context.stored.kind != "CustomResourceDefinition";
+    causes.extend(finalizer_causes(metadata, live.map(|live| &live["metadata"]), of_kubernetes));
     causes
 }
 
@@ -142,7 +143,8 @@ fn owner_causes(metadata: &Value) -> Vec<Cause> {
     for (at, owner) in owners.iter().enumerate() {
         for name in ["apiVersion", "kind", "name", "uid"] {
             if owner[name].as_str().is_none_or(str::is_empty) {
-                let message = format!("Invalid value: {}: must not be empty", owner[name]);
+                let what = if name == "apiVersion" { "version " } else { "" };
+                let message = format!("Invalid value: \"\": {what}must not be empty");
                 let field = format!("metadata.ownerReferences[{at}].{name}");
                 causes.push(cause("FieldValueInvalid", &field, &message));
             }
@@ -205,13 +207,22 @@ fn annotation_causes(metadata: &Value) -> Vec<Cause> {
     causes
 }
 
-fn finalizer_causes(metadata: &Value, live: Option<&Value>) -> Vec<Cause> {
+fn finalizer_causes(metadata: &Value, live: Option<&Value>, of_kubernetes: bool) -> Vec<Cause> {
     let finalizers = |metadata: &Value| {
         let list = metadata["finalizers"].as_array().cloned().unwrap_or_default();
         list.into_iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     let named = finalizers(metadata);
     let mut causes: Vec<Cause> = named.iter().filter_map(|name| qualified_cause("metadata.finalizers", name)).collect();
+    if of_kubernetes {
+        let known = ["foregroundDeletion", "kubernetes", "orphan"];
+        let strange = |name: &str| !name.contains('/') && !known.contains(&name);
+        let strange = named.iter().enumerate().filter(|(_, name)| strange(name.as_str()));
+        causes.extend(strange.map(|(at, name)| {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            invalid(&format!("metadata.finalizers[{at}]"), name, why)
+        }));
+    }
     if let Some(live) = live.filter(|live| live["deletionTimestamp"].is_string()) {
         let known = finalizers(live);
         let added: Vec<_> = named.iter().filter(|name| !known.contains(name)).map(String::as_str).collect();

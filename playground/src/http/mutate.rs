@@ -11,6 +11,7 @@ use super::route::Place;
 use super::{Answer, Call, read};
 use crate::cluster::{DeleteOptions, Deleted, PatchKind, Propagation, Target, WriteOptions, Written};
 use crate::status::Status;
+use crate::syntax;
 
 /// Server-side apply's media type.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
@@ -184,7 +185,9 @@ fn check_patch_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
 
 pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Status> {
     let json = |error: serde_json::Error| {
-        Status::bad_request(format!("error decoding patch: {}", parse_error(&error, call.body)))
+        let why = parse_error(&error, call.body);
+        let before = if kind == PatchKind::Strategic { "" } else { "error decoding patch: " };
+        Status::bad_request(format!("{before}{why}"))
     };
     match kind {
         PatchKind::Apply => yaml(call.body),
@@ -196,10 +199,10 @@ pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Stat
 pub(super) fn body(call: &Call<'_>, kind: &str) -> Result<Value, Status> {
     match call.content_type {
         "" | "application/json" => serde_json::from_slice(call.body).map_err(|error| {
-            let why = parse_error(&error, call.body);
+            let (why, summary) = (parse_error(&error, call.body), summary(call.body));
             Status::bad_request(format!(
                 "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse \
-                 error: {why}"
+                 error: {why} ({summary})"
             ))
         }),
         "application/yaml" => yaml(call.body),
@@ -217,9 +220,20 @@ fn yaml(body: &[u8]) -> Result<Value, Status> {
     serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
 }
 
+/// In Go's words, where it has any.
 fn parse_error(error: &serde_json::Error, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(512)]);
-    if error.is_eof() { format!("unexpected end of JSON input ({text})") } else { format!("{error} ({text})") }
+    syntax::complaint(body).unwrap_or_else(|| error.to_string())
+}
+
+/// The beginning of a body: as it is where it looks like an object, else in hexadecimal.
+fn summary(body: &[u8]) -> String {
+    let start = &body[..body.len().min(30)];
+    let more = if body.len() > start.len() { " ..." } else { "" };
+    match start.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat() + more,
+    }
 }
 
 /// `DeleteOptions` may come in the body, in the query, or both; the body wins.

@@ -28,6 +28,8 @@ pub(super) struct Query {
     pub(super) propagation_policy: Option<String>,
     pub(super) grace_period_seconds: Option<u64>,
     pub(super) include_object: String,
+    /// Of a question for the server's health.
+    pub(super) verbose: bool,
 }
 
 /// From which state a list or watch is served.
@@ -71,6 +73,7 @@ impl Query {
             "dryRun" => self.dry_run.push(value.to_owned()),
             "propagationPolicy" => self.propagation_policy = Some(value.to_owned()),
             "gracePeriodSeconds" => self.grace_period_seconds = value.parse().ok(),
+            "verbose" => self.verbose = true,
             "includeObject" => value.clone_into(&mut self.include_object),
             _ => {}
         }

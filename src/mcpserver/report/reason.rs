@@ -2,6 +2,7 @@
 
 use super::super::pods::TroubleKind;
 use crate::api::Condition;
+use crate::mcp;
 
 /// Why a condition is as it is: `reason` in the object. The documentation of the conditions lists them, and programs
 /// compare them, so a name never changes.
@@ -47,7 +48,21 @@ pub enum Reason {
     Complete,
     /// Progressing: the Deployment has made no progress for too long.
     ProgressDeadlineExceeded,
-    /// Ready: every other condition is True.
+    /// Verified: every ready pod speaks MCP.
+    Verified,
+    /// Verified: no ready pod has been asked yet.
+    NotYetVerified,
+    /// Verified: the spec says that nobody asks.
+    VerificationOff,
+    /// Verified: a pod answers, but not as an MCP server.
+    NotMcp,
+    /// Verified: a pod does not answer.
+    Unreachable,
+    /// Verified: a pod wants to know who asks.
+    AuthenticationRequired,
+    /// Verified: a pod speaks versions of the protocol that nobody here knows.
+    UnsupportedVersion,
+    /// Ready: every other condition but Verified is True.
     Available,
     /// Ready: nobody can tell at the moment.
     Unknown,
@@ -61,6 +76,17 @@ impl From<TroubleKind> for Reason {
             TroubleKind::OutOfMemory => Self::OomKilled,
             TroubleKind::Crash => Self::CrashLoopBackOff,
             TroubleKind::Unschedulable => Self::Unschedulable,
+        }
+    }
+}
+
+impl From<mcp::Reason> for Reason {
+    fn from(reason: mcp::Reason) -> Self {
+        match reason {
+            mcp::Reason::NotMcp => Self::NotMcp,
+            mcp::Reason::UnsupportedVersion => Self::UnsupportedVersion,
+            mcp::Reason::Unreachable => Self::Unreachable,
+            mcp::Reason::AuthenticationRequired => Self::AuthenticationRequired,
         }
     }
 }
@@ -89,6 +115,13 @@ impl Reason {
             Self::RollingOut => "RollingOut",
             Self::Complete => "Complete",
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::Verified => "Verified",
+            Self::NotYetVerified => "NotYetVerified",
+            Self::VerificationOff => "VerificationOff",
+            Self::NotMcp => "NotMCP",
+            Self::Unreachable => "Unreachable",
+            Self::AuthenticationRequired => "AuthenticationRequired",
+            Self::UnsupportedVersion => "UnsupportedVersion",
             Self::Available => "Available",
             Self::Unknown => "Unknown",
         }

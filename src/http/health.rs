@@ -52,11 +52,7 @@ impl Health {
     /// Adds a note: what `note` returns is told under `name`, and does not count. It runs for each probe and must not
     /// block.
     #[must_use]
-    pub fn with_note(
-        mut self,
-        name: &'static str,
-        note: impl Fn() -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_note(mut self, name: &'static str, note: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.notes.push((name, Arc::new(note)));
         self
     }

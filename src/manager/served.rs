@@ -79,7 +79,8 @@ impl Served {
     /// Which namespaces are not served, if some are.
     pub(super) fn shortfall(&self) -> Option<String> {
         let unserved = self.unserved();
-        let named = |scope: &Scope| Some(format!("{} (waiting for {})", scope.as_deref()?, self.missing(scope).join(", ")));
+        let named =
+            |scope: &Scope| Some(format!("{} (waiting for {})", scope.as_deref()?, self.missing(scope).join(", ")));
         let named: Vec<String> = unserved.iter().filter_map(named).collect();
         if named.is_empty() || self.is_idle() { None } else { Some(format!("not served: {}", named.join("; "))) }
     }

@@ -11,8 +11,7 @@ use crate::harness::process::{Ended, LEASE, Process, program};
 use crate::harness::rights::HOME;
 use crate::harness::{World, eventually};
 
-const WEBHOOKS: Kind =
-    Kind::cluster_wide("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations");
+const WEBHOOKS: Kind = Kind::cluster_wide("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations");
 
 /// Runs the doctor to its end.
 async fn doctor(kubeconfig: &Path, flags: &[&str]) -> Ended {
@@ -142,7 +141,9 @@ async fn a_held_lease_names_its_holder() {
         })
     };
     let flags = ["--leader-elect", "--lease-namespace", &world.namespace];
-    for (at, expected) in [(now.as_str(), "is held by pod-a_1, renewed "), ("2024-02-29T00:00:00Z", "is expired: pod-a_1 ")] {
+    for (at, expected) in
+        [(now.as_str(), "is held by pod-a_1, renewed "), ("2024-02-29T00:00:00Z", "is expired: pod-a_1 ")]
+    {
         let at: jiff::Timestamp = at.parse().unwrap();
         let at = format!("{at:.6}");
         world.client.apply(&LEASES.path(&world.namespace, LEASE), &renewed(&at)).await.unwrap();

@@ -20,8 +20,7 @@ pub const PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/
 /// What is examined.
 pub const WHAT: &str = "CRD";
 const SCHEMA: &str = "CRD schema";
-const INSTALL: &str =
-    "install it with `smooth-operator crd | kubectl apply --server-side -f -` (or `make install`, or `kubectl apply --server-side -k config/crd`)";
+const INSTALL: &str = "install it with `smooth-operator crd | kubectl apply --server-side -f -` (or `make install`, or `kubectl apply --server-side -k config/crd`)";
 
 /// There is no such definition.
 pub fn absent() -> Finding {
@@ -36,7 +35,8 @@ pub fn judge(ours: &Value, theirs: &Value) -> Vec<Finding> {
 fn established(theirs: &Value) -> Finding {
     let conditions = theirs["status"]["conditions"].as_array().into_iter().flatten();
     let of = |kind: &str| conditions.clone().find(|condition| condition["type"] == kind);
-    let told = |kind: &str| of(kind).and_then(|condition| condition["message"].as_str()).unwrap_or("no reason is given");
+    let told =
+        |kind: &str| of(kind).and_then(|condition| condition["message"].as_str()).unwrap_or("no reason is given");
     if !theirs["metadata"]["deletionTimestamp"].is_null() {
         return Finding::wrong(WHAT, "mcpservers.mcp.mcp.dev is being deleted, with every MCPServer", INSTALL);
     }
@@ -242,7 +242,11 @@ mod tests {
             spec(it).remove("suspend");
             spec(it).insert("shiny".into(), json!({"type": "string"}));
         });
-        assert!(both.found.starts_with("edited: other in v1alpha1.spec.suspend, v1alpha1.spec.shiny"), "{}", both.found);
+        assert!(
+            both.found.starts_with("edited: other in v1alpha1.spec.suspend, v1alpha1.spec.shiny"),
+            "{}",
+            both.found
+        );
     }
 
     /// Whoever rewords a description has changed nothing that anybody could rely on.

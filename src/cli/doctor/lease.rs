@@ -62,9 +62,8 @@ mod tests {
 
     #[test]
     fn a_lease_is_free_or_held_or_expired() {
-        let held_since = |at: &str| {
-            told(Some(json!({"holderIdentity": "pod-a_1", "leaseDurationSeconds": 15, "renewTime": at})))
-        };
+        let held_since =
+            |at: &str| told(Some(json!({"holderIdentity": "pod-a_1", "leaseDurationSeconds": 15, "renewTime": at})));
         assert_eq!(told(None), "ops/smooth-operator is free: it does not exist yet");
         let released = json!({"holderIdentity": "", "leaseDurationSeconds": 1});
         assert_eq!(told(Some(released)), "ops/smooth-operator is free: its last holder has released it");

@@ -13,7 +13,9 @@ pub fn judge(version: &str) -> Finding {
     let supported = format!("1.{} to 1.{}", SUPPORTED.start(), SUPPORTED.end());
     match minor(version) {
         None => Finding::unknown(WHAT, format!("{version:?} is no version of Kubernetes 1; {supported} are supported")),
-        Some(minor) if SUPPORTED.contains(&minor) => Finding::ok(WHAT, format!("{version} ({supported} are supported)")),
+        Some(minor) if SUPPORTED.contains(&minor) => {
+            Finding::ok(WHAT, format!("{version} ({supported} are supported)"))
+        }
         Some(minor) if minor < *SUPPORTED.start() => {
             Finding::wrong(WHAT, &format!("{version} is too old: {supported} are supported"), "upgrade the cluster")
         }

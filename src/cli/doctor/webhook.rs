@@ -139,9 +139,7 @@ mod tests {
     #[test]
     fn a_service_that_leads_to_nobody_is_wrong() {
         let webhook = Webhook { name: "v of policy".into(), service: None, has_authority: true };
-        let slices = |endpoints: Value, name: &str| {
-            json!({"items": [{"metadata": {"labels": {"kubernetes.io/service-name": name}}, "endpoints": endpoints}]})
-        };
+        let slices = |endpoints: Value, name: &str| json!({"items": [{"metadata": {"labels": {"kubernetes.io/service-name": name}}, "endpoints": endpoints}]});
         let found = |slices: Value| lead(&webhook, ("ops", "hook"), &slices);
         assert_eq!(found(slices(json!([{"conditions": {"ready": true}}, {}]), "hook")).verdict, Verdict::Ok);
         assert_eq!(found(slices(json!([{"conditions": {"ready": false}}]), "hook")).verdict, Verdict::Wrong);

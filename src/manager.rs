@@ -224,13 +224,12 @@ impl Work {
         let Self { mut served, enqueue, controller, verifier, events, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
         let work = async {
-            if stop.run_until_cancelled(served.anything()).await.is_none() {
-                return Stopped::InOrder;
-            }
+            // Before any worker starts: what it drops from now on, it drops of these.
+            let Some(unserved) = stop.run_until_cancelled(served.anything()).await else { return Stopped::InOrder };
             let working = async { tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0 };
             tokio::select! {
                 stopped = working => stopped,
-                never = served.follow(enqueue) => match never {},
+                never = served.follow(unserved, enqueue) => match never {},
             }
         };
         tokio::pin!(work);

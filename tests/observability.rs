@@ -1,7 +1,7 @@
 //! Metrics, alerts and dashboard belong together: each name that a query asks for is one that the operator has.
 //!
-//! A query for a metric that does not exist is no error: the panel stays empty, and the alert never fires. Nobody notices
-//! before the day on which it should.
+//! A query for a metric that does not exist is no error: the panel stays empty, and the alert never fires. Nobody
+//! notices before the day on which it should.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde_json::Value;
 use smooth_operator::telemetry::{Metrics, ReconcileResult, ServerReport};
 
-/// The names that were promised to those who write dashboards: the ones of client-go and controller-runtime, and our own.
+/// The names that were promised to those who write dashboards: the ones of client-go and controller-runtime, and our
+/// own.
 const PROMISED: &[&str] = &[
     "workqueue_depth",
     "workqueue_adds_total",

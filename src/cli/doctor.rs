@@ -3,8 +3,8 @@
 //! # The naive solution, and how it breaks
 //!
 //! Run it and read the log. But a missing permission shows only when it is needed: without `patch services` everything
-//! looks fine until somebody creates an MCPServer on a Friday evening. And a CRD of last year works, too, except for the
-//! fields that it silently drops.
+//! looks fine until somebody creates an MCPServer on a Friday evening. And a CRD of last year works, too, except for
+//! the fields that it silently drops.
 //!
 //! # The mechanism
 //!
@@ -23,8 +23,8 @@
 //! That it speaks for the operator: it asks as whoever its kubeconfig names. To examine the operator's own permissions,
 //! run it as the operator, in its pod or with a token of its service account.
 //!
-//! Nor does it ask without end: each request has [a few seconds](PATIENCE), all together have [half a
-//! minute](ALTOGETHER), and of [many permissions](permissions::MOST) only the first are asked for. What was not asked is
+//! Nor does it ask without end: each request has [a few seconds](PATIENCE), after [half a minute](ALTOGETHER) no
+//! further permission is asked for, and of [very many](permissions::MOST) only the first. What was not asked is
 //! `unknown`.
 
 pub mod definition;
@@ -49,9 +49,9 @@ use crate::object::{LEASES, ObjectKey};
 use finding::{Finding, Verdict};
 
 /// The longest time for one request.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// After this time no further permission is asked for.
-const ALTOGETHER: Duration = Duration::from_secs(30);
+pub const ALTOGETHER: Duration = Duration::from_secs(30);
 
 /// The flags of `doctor`, which mean what they mean to `run`.
 #[derive(Debug, Args)]

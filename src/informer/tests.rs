@@ -36,3 +36,21 @@ async fn a_resync_comes_within_half_a_period_and_at_another_moment_each_time() {
     assert!(one[0] != other[0] && one[0] != one[1]);
     assert_eq!(one, pauses(1).await, "chance comes from the seed alone");
 }
+
+/// One namespace that may not be read stopped all the others.
+#[test]
+fn a_namespace_is_covered_once_its_own_state_is_complete_whatever_the_others_do() {
+    let scope = |namespace: &str| Some(Arc::from(namespace));
+    let informer = Informer::<Thing>::new(vec![scope("a"), scope("b")], vec![], Timing::default());
+    let synced = informer.synced();
+    assert!(!synced.covers("a"));
+    informer.waiting.send_modify(|waiting| _ = waiting.remove(&scope("a")));
+    assert_eq!((synced.covers("a"), synced.covers("b"), synced.now()), (true, false, false));
+    assert_eq!(synced.waiting(), [scope("b")].into());
+
+    let everywhere = Informer::<Thing>::new(vec![None], vec![], Timing::default());
+    let synced = everywhere.synced();
+    assert!(!synced.covers("a"));
+    everywhere.waiting.send_modify(|waiting| _ = waiting.remove(&None));
+    assert!(synced.covers("a") && synced.now());
+}

@@ -1,9 +1,9 @@
 //! Which namespaces are served: those of which every cache is complete.
 //!
-//! A worker that takes "not in my cache" for "does not exist" makes the object a second time. So nothing is decided about
-//! a namespace before *all* kinds of it are known. The simple way is to wait until everything is known everywhere. Then
-//! one namespace in which the operator has no Role (yet) stops all the others, for ever. But what a reconcile reads is in
-//! one namespace: the server, its children and its Secret. So each namespace waits for itself alone:
+//! A worker that takes "not in my cache" for "does not exist" makes the object a second time. So nothing is decided
+//! about a namespace before *all* kinds of it are known. The simple way is to wait until everything is known everywhere.
+//! Then one namespace in which the operator has no Role (yet) stops all the others, for ever. But what a reconcile reads
+//! is in one namespace: the server, its children and its Secret. So each namespace waits for itself alone:
 //!
 //! ```text
 //!  mcpservers  {a, b} ─┐
@@ -85,20 +85,18 @@ impl Served {
         if named.is_empty() || self.is_idle() { None } else { Some(format!("not served: {}", named.join("; "))) }
     }
 
-    /// Waits until something is served.
-    pub(super) async fn anything(&mut self) {
+    /// Waits until something is served. Returns the scopes that are not, and have to be [followed](Self::follow).
+    pub(super) async fn anything(&mut self) -> BTreeSet<Scope> {
         while self.is_idle() {
             self.changed().await;
         }
+        self.unserved()
     }
 
-    /// Calls `now_served` for each scope that is served from now on and is not yet, and tells people about those that
-    /// have to be waited for. Never ends.
-    pub(super) async fn follow(&mut self, now_served: impl Fn(&Scope)) -> Infallible {
-        let (mut unserved, told_at) = (self.unserved(), Instant::now() + PATIENCE);
-        // What became known between the start of the workers and this line would be forgotten otherwise.
-        self.scopes.iter().filter(|scope| !unserved.contains(*scope)).for_each(&now_served);
-        let mut told = false;
+    /// Calls `now_served` for each of these scopes when it is served, and tells people about those that have to be
+    /// waited for. Never ends.
+    pub(super) async fn follow(&mut self, mut unserved: BTreeSet<Scope>, now_served: impl Fn(&Scope)) -> Infallible {
+        let (mut told, told_at) = (false, Instant::now() + PATIENCE);
         while !unserved.is_empty() {
             if told {
                 self.changed().await;
@@ -121,8 +119,8 @@ impl Served {
         let Some(namespace) = scope.as_deref() else { return };
         let missing = self.missing(scope).join(", ");
         tracing::warn!(
-            "namespace {namespace} is not served, the others are: its {missing} can't be read; give the operator a Role \
-             and a RoleBinding there (config/namespaced/namespace), or take the namespace out of --namespaces"
+            "namespace {namespace} is not served, the others are: its {missing} can't be read; give the operator a \
+             Role and a RoleBinding there (config/namespaced), or take the namespace out of --namespaces"
         );
     }
 

@@ -99,7 +99,8 @@ fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
     joined
 }
 
-/// Two namespaces with a server each. In `b` nothing may be read before `allowed`. Writes fail, and are told by their path.
+/// Two namespaces with a server each. In `b` nothing may be read before `allowed`. Writes fail, and are told by their
+/// path.
 fn two_namespaces(allowed: &Arc<AtomicBool>) -> (Client, UnboundedReceiver<String>) {
     let (tell, told) = unbounded_channel();
     let allowed = Arc::clone(allowed);
@@ -125,7 +126,9 @@ fn two_namespaces(allowed: &Arc<AtomicBool>) -> (Client, UnboundedReceiver<Strin
             }
             let namespace = if path.contains("/namespaces/a/") { "a" } else { "b" };
             let server = json!({
-                "metadata": {"namespace": namespace, "name": "web", "uid": namespace, "resourceVersion": "5", "generation": 1},
+                "metadata": {
+                    "namespace": namespace, "name": "web", "uid": namespace, "resourceVersion": "5", "generation": 1,
+                },
                 "spec": {"image": "web:1"},
             });
             let items = if path.ends_with("/mcpservers") { json!([server]) } else { json!([]) };

@@ -1,7 +1,7 @@
 //! The operator of `config/namespaced`: Roles in some namespaces, and nothing in the cluster.
 //!
-//! A namespace without its Role, or one that does not exist yet, is where such an operator differs: with a ClusterRole an
-//! API server lists what is in no namespace as nothing, with Roles it refuses.
+//! A namespace without its Role, or one that does not exist yet, is where such an operator differs: with a ClusterRole
+//! an API server lists what is in no namespace as nothing, with Roles it refuses.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Is the CRD installed, served, and the one that this operator was built with?
 //!
 //! The API server stores a definition in its own words: it fills in defaults and leaves out what says nothing. So both
-//! sides are [put into the same words](plain) before they are compared. What differs then has a direction:
+//! sides are put into the same words before they are compared. What differs then has a direction:
 //!
 //! | the cluster's definition | verdict |
 //! |---|---|

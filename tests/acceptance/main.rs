@@ -20,4 +20,5 @@ mod secrets;
 mod settled;
 mod shutdown;
 mod trouble;
+mod verified;
 mod watches;

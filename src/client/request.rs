@@ -184,7 +184,7 @@ impl Request {
 
     /// Creates an object, which must not exist yet.
     pub fn create(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
-        let uri = resource.collection(Some(key.namespace()));
+        let uri = resource.collection(key.scope());
         let request = Self::object(Verb::Create, Method::POST, resource, "", key, uri);
         request.with_body("application/json", object)
     }

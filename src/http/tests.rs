@@ -28,6 +28,7 @@ impl Running {
     async fn start(site: impl Site, limits: Limits) -> Self {
         let mut server = Server::bind(&loopback(), "--test", site).await.unwrap().unwrap();
         server.limits = limits;
+        server.desk.body_bytes = limits.body_bytes;
         let (address, stop) = (server.local_addr(), CancellationToken::new());
         let task = tokio::spawn(server.run(stop.clone()));
         Self { address, stop, task }

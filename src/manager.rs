@@ -68,8 +68,8 @@ use crate::workqueue::{RateLimit, Workqueue};
 
 mod serving;
 
-pub use serving::{Serving, Webhook};
 use serving::{Opening, Served};
+pub use serving::{Serving, Webhook};
 
 /// The name of the controller and of its queue, in metrics.
 const NAME: &str = "mcpserver";

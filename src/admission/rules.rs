@@ -53,8 +53,7 @@ pub struct Findings {
 pub type Rule = fn(&Change, &Reviewer) -> Option<Finding>;
 
 /// All rules, in the order in which people read what they say.
-pub const RULES: [Rule; 4] =
-    [registry_is_allowed, image_names_a_version, secret_exists, sessions_find_their_pod];
+pub const RULES: [Rule; 4] = [registry_is_allowed, image_names_a_version, secret_exists, sessions_find_their_pod];
 
 /// What all rules have to say.
 pub fn apply(change: &Change, reviewer: &Reviewer) -> Findings {

@@ -106,7 +106,11 @@ fn several_pods_of_a_server_with_sessions_need_affinity() {
         let mut review = update(&spec(1, affinity), &spec(replicas, affinity));
         review["request"]["oldObject"]["status"] = json!({"phase": "OfTheFuture", "server": {"sessionMode": mode}});
         let found = warnings(&review);
-        assert_eq!(found.iter().any(|warning| warning.contains("sessionAffinity to ClientIP")), warned, "{mode} {replicas} {affinity}");
+        assert_eq!(
+            found.iter().any(|warning| warning.contains("sessionAffinity to ClientIP")),
+            warned,
+            "{mode} {replicas} {affinity}"
+        );
     }
     assert!(warnings(&create(&spec(2, "None"))).is_empty(), "nobody has asked a new server yet");
 }
@@ -114,7 +118,8 @@ fn several_pods_of_a_server_with_sessions_need_affinity() {
 #[test]
 fn an_image_from_elsewhere_is_denied_with_its_registry_and_what_is_allowed() {
     let denied = response(&create(&json!({"image": "nginx:1"})), Some("ghcr.io,quay.io/team"));
-    let message = "spec.image: \"nginx:1\" comes from docker.io, but this cluster allows only images from: ghcr.io, quay.io/team";
+    let message =
+        "spec.image: \"nginx:1\" comes from docker.io, but this cluster allows only images from: ghcr.io, quay.io/team";
     let status = json!({"code": 403, "reason": "Forbidden", "message": message});
     assert_eq!((&denied["allowed"], &denied["status"]), (&json!(false), &status));
     let denied = response(&create(&json!({"image": "ghcr.io/ x"})), Some("ghcr.io"));
@@ -130,7 +135,11 @@ fn a_change_that_keeps_the_image_is_not_denied() {
     let (one, two) = (json!({"image": "nginx:1", "replicas": 1}), json!({"image": "nginx:1", "replicas": 0}));
     assert_eq!(response(&update(&one, &two), Some("ghcr.io"))["allowed"], true);
     assert_eq!(response(&update(&one, &json!({"image": "nginx:2"})), Some("ghcr.io"))["allowed"], false);
-    assert_eq!(response(&update(&json!({"image": 7}), &two), Some("ghcr.io"))["allowed"], false, "the old one is unknown");
+    assert_eq!(
+        response(&update(&json!({"image": 7}), &two), Some("ghcr.io"))["allowed"],
+        false,
+        "the old one is unknown"
+    );
 }
 
 #[test]
@@ -178,7 +187,10 @@ fn what_is_no_review_is_malformed_and_says_why() {
     no_uid["request"].as_object_mut().unwrap().remove("uid");
     assert!(answer(&no_uid.to_string()).contains("missing field `uid`"));
     assert!(answer(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#).contains("no request"));
-    assert!(answer(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}"#).contains("no request"));
+    assert!(
+        answer(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}"#)
+            .contains("no request")
+    );
     assert!(answer(r#"{"apiVersion":"v1","kind":"Pod"}"#).contains("\"Pod\" of \"v1\""));
     for garbage in ["", "null", "[]", "7", "{", "\u{0}", "{\"kind\":7}"] {
         assert!(answer(garbage).contains("AdmissionReview"), "{garbage:?}");
@@ -223,8 +235,16 @@ fn replace(at: &mut Value, counter: &mut usize, by: &Value) {
     }
     *counter = counter.saturating_sub(1);
     match at {
-        Value::Object(fields) => fields.values_mut().for_each(|value| if *counter < usize::MAX - 1000 { replace(value, counter, by) }),
-        Value::Array(items) => items.iter_mut().for_each(|value| if *counter < usize::MAX - 1000 { replace(value, counter, by) }),
+        Value::Object(fields) => fields.values_mut().for_each(|value| {
+            if *counter < usize::MAX - 1000 {
+                replace(value, counter, by)
+            }
+        }),
+        Value::Array(items) => items.iter_mut().for_each(|value| {
+            if *counter < usize::MAX - 1000 {
+                replace(value, counter, by)
+            }
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -447,10 +447,9 @@ mod tests {
     /// Manifests say "true" or "1", and "0" must not mean yes.
     #[test]
     fn a_flag_without_a_value_is_a_yes_or_a_no_in_the_environment() {
-        for (flag, variable) in [
-            ("--leader-elect", "SMOOTH_OPERATOR_LEADER_ELECT"),
-            ("--metrics-secure", "SMOOTH_OPERATOR_METRICS_SECURE"),
-        ] {
+        for (flag, variable) in
+            [("--leader-elect", "SMOOTH_OPERATOR_LEADER_ELECT"), ("--metrics-secure", "SMOOTH_OPERATOR_METRICS_SECURE")]
+        {
             let (yes, no) = (format!("{:?}", parse(&[flag])), format!("{:?}", parse(&[])));
             for (value, expected) in
                 [("1", &yes), ("true", &yes), ("yes", &yes), ("0", &no), ("false", &no), ("off", &no)]

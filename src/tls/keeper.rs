@@ -162,13 +162,7 @@ impl Keeper {
         }
     }
 
-    async fn take(
-        &self,
-        step: Step,
-        object: Option<Value>,
-        stored: &Stored,
-        judge: &Judge,
-    ) -> Result<Round, Failure> {
+    async fn take(&self, step: Step, object: Option<Value>, stored: &Stored, judge: &Judge) -> Result<Round, Failure> {
         let next = match (step, stored) {
             (Step::Wait, _) => return Ok(Round::Quiet),
             (Step::Create, _) => return self.create(&Kept::new(self.make(judge.now)?)).await,
@@ -196,7 +190,8 @@ impl Keeper {
         let key = &self.place.secret;
         let mut data = Map::new();
         kept.write_to(&mut data);
-        let labels = json!({"app.kubernetes.io/name": "smooth-operator", "app.kubernetes.io/part-of": "smooth-operator"});
+        let labels =
+            json!({"app.kubernetes.io/name": "smooth-operator", "app.kubernetes.io/part-of": "smooth-operator"});
         let secret = json!({
             "apiVersion": SECRETS.api_version(),
             "kind": SECRETS.kind,

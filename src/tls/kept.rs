@@ -153,7 +153,8 @@ impl Kept {
     /// The authorities that vouch for a certificate that is or will be shown.
     fn needed(&self, judge: &Judge) -> Vec<Authority> {
         let pairs = || [Some(&self.serving), self.next.as_ref()].into_iter().flatten();
-        let vouches = |authority: &&Authority| pairs().any(|pair| pair.is_accepted([*authority], &judge.name, judge.now));
+        let vouches =
+            |authority: &&Authority| pairs().any(|pair| pair.is_accepted([*authority], &judge.name, judge.now));
         self.trusted.iter().filter(vouches).cloned().collect()
     }
 

@@ -248,7 +248,13 @@ mod tests {
         assert!(matches!(Pair::read(one.key(), one.key()), Err(PairError::Certificate)));
         let error = Pair::read(one.certificate(), "hunter2").unwrap_err();
         assert!(matches!(error, PairError::Key) && !format!("{error} {error:?}").contains("hunter2"));
-        for text in ["", "garbage", &format!("{}garbage", authority.pem()), one.key(), &format!("{}{}", one.key(), authority.pem())] {
+        for text in [
+            "",
+            "garbage",
+            &format!("{}garbage", authority.pem()),
+            one.key(),
+            &format!("{}{}", one.key(), authority.pem()),
+        ] {
             assert_eq!(Authority::read_all(text), None);
         }
     }

@@ -102,13 +102,14 @@ impl Api {
     fn trusted(&self) -> Vec<Authority> {
         let objects = self.0.lock().unwrap();
         let bundle = objects.configuration.as_ref().unwrap()["webhooks"][0]["clientConfig"]["caBundle"].clone();
-        let text = serde_json::from_value(bundle).map(|k8s_openapi::ByteString(bytes)| String::from_utf8(bytes).unwrap());
+        let text =
+            serde_json::from_value(bundle).map(|k8s_openapi::ByteString(bytes)| String::from_utf8(bytes).unwrap());
         text.ok().and_then(|text| Authority::read_all(&text)).unwrap_or_default()
     }
 }
 
 /// A time of day that passes as tokio's clock does.
-fn clock() -> (impl Fn() -> Timestamp + Clone + Send + Sync + 'static) {
+fn clock() -> impl Fn() -> Timestamp + Clone + Send + Sync + 'static {
     let began = Instant::now();
     move || "2026-11-23T08:00:00Z".parse::<Timestamp>().unwrap() + began.elapsed()
 }

@@ -43,6 +43,9 @@ pub(crate) const CONFIG_MAPS: Kind = Kind::namespaced("v1", "configmaps");
 pub(crate) const EVENTS: Kind = Kind::namespaced("events.k8s.io/v1", "events");
 pub(crate) const LEASES: Kind = Kind::namespaced("coordination.k8s.io/v1", "leases");
 pub(crate) const NAMESPACES: Kind = Kind::cluster_wide("v1", "namespaces");
+pub(crate) const ENDPOINT_SLICES: Kind = Kind::namespaced("discovery.k8s.io/v1", "endpointslices");
+pub(crate) const WEBHOOK_CONFIGURATIONS: Kind =
+    Kind::cluster_wide("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations");
 pub(crate) const CRDS: Kind = Kind::cluster_wide("apiextensions.k8s.io/v1", "customresourcedefinitions");
 
 /// An MCPServer; `spec` may leave out the image.

@@ -114,13 +114,15 @@ impl Keeper {
     /// Keeps the certificate until `stop`. A write that is under way is finished.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
-            let pause = match self.round().await {
-                Ok(Round::Quiet) => self.pace.poll,
-                Ok(Round::Changed) => self.pace.retry,
-                Err(failure) => {
-                    self.complain(&failure);
-                    if self.slot.is_empty() { self.pace.retry } else { self.pace.poll }
-                }
+            let round = self.round().await.unwrap_or_else(|failure| {
+                self.complain(&failure);
+                Round::Quiet
+            });
+            let pause = match round {
+                // Without a certificate this instance is not ready, and waits for one that another will make.
+                Round::Quiet if self.slot.is_empty() => self.pace.retry,
+                Round::Quiet => self.pace.poll,
+                Round::Changed => self.pace.retry,
             };
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {
                 return;

@@ -13,6 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
+use crate::access;
 use crate::admission::{PATH, Reviewer};
 use crate::client::Client;
 use crate::tls::{Pair, Slot};
@@ -194,7 +195,8 @@ fn api_server() -> Client {
 #[tokio::test]
 async fn behind_a_gate_a_request_needs_the_token_of_somebody_who_may() {
     let identity = Identity::new();
-    let change = |server: Server| server.over_tls(identity.slot.acceptor().unwrap()).behind(Gate::new(&api_server()));
+    let change =
+        |server: Server| server.over_tls(identity.slot.acceptor().unwrap()).behind(access::Gate::new(&api_server()));
     let server = start(Metrics::new(), LIMITS, change).await;
     let get = |path: &str, token: &str| {
         let token = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };

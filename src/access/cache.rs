@@ -26,9 +26,12 @@ impl Fingerprint {
     }
 }
 
-/// The cache. It has at most [`CAPACITY`] entries.
+/// The cache.
 #[derive(Debug, Default)]
-pub struct Cache(BTreeMap<Fingerprint, Entry>);
+pub struct Cache(
+    /// At most [`CAPACITY`] entries.
+    BTreeMap<Fingerprint, Entry>,
+);
 
 #[derive(Debug)]
 struct Entry {

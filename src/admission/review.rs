@@ -43,7 +43,7 @@ pub struct Request<'body> {
     /// The API server accepts an answer only with this uid.
     uid: String,
     /// What is written, in the version that the webhook's rules ask for.
-    resource: Resource,
+    resource: Asked,
     #[serde(default)]
     sub_resource: String,
     /// Empty while the API server has not chosen it yet (`generateName`).
@@ -58,11 +58,13 @@ pub struct Request<'body> {
     old_object: Option<&'body RawValue>,
 }
 
+/// What a request is about.
 #[derive(Debug, Deserialize)]
-struct Resource {
+struct Asked {
     group: String,
     version: String,
-    resource: String,
+    #[serde(rename = "resource")]
+    plural: String,
 }
 
 #[derive(Deserialize)]
@@ -111,7 +113,7 @@ impl Request<'_> {
         let Self { uid: _, resource, sub_resource, name, namespace, operation, object, old_object } = self;
         let ours = resource.group == MCPSERVERS.group
             && resource.version == MCPSERVERS.version
-            && resource.resource == MCPSERVERS.plural
+            && resource.plural == MCPSERVERS.plural
             && sub_resource.is_empty()
             && matches!(operation.as_str(), "CREATE" | "UPDATE");
         if !ours {

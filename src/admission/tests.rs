@@ -213,8 +213,8 @@ proptest! {
         for name in ["review-create.json", "review-update.json", "review-delete.json", "review-scale.json"] {
             for value in [json!(text), json!(number), json!([text]), json!({text.clone(): number}), Value::Null] {
                 let mut review = recorded(name);
-                let mut counter = at;
-                replace(&mut review, &mut counter, &value);
+                let mut left = at;
+                replace(&mut review, &mut left, &value);
                 drop(reviewer(Some("ghcr.io")).review(review.to_string().as_bytes()));
             }
         }
@@ -226,25 +226,16 @@ proptest! {
     }
 }
 
-/// Replaces the value that comes `counter`-th.
-fn replace(at: &mut Value, counter: &mut usize, by: &Value) {
-    if *counter == 0 {
+/// Replaces the value that comes after `left` others; whether there was one.
+fn replace(at: &mut Value, left: &mut usize, by: &Value) -> bool {
+    if *left == 0 {
         *at = by.clone();
-        *counter = usize::MAX;
-        return;
+        return true;
     }
-    *counter = counter.saturating_sub(1);
+    *left -= 1;
     match at {
-        Value::Object(fields) => fields.values_mut().for_each(|value| {
-            if *counter < usize::MAX - 1000 {
-                replace(value, counter, by)
-            }
-        }),
-        Value::Array(items) => items.iter_mut().for_each(|value| {
-            if *counter < usize::MAX - 1000 {
-                replace(value, counter, by)
-            }
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Object(fields) => fields.values_mut().any(|value| replace(value, left, by)),
+        Value::Array(items) => items.iter_mut().any(|value| replace(value, left, by)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }

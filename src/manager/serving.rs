@@ -109,14 +109,17 @@ impl Opening<'_> {
         }
         let slot = match files {
             Some(slot) => slot.clone(),
-            None => {
-                let (slot, names) = (Slot::default(), vec!["localhost".to_owned(), hostname()]);
-                own::make(&names, &slot, &wall_clock())?;
-                self.spawn(tasks, own::renew(names, slot.clone(), wall_clock()));
-                slot
-            }
+            None => self.own_certificate(tasks)?,
         };
         Ok(Some(server.over_tls(slot.acceptor()?).behind(Gate::new(self.client))))
+    }
+
+    /// A certificate in memory, which is renewed in time.
+    fn own_certificate(&self, tasks: &mut JoinSet<()>) -> Result<Slot, Error> {
+        let (slot, names) = (Slot::default(), vec!["localhost".to_owned(), hostname()]);
+        own::make(&names, &slot, &wall_clock())?;
+        self.spawn(tasks, own::renew(names, slot.clone(), wall_clock()));
+        Ok(slot)
     }
 
     /// Where the webhook's certificate is, and who keeps it.

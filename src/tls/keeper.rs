@@ -101,14 +101,14 @@ impl Keeper {
     pub fn new(
         client: &Client,
         fence: Fence,
-        place: Place,
+        webhook: Place,
         slot: Slot,
         pace: Pace,
         wall_clock: WallClock,
     ) -> Result<Self, PairError> {
-        let name = ServerName::try_from(place.host()).map_err(|_| PairError::Name(place.host()))?;
+        let name = ServerName::try_from(webhook.host()).map_err(|_| PairError::Name(webhook.host()))?;
         let client = client.with_timeout(TIMEOUT);
-        Ok(Self { client, fence, place, name, slot, pace, wall_clock, told: None, complaint: String::new() })
+        Ok(Self { client, fence, place: webhook, name, slot, pace, wall_clock, told: None, complaint: String::new() })
     }
 
     /// Keeps the certificate until `stop`. A write that is under way is finished.
@@ -171,7 +171,8 @@ impl Keeper {
             (Step::Prepare, Stored::Kept(kept)) => kept.prepared(self.make(judge.now)?),
             (Step::Promote, Stored::Kept(kept)) => kept.promoted(),
             (Step::Retire, Stored::Kept(kept)) => kept.retired(judge),
-            (Step::Replace, _) | (Step::Prepare | Step::Promote | Step::Retire, _) => Kept::new(self.make(judge.now)?),
+            // The last three are steps from contents that can be used, so this is always the first one.
+            (Step::Replace | Step::Prepare | Step::Promote | Step::Retire, _) => Kept::new(self.make(judge.now)?),
         };
         let round = self.replace(object.unwrap_or_default(), &next).await?;
         if round == Round::Changed {

@@ -1,5 +1,7 @@
 //! `--metrics-secure`: the API server decides who may read the metrics.
 
+use std::time::Duration;
+
 use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
 use smooth_operator::tls::{Files, Pair};
@@ -83,7 +85,7 @@ async fn a_certificate_from_files_can_be_verified() {
     let world = World::start().await;
     let now = jiff::Timestamp::now();
     let name = "metrics.example.com".to_owned();
-    let (pair, authority) = Pair::make(&[name.clone()], now, std::time::Duration::from_secs(3600)).unwrap();
+    let (pair, authority) = Pair::make(std::slice::from_ref(&name), now, Duration::from_secs(3600)).unwrap();
     let files = Files { certificate: scratch_file("tls.crt"), key: scratch_file("tls.key") };
     std::fs::write(&files.certificate, pair.certificate()).unwrap();
     std::fs::write(&files.key, pair.key()).unwrap();

@@ -8,15 +8,14 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
+use smooth_operator::leader_election::Timing;
 use smooth_operator::manager::{Election, Serving, Settings, Webhook};
 use smooth_operator::object::ObjectKey;
 use smooth_operator::tls::Pace;
 
 use crate::harness::client::Refused;
 use crate::harness::https;
-use crate::harness::objects::{
-    ENDPOINT_SLICES, Kind, LEASES, NAMESPACES, SECRETS, SERVERS, WEBHOOK_CONFIGURATIONS, server,
-};
+use crate::harness::objects::{ENDPOINT_SLICES, LEASES, NAMESPACES, SECRETS, SERVERS, WEBHOOK_CONFIGURATIONS, server};
 use crate::harness::operator::{Operator, free_port};
 use crate::harness::process::QUICK_ELECTION;
 use crate::harness::rights::{HOME, objects_of};
@@ -168,16 +167,13 @@ async fn while_the_webhook_is_not_trusted_or_not_there_everything_is_allowed() {
 
     let path = WEBHOOK_CONFIGURATIONS.path("", CONFIGURATION);
     let mut webhooks = world.client.get(&path).await.unwrap()["webhooks"].clone();
-    let stranger = smooth_operator::tls::Pair::make(&[HOST.to_owned()], jiff_now(), QUIET.lifetime).unwrap().1;
+    let stranger =
+        smooth_operator::tls::Pair::make(&[HOST.to_owned()], jiff::Timestamp::now(), QUIET.lifetime).unwrap().1;
     webhooks[0]["clientConfig"]["caBundle"] = encoded(stranger.pem());
     world.merge_at(&path, &json!({"webhooks": webhooks})).await.unwrap();
     assert!(create(&world, "untrusted", json!({"image": "nginx:1"})).await.is_ok());
     operator.stop().await;
     assert!(create(&world, "gone", json!({"image": "nginx:1"})).await.is_ok());
-}
-
-fn jiff_now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }
 
 /// Every request must be denied: one that the API server could not ask about would be allowed.
@@ -210,7 +206,7 @@ async fn two_replicas_that_start_at_once_show_the_same_certificate() {
     let ports = [free_port(), free_port()];
     let Some(world) = world(ports[0]).await else { return };
     let start = async |port| {
-        let election = Election { lease: ObjectKey::new(HOME, "smooth-operator"), timing: Default::default() };
+        let election = Election { lease: ObjectKey::new(HOME, "smooth-operator"), timing: Timing::default() };
         let change = |settings: &mut Settings| {
             serve(settings, port, QUIET);
             settings.election = Some(election);
@@ -248,7 +244,7 @@ async fn a_replica_without_a_certificate_is_not_ready_and_says_so() {
     let key = ObjectKey::new(world.namespace.as_str(), "l");
     let change = |settings: &mut Settings| {
         serve(settings, port, QUIET);
-        settings.election = Some(Election { lease: key, timing: Default::default() });
+        settings.election = Some(Election { lease: key, timing: Timing::default() });
         settings.health = format!("127.0.0.1:{health}").parse().unwrap();
     };
     let operator = world.operator(change).await;
@@ -332,8 +328,7 @@ async fn an_upgrade_of_the_configuration_keeps_what_the_api_server_trusts() {
     world.apply_manifest(&manifests[0]).await;
     assert_eq!(bundle(&world).await, before);
     assert!(is_denied(&create(&world, "x", json!({"image": "nginx:1"})).await));
-    let kind: Kind = WEBHOOK_CONFIGURATIONS;
-    let configuration = world.client.get(&kind.path("", CONFIGURATION)).await.unwrap();
+    let configuration = world.client.get(&WEBHOOK_CONFIGURATIONS.path("", CONFIGURATION)).await.unwrap();
     assert_eq!(configuration["webhooks"][0]["timeoutSeconds"], 4);
     operator.stop().await;
 }

@@ -27,12 +27,11 @@ pub(crate) struct Answer {
 pub(crate) async fn connect(port: u16, name: &str, authorities: Option<&str>) -> io::Result<TlsStream<TcpStream>> {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap();
-    let config = match authorities {
-        Some(authorities) => config.with_root_certificates(roots(authorities)).with_no_client_auth(),
-        None => {
-            let anybody = Arc::new(Anybody(default_provider()));
-            config.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
-        }
+    let config = if let Some(authorities) = authorities {
+        config.with_root_certificates(roots(authorities)).with_no_client_auth()
+    } else {
+        let anybody = Arc::new(Anybody(default_provider()));
+        config.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
     };
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await

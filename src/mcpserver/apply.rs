@@ -176,7 +176,7 @@ fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
         Slot::Waiting => None,
         Slot::Empty => Some(Write { why: Why::Created, precondition: Precondition::Absent }),
         Slot::Adopted(child) => Some(on(child, Why::Adopted)),
-        Slot::Taken(child) if child.ours == desired.ours => None,
+        Slot::Taken(child) if desired.is_state_of(child) => None,
         Slot::Taken(child) if child.applied.as_ref() == Some(&desired.hash) => Some(on(child, Why::DriftCorrected)),
         Slot::Taken(child) => Some(on(child, Why::Updated)),
     }

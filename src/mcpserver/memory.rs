@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::children::InjectedSecret;
+use super::children::{Child, InjectedSecret};
 use super::observe::Stores;
-use super::ours::Digest;
+use super::ours::OwnFields;
 use super::validate::{Slot, Wanted};
 use crate::api::MCPServer;
 use crate::object::{ObjectKey, ResourceVersion, Uid};
@@ -59,8 +59,21 @@ struct Settled {
     /// The uid and the generation of the server identify the spec.
     server: (Uid, i64),
     secret: Option<InjectedSecret>,
-    deployment: Digest,
-    service: Digest,
+    deployment: Seen,
+    service: Seen,
+}
+
+/// What the comparison of a child looked at.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    applied: Option<String>,
+    fields: OwnFields,
+}
+
+impl Seen {
+    fn of(child: &Child) -> Self {
+        Self { applied: child.applied.clone(), fields: child.fields.clone() }
+    }
 }
 
 impl Settled {
@@ -71,8 +84,8 @@ impl Settled {
         Some(Self {
             server: (server.meta.uid.clone(), server.meta.generation),
             secret: secret.clone(),
-            deployment: deployment.ours,
-            service: service.ours,
+            deployment: Seen::of(deployment),
+            service: Seen::of(service),
         })
     }
 }
@@ -200,7 +213,7 @@ mod tests {
         let (mut edited, mut rotated, mut drifted, mut gone) = (world.clone(), world.clone(), world.clone(), world);
         Arc::make_mut(&mut edited.server).meta.generation += 1;
         rotated.secret = secret("eQ==");
-        Arc::make_mut(drifted.service.as_mut().unwrap()).child.ours = Digest::of(&json!({}));
+        Arc::make_mut(drifted.service.as_mut().unwrap()).child.fields = OwnFields::among(&[]).unwrap();
         gone.deployment = None;
         for (what, world) in [("edited", edited), ("rotated", rotated), ("drifted", drifted), ("gone", gone)] {
             assert!(!settled(&world), "{what}");

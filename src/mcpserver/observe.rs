@@ -126,7 +126,7 @@ pub enum Relation {
 
 /// How `child` is related to the server with this uid.
 pub fn relation(child: &Child, kind: &str, server: &Uid) -> Relation {
-    let Child { meta, labelled, applied: _, ours: _ } = child;
+    let Child { meta, labelled, applied: _, fields: _ } = child;
     match &meta.controller {
         Some(owner) if owner.uid == *server && !meta.deleting => Relation::Ours,
         Some(owner) if owner.is_a(&MCPServer::RESOURCE) && owner.name == meta.key.name() => Relation::Departing,

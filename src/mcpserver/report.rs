@@ -37,9 +37,6 @@ pub const PROGRESSING: &str = "Progressing";
 /// The conditions that this operator writes. Others in the list belong to other managers.
 pub const OURS: [&str; 5] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING];
 
-/// The path at which a server is expected to speak MCP.
-const PATH: &str = "/mcp";
-
 /// The longest message that the schema allows, in characters: a refusal that quotes a whole spec must not keep the
 /// status from being written.
 const LONGEST_MESSAGE: usize = 32_768;
@@ -299,7 +296,8 @@ impl View<'_> {
             .any(|finding| finding.condition == AVAILABLE && finding.reason == Reason::MinimumReplicasAvailable);
         let key = &self.observed.server.meta.key;
         let port = self.service.filter(|_| available)?.port?;
-        Some(format!("http://{}.{}.svc:{port}{PATH}", key.name(), key.namespace()))
+        let path = self.observed.server.spec.as_ref().map_or("", |spec| &spec.mcp.path);
+        Some(format!("http://{}.{}.svc:{port}{path}", key.name(), key.namespace()))
     }
 
     /// Whether the Deployment's status describes an earlier generation.

@@ -10,6 +10,7 @@ use super::children::{
     Service,
 };
 use super::observe::{Observed, SecretState};
+use super::ours::OwnFields;
 use super::validate::{Verdict, Wanted, validate};
 use crate::api::{MCPServer, MCPServerStatus};
 use crate::object::Object;
@@ -86,8 +87,10 @@ pub(super) fn service(port: i32) -> Service {
 pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
     let mut deployment = deployment(&owner("MCPServer", "web", UID), &json!({}));
     let mut service = service(8080);
+    let managed = r#"[{"manager":"smooth-operator","operation":"Apply","fieldsV1":{"f:metadata":{},"f:spec":{}}}]"#;
+    let fields = OwnFields::among(&serde_json::from_str::<Vec<_>>(managed).unwrap()).unwrap();
     for (child, desired) in [(&mut deployment.child, &children.deployment), (&mut service.child, &children.service)] {
-        child.ours = desired.ours;
+        child.fields = fields.clone();
         child.applied = Some(desired.hash.clone());
     }
     (deployment, service)

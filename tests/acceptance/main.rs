@@ -7,6 +7,7 @@
 mod drift;
 mod election;
 mod faults;
+mod fields;
 mod harness;
 mod lifecycle;
 mod namespaces;

@@ -5,6 +5,7 @@ use kube_client::client::Body;
 use serde_json::json;
 
 use super::super::build::build;
+use super::super::ours::OwnFields;
 use super::super::testing::{UID, as_wanted, deployment, observed, owner, wanted};
 use super::*;
 
@@ -44,7 +45,7 @@ fn a_changed_wish_is_an_update_of_the_very_object_that_was_seen() {
 fn a_changed_object_under_the_same_wish_is_drift() {
     let children = children(&observed(&json!({"image": "x"})));
     let (mut deployment, _) = as_wanted(&children);
-    deployment.child.ours = children.service.ours;
+    deployment.child.fields = OwnFields::among(&[]).unwrap();
     assert_eq!(plan(&Slot::Taken(&deployment.child), &children.deployment).unwrap().why, Why::DriftCorrected);
 }
 

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::super::children::SECRET_HASH;
 use super::super::testing::{observed, secret, wanted};
 use super::*;
 
@@ -44,8 +45,8 @@ fn every_field_of_the_spec_finds_its_place() {
 fn the_same_wish_has_the_same_digest_and_another_one_another() {
     assert_eq!(children(&json!({"image": "x"})), children(&json!({"image": "x", "replicas": 1, "port": 8080})));
     let (one, two) = (children(&json!({"image": "x"})), children(&json!({"image": "x", "replicas": 2})));
-    assert_ne!(one.deployment.ours, two.deployment.ours);
-    assert_eq!(one.service.ours, two.service.ours);
+    assert_ne!(one.deployment.hash, two.deployment.hash);
+    assert_eq!(one.service.hash, two.service.hash);
 }
 
 #[test]

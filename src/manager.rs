@@ -55,11 +55,10 @@ use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError};
-use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
+use crate::informer::{Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
 use crate::mcpserver::Reconciler;
-use crate::mcpserver::observe::{child_indexes, server_indexes};
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
 use crate::telemetry::Metrics;
@@ -309,14 +308,9 @@ fn informers(settings: &Settings) -> Informers {
         names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
     };
     let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
-    let mut servers = Informer::new(scopes.clone(), server_indexes(), timing.clone());
-    servers.resync_every(settings.resync);
-    Informers {
-        servers,
-        deployments: Informer::new(scopes.clone(), child_indexes(), timing.clone()),
-        services: Informer::new(scopes.clone(), child_indexes(), timing.clone()),
-        secrets: Informer::new(scopes, Vec::new(), timing),
-    }
+    let mut informers = Informers::new(&scopes, &timing);
+    informers.servers.resync_every(settings.resync);
+    informers
 }
 
 /// Waits for the end of all tasks. If one panicked, that has been printed already.

@@ -16,7 +16,7 @@
 //!
 //! ```text
 //!  observe ───► validate ───► build ───► apply ───► report ───► tell
-//!  the stores   may it have   the two    writes     a status    Events
+//!  the stores   may it have   the        writes     a status    Events
 //!     │         children?     objects    what       │
 //!     │             │         (pure)     differs    (pure)
 //!     ▼             ▼            ▼          ▼          ▼
@@ -48,9 +48,12 @@
 pub mod apply;
 pub mod build;
 pub mod children;
+pub mod extras;
+pub mod kind;
 pub mod memory;
 pub mod observe;
 pub mod ours;
+pub mod pods;
 pub mod report;
 pub mod tell;
 #[cfg(test)]
@@ -65,7 +68,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus, Phase};
+use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec, MCPServerStatus, Phase};
 use crate::client::{Client, Error, Request};
 use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
@@ -313,8 +316,9 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
         ("ready", status.ready_replicas),
         ("available", status.available_replicas),
     ];
-    // If the spec can't be read, nobody knows how many pods it asks for.
-    let desired = server.spec.iter().map(|spec| ("desired", spec.replicas));
+    // If the spec can't be read, nobody knows how many pods it asks for; with an autoscaler, that is not in the spec.
+    let fixed = |spec: &&MCPServerSpec| spec.autoscaling.is_none();
+    let desired = server.spec.iter().filter(fixed).map(|spec| ("desired", spec.replicas));
     ServerReport {
         phase: status.phase.map_or("", Phase::as_str),
         conditions: report::OURS
@@ -327,13 +331,13 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-
     use kube_client::client::Body;
+    use std::convert::Infallible;
 
+    use super::kind::ChildKind;
+    use super::triggers::Informers;
     use super::*;
-    use crate::informer::Store;
+    use crate::informer::Timing;
     use crate::telemetry::Metrics;
     use crate::watch::Status;
 
@@ -342,13 +346,11 @@ mod tests {
     async fn a_key_whose_own_write_the_stores_have_not_seen_is_not_reconciled() {
         let never = |_| std::future::pending::<Result<http::Response<Body>, Infallible>>();
         let client = Client::new(kube_client::Client::new(tower::service_fn(never), "default"));
-        let (servers, deployments) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
-        let (services, secrets) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
         let (recorder, _delivery) = Recorder::new(&client, "host");
-        let stores = Stores { servers, deployments, services, secrets };
+        let stores = Informers::new(&[None], &Timing::default()).stores();
         let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers());
         let key = ObjectKey::new("n", "a");
-        reconciler.memory.wrote(&key, Written::Deployment, "7".into(), Instant::now());
+        reconciler.memory.wrote(&key, Written::Child(ChildKind::Deployment), "7".into(), Instant::now());
         let action = reconciler.reconcile(&key).await.unwrap();
         assert!(matches!(action, Action::Wait(wait) if !wait.is_zero()), "{action:?}");
     }

@@ -4,6 +4,7 @@
 //! what it leaves to others.
 
 mod pod;
+mod policies;
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,12 @@ use serde_json::Value;
 use super::children::{
     APPLIED_HASH, Child, INSTANCE, InjectedSecret, MANAGED_BY, MCPSERVER, NAME, PORT, SMOOTH_OPERATOR,
 };
+use super::kind::ChildKind;
 use super::ours::Digest;
 use super::validate::Wanted;
+use crate::api::verbatim::Verbatim;
 use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec};
-use crate::object::{DEPLOYMENTS, ObjectKey, SERVICES};
+use crate::object::ObjectKey;
 
 /// The desired state of a child.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +40,8 @@ impl Desired {
     }
 }
 
-/// Both children of a server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Children {
-    /// The Deployment.
-    pub deployment: Desired,
-    /// The Service.
-    pub service: Desired,
-}
+/// All children that a spec calls for.
+pub type Children = BTreeMap<ChildKind, Desired>;
 
 /// A child can't be written as JSON.
 #[derive(Debug, thiserror::Error)]
@@ -58,18 +55,27 @@ pub struct BuildError {
     source: serde_json::Error,
 }
 
-/// Builds both children.
+/// Builds the children.
 ///
 /// # Errors
 ///
 /// [`BuildError`], which the types rule out as far as anybody knows.
 pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, BuildError> {
-    let Wanted { spec, deployment: _, service: _, secret } = wanted;
-    let failed = |kind| move |source| BuildError { kind, server: server.meta.key.clone(), source };
-    Ok(Children {
-        deployment: deployment(server, spec, secret.as_ref()).map(desired).map_err(failed(DEPLOYMENTS.kind))?,
-        service: serde_json::to_value(service(server, spec)).map(desired).map_err(failed(SERVICES.kind))?,
-    })
+    let Wanted { spec, slots: _, secret } = wanted;
+    let mut children = Children::new();
+    for kind in ChildKind::ALL {
+        let built = match kind {
+            ChildKind::Deployment => deployment(server, spec, secret.as_ref()).map(Some),
+            ChildKind::Service => serde_json::to_value(service(server, spec)).map(Some),
+            ChildKind::DisruptionBudget => policies::disruption_budget(server, spec).transpose(),
+            ChildKind::NetworkPolicy => policies::network_policy(server, spec).transpose(),
+            ChildKind::Autoscaler => policies::autoscaler(server, spec).transpose(),
+        };
+        let key = &server.meta.key;
+        let built = built.map_err(|source| BuildError { kind: kind.as_str(), server: key.clone(), source })?;
+        children.extend(built.map(|object| (kind, desired(object))));
+    }
+    Ok(children)
 }
 
 /// The selector of a server's pods, as text.
@@ -170,6 +176,13 @@ fn labels(name: &str) -> BTreeMap<String, String> {
     let mut labels = selector_labels(name);
     labels.insert(MANAGED_BY.to_owned(), SMOOTH_OPERATOR.to_owned());
     labels
+}
+
+/// Puts what the spec says verbatim into an object.
+fn put<T>(object: &mut Value, field: &str, value: Option<&Verbatim<T>>) {
+    if let Some(value) = value {
+        object[field] = value.value();
+    }
 }
 
 #[cfg(test)]

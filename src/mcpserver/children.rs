@@ -262,7 +262,7 @@ struct WireMetadata<'json> {
 }
 
 impl Child {
-    fn decode(metadata: &RawValue) -> Result<Self, serde_json::Error> {
+    pub(super) fn decode(metadata: &RawValue) -> Result<Self, serde_json::Error> {
         let meta: Meta = serde_json::from_str(metadata.get())?;
         let WireMetadata { labels, mut annotations, managed_fields } = serde_json::from_str(metadata.get())?;
         let has = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);

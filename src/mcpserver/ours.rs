@@ -181,6 +181,18 @@ impl OwnFields {
         Ok(Self(shared(&Value::Object(fields).to_string())))
     }
 
+    /// Whether the field at this path is among them.
+    pub fn include(&self, path: &[&str]) -> bool {
+        let Ok(mut fields) = serde_json::from_str::<Value>(&self.0) else { return false };
+        path.iter().all(|name| match fields.get_mut(format!("f:{name}")) {
+            Some(inner) => {
+                fields = inner.take();
+                true
+            }
+            None => false,
+        })
+    }
+
     /// Whether these are exactly the fields of `wish`.
     pub fn are_those_of(&self, wish: &Value) -> bool {
         // At the root, `{}` does not mean "all of it" but "nothing".
@@ -267,6 +279,13 @@ mod tests {
         assert!(!fields.are_those_of(&wish(json!({"a": "1"}), json!({"replicas": 2, "paused": true}))), "taken away");
         assert!(!fields.are_those_of(&wish(json!({}), json!({"replicas": 2}))), "not wanted any more");
         assert!(!fields.are_those_of(&wish(json!({"b": "1"}), json!({"replicas": 2}))), "another one");
+    }
+
+    #[test]
+    fn a_single_field_is_found_by_its_path() {
+        let fields = own(&json!({"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {}}}}));
+        assert!(fields.include(&["spec", "replicas"]) && fields.include(&["spec", "template", "spec"]));
+        assert!(!fields.include(&["spec", "paused"]) && !fields.include(&["replicas"]));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 pub mod reason;
 mod urgency;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 pub use reason::Reason;
@@ -20,6 +22,7 @@ use super::apply::Applied;
 use super::build::selector;
 use super::children::{Child, Deployment, Service};
 use super::observe::{Observed, SecretState};
+use super::pods::{Trouble, TroubleKind, in_trouble};
 use super::validate::HandsOff;
 use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase};
 
@@ -44,6 +47,10 @@ const LONGEST_MESSAGE: usize = 32_768;
 /// Two of the reasons in a Deployment's condition `Progressing`.
 const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 const NEW_REPLICA_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
+
+/// What lifts the most common reason for a container that can't be created.
+const AS_ROOT: &str =
+    "; spec.podSecurityContext decides that: set runAsUser to a user other than 0, or runAsNonRoot to false";
 
 const NOT_PROCESSED: &str = "the Deployment controller has not processed the last change yet";
 
@@ -196,13 +203,23 @@ impl View<'_> {
         }
         let message = format!("{} of {} pods are available", deployment.status.available_replicas, deployment.replicas);
         let of_deployment = |kind| deployment.status.condition(kind).filter(|condition| condition.status == "True");
-        match (of_deployment("Available"), of_deployment("ReplicaFailure")) {
-            (Some(_), _) => found(true, Reason::MinimumReplicasAvailable, &message),
-            (None, None) => found(false, Reason::MinimumReplicasUnavailable, &message),
-            (None, Some(failure)) => {
-                found(false, Reason::MinimumReplicasUnavailable, &format!("{message}: {}", failure.message))
-            }
+        if of_deployment("Available").is_some() {
+            return found(true, Reason::MinimumReplicasAvailable, &message);
         }
+        if let Some((kind, trouble)) = self.trouble() {
+            return found(false, kind.into(), &format!("{message}: {trouble}"));
+        }
+        let failure = of_deployment("ReplicaFailure").map(|failure| format!(": {}", failure.message));
+        let message = message + failure.as_deref().unwrap_or_default();
+        found(false, Reason::MinimumReplicasUnavailable, &message)
+    }
+
+    /// What keeps a pod from being ready, in the pod's own words, and what can be done about it here.
+    fn trouble(&self) -> Option<(TroubleKind, String)> {
+        let (pod, trouble) = in_trouble(self.observed.pods.iter().map(Arc::as_ref))?;
+        let Trouble { kind, message } = trouble;
+        let remedy = if message.contains("runAsNonRoot") { AS_ROOT } else { "" };
+        Some((*kind, format!("pod {}: {message}{remedy}", pod.meta.key.name())))
     }
 
     fn progressing(&self) -> Option<Finding> {
@@ -218,7 +235,9 @@ impl View<'_> {
         let Deployment { status, replicas, .. } = deployment;
         match status.condition("Progressing").filter(|condition| condition.status == "False") {
             Some(stuck) if stuck.reason == DEADLINE_EXCEEDED => {
-                Some(found(false, Reason::ProgressDeadlineExceeded, &stuck.message))
+                let trouble = self.trouble().map(|(_, trouble)| format!(" {trouble}")).unwrap_or_default();
+                let message = format!("{}{trouble}", stuck.message);
+                Some(found(false, Reason::ProgressDeadlineExceeded, &message))
             }
             // Any other failure may pass, such as a ReplicaSet that could not be created. If it lasts, the deadline
             // passes.
@@ -228,7 +247,8 @@ impl View<'_> {
             }
             None => {
                 let updated = status.updated_replicas.min(*replicas);
-                rolling(&format!("{updated} of {replicas} pods run the current spec"))
+                let trouble = self.trouble().map(|(_, trouble)| format!("; {trouble}")).unwrap_or_default();
+                rolling(&format!("{updated} of {replicas} pods run the current spec{trouble}"))
             }
         }
     }

@@ -3,7 +3,8 @@
 //! A status describes a state; an Event says that something happened. So each Event here is a difference: a write that
 //! was done, or a condition that has changed.
 
-use super::apply::{ChildKind, Done, Why};
+use super::apply::{Done, Why};
+use super::kind::ChildKind;
 use super::report::{ACCEPTED, AVAILABLE, PROGRESSING, Reason, SECRET_RESOLVED};
 use crate::api::{Condition, ConditionStatus, MCPServerStatus};
 use crate::events::{Event, EventType};
@@ -15,18 +16,17 @@ pub fn events_of_writes(name: &str, done: &[Done]) -> Vec<Event> {
 
 fn event_of_write(name: &str, done: &Done) -> Event {
     let Done { kind, why } = done;
-    let (event_type, reason, action, what) = match (why, kind) {
-        (Why::Created, ChildKind::Deployment) => (EventType::Normal, "DeploymentCreated", "Create", "created"),
-        (Why::Created, ChildKind::Service) => (EventType::Normal, "ServiceCreated", "Create", "created"),
-        (Why::Updated, ChildKind::Deployment) => (EventType::Normal, "DeploymentUpdated", "Update", "updated"),
-        (Why::Updated, ChildKind::Service) => (EventType::Normal, "ServiceUpdated", "Update", "updated"),
-        (Why::Adopted, ChildKind::Deployment | ChildKind::Service) => {
-            (EventType::Normal, "Adopted", "Adopt", "adopted: it had no owner")
+    let (event_type, reason, action, what) = match why {
+        Why::Created => (EventType::Normal, created(*kind), "Create", "created"),
+        Why::Updated => (EventType::Normal, updated(*kind), "Update", "updated"),
+        Why::Removed => {
+            (EventType::Normal, removed(*kind), "Delete", "deleted: the spec does not call for it any more")
         }
-        (Why::SecretRotated, ChildKind::Deployment | ChildKind::Service) => {
+        Why::Adopted => (EventType::Normal, "Adopted", "Adopt", "adopted: it had no owner"),
+        Why::SecretRotated => {
             (EventType::Normal, "SecretRotated", "Update", "is restarting its pods: the Secret's data changed")
         }
-        (Why::DriftCorrected, ChildKind::Deployment | ChildKind::Service) => (
+        Why::DriftCorrected => (
             EventType::Warning,
             "DriftCorrected",
             "Update",
@@ -34,6 +34,36 @@ fn event_of_write(name: &str, done: &Done) -> Event {
         ),
     };
     Event { event_type, reason, action, note: format!("{} {name} {what}", kind.as_str()) }
+}
+
+fn created(kind: ChildKind) -> &'static str {
+    match kind {
+        ChildKind::Deployment => "DeploymentCreated",
+        ChildKind::Service => "ServiceCreated",
+        ChildKind::DisruptionBudget => "PodDisruptionBudgetCreated",
+        ChildKind::NetworkPolicy => "NetworkPolicyCreated",
+        ChildKind::Autoscaler => "HorizontalPodAutoscalerCreated",
+    }
+}
+
+fn updated(kind: ChildKind) -> &'static str {
+    match kind {
+        ChildKind::Deployment => "DeploymentUpdated",
+        ChildKind::Service => "ServiceUpdated",
+        ChildKind::DisruptionBudget => "PodDisruptionBudgetUpdated",
+        ChildKind::NetworkPolicy => "NetworkPolicyUpdated",
+        ChildKind::Autoscaler => "HorizontalPodAutoscalerUpdated",
+    }
+}
+
+fn removed(kind: ChildKind) -> &'static str {
+    match kind {
+        ChildKind::Deployment => "DeploymentDeleted",
+        ChildKind::Service => "ServiceDeleted",
+        ChildKind::DisruptionBudget => "PodDisruptionBudgetDeleted",
+        ChildKind::NetworkPolicy => "NetworkPolicyDeleted",
+        ChildKind::Autoscaler => "HorizontalPodAutoscalerDeleted",
+    }
 }
 
 /// The Events about a status that has changed.

@@ -12,6 +12,8 @@ mod harness;
 mod lifecycle;
 mod namespaces;
 mod ownership;
+mod pods;
+mod policies;
 mod refusals;
 mod rights;
 mod secrets;

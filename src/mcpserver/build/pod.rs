@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 use super::super::children::{CONTAINER, InjectedSecret, PORT, SECRET_HASH};
-use super::labels;
+use super::{labels, put};
 use crate::api::MCPServerSpec;
 use crate::api::spec::{ACTIONS, PullPolicy};
 use crate::api::verbatim::Verbatim;
@@ -130,12 +130,6 @@ fn replace_fields(probe: &mut Value, fields: Value) {
             probe.retain(|field, _| !ACTIONS.contains(&field.as_str()));
         }
         probe.extend(fields);
-    }
-}
-
-fn put<T>(object: &mut Value, field: &str, value: Option<&Verbatim<T>>) {
-    if let Some(value) = value {
-        object[field] = value.value();
     }
 }
 

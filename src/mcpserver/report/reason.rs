@@ -1,5 +1,6 @@
 //! The reasons of the conditions: an enum, so that no step can misspell one or forget a new one.
 
+use super::super::pods::TroubleKind;
 use crate::api::Condition;
 
 /// Why a condition is as it is: `reason` in the object. The documentation of the conditions lists them, and programs
@@ -30,6 +31,16 @@ pub enum Reason {
     MinimumReplicasAvailable,
     /// Available: too few pods are available.
     MinimumReplicasUnavailable,
+    /// Available: the image can't be pulled.
+    ImagePullBackOff,
+    /// Available: the container can't be created.
+    CreateContainerConfigError,
+    /// Available: the container was killed for using too much memory.
+    OomKilled,
+    /// Available: the container ends again and again.
+    CrashLoopBackOff,
+    /// Available: no node can take a pod.
+    Unschedulable,
     /// Progressing: pods are being replaced, started or stopped.
     RollingOut,
     /// Progressing: all pods run the current spec.
@@ -40,6 +51,18 @@ pub enum Reason {
     Available,
     /// Ready: nobody can tell at the moment.
     Unknown,
+}
+
+impl From<TroubleKind> for Reason {
+    fn from(trouble: TroubleKind) -> Self {
+        match trouble {
+            TroubleKind::Image => Self::ImagePullBackOff,
+            TroubleKind::Config => Self::CreateContainerConfigError,
+            TroubleKind::OutOfMemory => Self::OomKilled,
+            TroubleKind::Crash => Self::CrashLoopBackOff,
+            TroubleKind::Unschedulable => Self::Unschedulable,
+        }
+    }
 }
 
 impl Reason {
@@ -58,6 +81,11 @@ impl Reason {
             Self::ScaledToZero => "ScaledToZero",
             Self::MinimumReplicasAvailable => "MinimumReplicasAvailable",
             Self::MinimumReplicasUnavailable => "MinimumReplicasUnavailable",
+            Self::ImagePullBackOff => "ImagePullBackOff",
+            Self::CreateContainerConfigError => "CreateContainerConfigError",
+            Self::OomKilled => "OOMKilled",
+            Self::CrashLoopBackOff => "CrashLoopBackOff",
+            Self::Unschedulable => "Unschedulable",
             Self::RollingOut => "RollingOut",
             Self::Complete => "Complete",
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",

@@ -11,17 +11,18 @@
 //! Up in one order, down in the other:
 //!
 //! ```text
-//!  1 health, metrics     a port that is in use is reported before anything else happens
+//!  1 health, metrics,    a port that is in use is reported before anything else happens
+//!    webhook
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
 //!  4 all caches synced   no decision is made before this
 //!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
-//!    informers
+//!    informers           and the keeper of the webhook's certificate
 //!    the Lease           the fence closes, then the Lease is released: nobody waits, nobody overlaps.
 //!                        If a reconcile was aborted, its last write may still arrive: then the Lease expires by itself
-//!    health, metrics
+//!    health, metrics, webhook
 //! ```
 //!
 //! If leadership is lost, there is no order to keep: the fence is closed already, so no write can follow. The workers
@@ -53,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
-use crate::http::{BindAddress, BindError, Health, Server};
+use crate::http::{BindAddress, BindError};
 use crate::informer::{Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
@@ -62,8 +63,14 @@ use crate::mcpserver::Reconciler;
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
 use crate::telemetry::{Metrics, VerificationMetrics};
+use crate::tls::{FilesError, Keeper, PairError};
 use crate::verification::{self, Verification};
 use crate::workqueue::{RateLimit, Workqueue};
+
+mod serving;
+
+use serving::{Opening, Served};
+pub use serving::{Serving, Webhook};
 
 /// The name of the controller and of its queue, in metrics.
 const NAME: &str = "mcpserver";
@@ -81,6 +88,8 @@ pub struct Settings {
     pub metrics: BindAddress,
     /// The address for health.
     pub health: BindAddress,
+    /// What is served over TLS.
+    pub serving: Serving,
     /// After how many seconds the API server ends a watch.
     pub watch_seconds: RangeInclusive<u64>,
     /// How often every server is reconciled again even though nothing seems to have happened.
@@ -112,6 +121,15 @@ pub enum Error {
     /// The operator can't listen on an address.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// The certificate can't be read from the given files.
+    #[error("the certificate for --metrics-secure and the webhook can't be used: {0}")]
+    Certificate(#[from] FilesError),
+    /// No certificate can be made.
+    #[error("TLS can't be served: {0}")]
+    Pair(#[from] PairError),
+    /// The TLS library refuses its own defaults.
+    #[error("TLS can't be served: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
     /// A task that should run as long as the operator has ended. Only a panic does that, and it has been printed
     /// already.
     #[error("a part of the operator has panicked; this is a bug, and the message above says where")]
@@ -135,9 +153,18 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
     informers.enqueue_on_change(&queue);
     let stop_http = CancellationToken::new();
-    let mut servers = listen(&settings, &metrics, &informers.synced(), &stop_http).await?;
+    let opening = Opening {
+        settings: &settings,
+        client: &client,
+        fence: &fence,
+        metrics: &metrics,
+        informers: &informers,
+        stop: &stop_http,
+    };
+    let Served { tasks: mut servers, keeper } = opening.serve().await?;
 
-    let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let mut work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    work.keep(keeper);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
@@ -153,24 +180,6 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     stop_http.cancel();
     join_all(servers).await;
     ended
-}
-
-/// Serves health and metrics until `stop_http`.
-async fn listen(
-    settings: &Settings,
-    metrics: &Metrics,
-    synced: &[(&'static str, Synced)],
-    stop_http: &CancellationToken,
-) -> Result<JoinSet<()>, BindError> {
-    let bound = [
-        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
-        Server::bind(&settings.health, "--health-bind-address", health(synced)).await?,
-    ];
-    let mut servers = JoinSet::new();
-    for server in bound.into_iter().flatten() {
-        servers.spawn(server.run(stop_http.clone()));
-    }
-    Ok(servers)
 }
 
 /// Everything that works while the Lease is held: caches, which are being filled already, and a controller, which waits
@@ -206,6 +215,13 @@ impl Work {
         let reconciler = Arc::new(reconciler);
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
         Self { synced, controller, verifier, events, reflectors, stop_reflectors }
+    }
+
+    /// Also keeps the webhook's certificate. It writes, so it has to end before the Lease is released.
+    fn keep(&mut self, keeper: Option<Keeper>) {
+        if let Some(keeper) = keeper {
+            self.reflectors.spawn(keeper.run(self.stop_reflectors.clone()));
+        }
     }
 
     /// Works from when all caches have synced until `stop`, and cleans up.
@@ -317,16 +333,6 @@ fn informers(settings: &Settings) -> Informers {
     let mut informers = Informers::new(&scopes, &timing);
     informers.servers.resync_every(settings.resync);
     informers
-}
-
-/// Ready means that all caches have synced. A follower is ready, too: it waits only for the Lease.
-fn health(synced: &[(&'static str, Synced)]) -> Health {
-    let synced = synced.to_vec();
-    Health::new().with_check("informers-synced", move || {
-        let waiting: Vec<&str> =
-            synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
-        if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
-    })
 }
 
 /// Waits for the end of all tasks. If one panicked, that has been printed already.

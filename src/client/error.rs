@@ -102,7 +102,10 @@ fn missing_rule(operation: &Operation) -> String {
     let kind = match target {
         Target::Cluster => "ClusterRole".to_owned(),
         Target::Namespace(namespace) => format!("Role (or ClusterRole) for namespace {namespace}"),
-        Target::Object(key) => format!("Role (or ClusterRole) for namespace {}", key.namespace()),
+        Target::Object(key) => match key.scope() {
+            Some(namespace) => format!("Role (or ClusterRole) for namespace {namespace}"),
+            None => "ClusterRole".to_owned(),
+        },
         Target::Path(path) => format!("ClusterRole for {path}"),
     };
     format!(

@@ -9,6 +9,7 @@
 
 pub(crate) mod client;
 pub(crate) mod haste;
+pub(crate) mod https;
 pub(crate) mod objects;
 pub(crate) mod operator;
 pub(crate) mod peer;

@@ -2,6 +2,8 @@
 
 # The operator's image. `make deploy IMG=registry.example/smooth-operator:v1` installs this one.
 IMG ?= smooth-operator:dev
+# What `make deploy` installs: default, or full, which has the webhook and metrics over HTTPS, too.
+CONFIG ?= default
 # The platforms of `make docker-buildx`.
 PLATFORMS ?= linux/amd64,linux/arm64
 # Arguments to pass on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
@@ -94,7 +96,7 @@ lint-config:
 	@if ! command -v $(KUBECTL) >/dev/null; then \
 		echo "lint-config: skipped, kubectl is not installed"; exit 0; \
 	fi; \
-	for directory in default namespaced prometheus grafana samples; do \
+	for directory in default full namespaced prometheus grafana samples; do \
 		$(KUBECTL) kustomize config/$$directory >/dev/null; \
 		echo "config/$$directory builds"; \
 	done
@@ -165,7 +167,7 @@ doctor: ## Ask the cluster, as you, whether the operator can run there.
 .PHONY: deploy
 deploy: ## Install the CRD, the permissions and the operator's image IMG.
 	$(NEED_KUBECTL)
-	$(KUBECTL) kustomize config/default \
+	$(KUBECTL) kustomize config/$(CONFIG) \
 		| sed 's|image: $(CONFIG_IMG)$$|image: $(IMG)|' \
 		| $(KUBECTL) apply --server-side -f -
 	$(KUBECTL) -n smooth-operator-system rollout status deployment/smooth-operator --timeout=120s
@@ -174,7 +176,7 @@ deploy: ## Install the CRD, the permissions and the operator's image IMG.
 .PHONY: undeploy
 undeploy: ## Remove the operator and its permissions. MCPServers stay and keep running.
 	$(NEED_KUBECTL)
-	$(KUBECTL) kustomize config/default \
+	$(KUBECTL) kustomize config/full \
 		| $(KUBECTL) delete --ignore-not-found -l app.kubernetes.io/part-of=smooth-operator -f -
 
 .PHONY: e2e

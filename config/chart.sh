@@ -85,6 +85,16 @@ more_arguments='            - --log-format={{ .Values.log.format }}
             {{- with .Values.namespaces }}
             - --namespaces={{ join "," . }}
             {{- end }}
+            {{- if .Values.webhook.enabled }}
+            - --webhook-bind-address=:9443
+            {{- end }}
+            {{- with .Values.webhook.allowedRegistries }}
+            - --allowed-registries={{ join "," . }}
+            {{- end }}
+            {{- if .Values.metrics.secure }}
+            - --metrics-secure
+            - --metrics-bind-address=:8443
+            {{- end }}
             {{- with .Values.extraArgs }}
             {{- toYaml . | nindent 12 }}
             {{- end }}'
@@ -98,6 +108,12 @@ placement='      {{- range $field := list "imagePullSecrets" "nodeSelector" "tol
 resources='          resources:
             {{- toYaml .Values.resources | nindent 12 }}
           securityContext:'
+metrics_port='              containerPort: {{ if .Values.metrics.secure }}8443{{ else }}8080{{ end }}'
+more_ports='              containerPort: 8081
+            {{- if .Values.webhook.enabled }}
+            - name: webhook
+              containerPort: 9443
+            {{- end }}'
 released <manager/manager.yaml \
     | without '  # One is enough: MCP servers keep running without the operator. A second one would stand by, and take over faster than a' '  replicas: 1' \
     | placed '  replicas: 1' '  replicas: {{ .Values.replicas }}' \
@@ -108,10 +124,31 @@ released <manager/manager.yaml \
     | without '            # Even with one replica: during a rollout there are two pods for a moment. The Lease is in the pod'"'"'s own' '            - --leader-elect' \
     | placed '            - --leader-elect' "$arguments" \
     | placed '            - --log-format=json' "$more_arguments" \
+    | placed '              containerPort: 8080' "$metrics_port" \
+    | placed '              containerPort: 8081' "$more_ports" \
     | without '          resources:' '          securityContext:' \
     | placed '          securityContext:' "$resources" \
     | write manager.yaml
 
-for file in service service_monitor rules; do
+for file in service validating_webhook certificate_role certificate_role_binding authority_role authority_role_binding; do
+    released <webhook/$file.yaml | only .Values.webhook.enabled | write webhook_$file.yaml
+done
+for file in service auth_role auth_role_binding reader_role; do
+    released <metrics-secure/$file.yaml | only .Values.metrics.secure | write metrics_$file.yaml
+done
+
+for file in service rules; do
     quoted <prometheus/$file.yaml | released | only .Values.prometheus.enabled | write prometheus_$file.yaml
 done
+
+https='      scheme: {{ if .Values.metrics.secure }}https{{ else }}http{{ end }}
+      {{- if .Values.metrics.secure }}
+      tlsConfig:
+        insecureSkipVerify: true
+      bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+      {{- end }}'
+released <prometheus/service_monitor.yaml \
+    | without '      # With config/metrics-secure, change this to https, and add:' '      scheme: http' \
+    | placed '      scheme: http' "$https" \
+    | only .Values.prometheus.enabled \
+    | write prometheus_service_monitor.yaml

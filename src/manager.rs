@@ -11,17 +11,18 @@
 //! Up in one order, down in the other:
 //!
 //! ```text
-//!  1 health, metrics     a port that is in use is reported before anything else happens
+//!  1 health, metrics,    a port that is in use is reported before anything else happens
+//!    webhook
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
 //!  4 caches synced       nothing is decided about a namespace before all of it is known
 //!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
-//!    informers
+//!    informers           and the keeper of the webhook's certificate
 //!    the Lease           the fence closes, then the Lease is released: nobody waits, nobody overlaps.
 //!                        If a reconcile was aborted, its last write may still arrive: then the Lease expires by itself
-//!    health, metrics
+//!    health, metrics, webhook
 //! ```
 //!
 //! If leadership is lost, there is no order to keep: the fence is closed already, so no write can follow. The workers
@@ -54,7 +55,7 @@ use crate::api::MCPServer;
 use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
-use crate::http::{BindAddress, BindError, Health, Server};
+use crate::http::{BindAddress, BindError};
 use crate::informer::{Scope, Store, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
@@ -63,11 +64,16 @@ use crate::mcpserver::Reconciler;
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
 use crate::telemetry::{Metrics, VerificationMetrics};
+use crate::tls::{FilesError, Keeper, PairError};
 use crate::verification::{self, Verification};
 use crate::workqueue::{Priority, RateLimit, Workqueue};
-use served::{OnlyServed, Served};
 
 mod served;
+mod serving;
+
+use served::{OnlyServed, Served};
+use serving::{Opening, Sites};
+pub use serving::{Serving, Webhook};
 
 /// The name of the controller and of its queue, in metrics.
 const NAME: &str = "mcpserver";
@@ -85,6 +91,8 @@ pub struct Settings {
     pub metrics: BindAddress,
     /// The address for health.
     pub health: BindAddress,
+    /// What is served over TLS.
+    pub serving: Serving,
     /// After how many seconds the API server ends a watch.
     pub watch_seconds: RangeInclusive<u64>,
     /// How often every server is reconciled again even though nothing seems to have happened.
@@ -116,6 +124,15 @@ pub enum Error {
     /// The operator can't listen on an address.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// The certificate can't be read from the given files.
+    #[error("the certificate for --metrics-secure and the webhook can't be used: {0}")]
+    Certificate(#[from] FilesError),
+    /// No certificate can be made.
+    #[error("TLS can't be served: {0}")]
+    Pair(#[from] PairError),
+    /// The TLS library refuses its own defaults.
+    #[error("TLS can't be served: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
     /// A task that should run as long as the operator has ended. Only a panic does that, and it has been printed
     /// already.
     #[error("a part of the operator has panicked; this is a bug, and the message above says where")]
@@ -139,9 +156,18 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
     caches.informers.enqueue_on_change(&queue);
     let stop_http = CancellationToken::new();
-    let mut servers = listen(&settings, &metrics, &caches.served, &stop_http).await?;
+    let opening = Opening {
+        settings: &settings,
+        client: &client,
+        fence: &fence,
+        metrics: &metrics,
+        caches: &caches,
+        stop: &stop_http,
+    };
+    let Sites { tasks: mut servers, keeper } = opening.serve().await?;
 
-    let work = Work::begin(caches, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let mut work = Work::begin(caches, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    work.keep(keeper);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
@@ -157,24 +183,6 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     stop_http.cancel();
     join_all(servers).await;
     ended
-}
-
-/// Serves health and metrics until `stop_http`.
-async fn listen(
-    settings: &Settings,
-    metrics: &Metrics,
-    served: &Served,
-    stop_http: &CancellationToken,
-) -> Result<JoinSet<()>, BindError> {
-    let bound = [
-        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
-        Server::bind(&settings.health, "--health-bind-address", health(served)).await?,
-    ];
-    let mut servers = JoinSet::new();
-    for server in bound.into_iter().flatten() {
-        servers.spawn(server.run(stop_http.clone()));
-    }
-    Ok(servers)
 }
 
 /// Everything that works while the Lease is held: caches, which are being filled already, and a controller, which waits
@@ -214,6 +222,13 @@ impl Work {
         let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
         Self { served, enqueue, controller, verifier, events, reflectors, stop_reflectors }
+    }
+
+    /// Also keeps the webhook's certificate. It writes, so it has to end before the Lease is released.
+    fn keep(&mut self, keeper: Option<Keeper>) {
+        if let Some(keeper) = keeper {
+            self.reflectors.spawn(keeper.run(self.stop_reflectors.clone()));
+        }
     }
 
     /// Works from when the caches of a namespace have synced until `stop`, and cleans up.
@@ -341,15 +356,6 @@ fn enqueue_all(queue: Workqueue<ObjectKey>, servers: Arc<Store<MCPServer>>) -> B
             queue.add_with_priority(key, Priority::LOW);
         }
     })
-}
-
-/// Ready as soon as a namespace is served. The others are only told: a webhook that refuses, or a rollout that never
-/// ends, because of one namespace without a Role would be worse.
-fn health(served: &Served) -> Health {
-    let (ready, shortfall) = (served.clone(), served.clone());
-    Health::new()
-        .with_check("informers-synced", move || ready.ready())
-        .with_note("namespaces", move || shortfall.shortfall())
 }
 
 /// Waits for the end of all tasks. If one panicked, that has been printed already.

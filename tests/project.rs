@@ -10,8 +10,8 @@ use smooth_operator::api::crd;
 const LAYERS: [&[&str]; 8] = [
     &["object", "telemetry", "backoff"],
     &["api", "watch"],
-    &["client", "mcp"],
-    &["informer", "workqueue", "leader_election", "events", "verification"],
+    &["client", "mcp", "admission"],
+    &["access", "tls", "informer", "workqueue", "leader_election", "events", "verification"],
     &["controller"],
     &["mcpserver", "http"],
     &["manager"],

@@ -125,6 +125,6 @@ pub(super) fn complete(error: impl std::error::Error) -> anyhow::Error {
 }
 
 /// A mistake in a combination of flags. It ends the program like every other usage error.
-fn usage(message: &str) -> anyhow::Error {
+pub(super) fn usage(message: &str) -> anyhow::Error {
     Cli::command().error(ErrorKind::ValueValidation, message).into()
 }

@@ -1,22 +1,27 @@
 //! `smooth-operator run`.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::{ClusterArgs, LeaseArgs, complete, greet};
-use super::values::duration;
+use super::cluster::{ClusterArgs, LeaseArgs, complete, greet, usage};
+use super::values::{duration, label};
+use crate::admission::AllowedRegistries;
 use crate::controller::Options;
 use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
-use crate::manager::{self, Election, Settings};
+use crate::manager::{self, Election, Serving, Settings, Webhook};
+use crate::object::ObjectKey;
 use crate::telemetry::{LogFilter, LogFormat, init_logs};
+use crate::tls::{Files, Pace};
 
 /// The flags of `run`.
 #[derive(Debug, Args)]
@@ -48,6 +53,44 @@ pub struct RunArgs {
         help_heading = "Listening"
     )]
     health_bind_address: BindAddress,
+    /// The address to serve the validating webhook on, over TLS; 0 disables it.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "0",
+        env = "SMOOTH_OPERATOR_WEBHOOK_BIND_ADDRESS",
+        help_heading = "Listening"
+    )]
+    webhook_bind_address: BindAddress,
+
+    /// The Service through which the API server calls the webhook, in the namespace of the pod or the context.
+    #[arg(long, value_name = "NAME", default_value = "smooth-operator-webhook", env = "SMOOTH_OPERATOR_WEBHOOK_SERVICE_NAME", value_parser = label, help_heading = "TLS")]
+    webhook_service_name: String,
+    /// The webhook refuses images from elsewhere: registries or parts of them, such as ghcr.io,docker.io/library.
+    #[arg(long, value_name = "A,B/C", env = "SMOOTH_OPERATOR_ALLOWED_REGISTRIES", help_heading = "TLS")]
+    allowed_registries: Option<AllowedRegistries>,
+    /// Serve /metrics over TLS, to clients whose token may get it.
+    #[arg(long, env = "SMOOTH_OPERATOR_METRICS_SECURE", value_parser = BoolishValueParser::new(), help_heading = "TLS")]
+    metrics_secure: bool,
+    /// The certificate for the webhook and the metrics, in PEM; read again when it changes. Otherwise the operator makes
+    /// its own.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key_file",
+        env = "SMOOTH_OPERATOR_TLS_CERT_FILE",
+        help_heading = "TLS"
+    )]
+    tls_cert_file: Option<PathBuf>,
+    /// The private key of the certificate.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert_file",
+        env = "SMOOTH_OPERATOR_TLS_KEY_FILE",
+        help_heading = "TLS"
+    )]
+    tls_key_file: Option<PathBuf>,
 
     /// The format of the log: text or json.
     #[arg(
@@ -89,6 +132,9 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     init_logs(args.log_format, &args.log_level)?;
     let timing = args.lease.timing()?;
+    if args.allowed_registries.is_some() && args.webhook_bind_address == BindAddress::Disabled {
+        return Err(usage("--allowed-registries is enforced by the webhook: set --webhook-bind-address, too"));
+    }
     let stop = stop_on_signal()?;
     let connection = args.cluster.connect().await?;
     let Some(version) = stop.run_until_cancelled(greet(&connection)).await.transpose()? else { return Ok(()) };
@@ -100,15 +146,32 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
     let election = args.lease.leader_elect().then(|| Election { lease: args.lease.key(namespace), timing });
     let seconds = args.watch_timeout.as_secs().max(1);
+    let serving = serving(&args, namespace);
     Settings {
         namespaces: args.cluster.namespaces().to_vec(),
         work: Options { workers: args.workers.into(), grace: args.graceful_shutdown_timeout },
         election,
         metrics: args.metrics_bind_address,
         health: args.health_bind_address,
+        serving,
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
         seed: StdRng::from_os_rng().random(),
+    }
+}
+
+fn serving(args: &RunArgs, namespace: &str) -> Serving {
+    let certificate = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
+    let webhook = Webhook {
+        address: args.webhook_bind_address.clone(),
+        service: ObjectKey::new(namespace, args.webhook_service_name.as_str()),
+        allowed_registries: args.allowed_registries.clone(),
+        pace: Pace::default(),
+    };
+    Serving {
+        metrics_secure: args.metrics_secure,
+        certificate: certificate.map(|(certificate, key)| Files { certificate, key }),
+        webhook: Some(webhook).filter(|webhook| webhook.address != BindAddress::Disabled),
     }
 }
 
@@ -191,6 +254,8 @@ mod tests {
             (["--workers", "0"], "--workers"),
             (["--lease-duration", "soon"], "--lease-duration"),
             (["--log-format", "xml"], "--log-format"),
+            (["--allowed-registries", "nginx"], "names no registry"),
+            (["--webhook-service-name", "A"], "--webhook-service-name"),
         ] {
             let message = parse(&flags).unwrap_err();
             assert!(message.contains(expected), "{flags:?}: {message}");
@@ -229,6 +294,9 @@ mod tests {
             ("--retry-period", "3s"),
             ("--metrics-bind-address", ":9090"),
             ("--health-bind-address", "0"),
+            ("--webhook-bind-address", ":9443"),
+            ("--webhook-service-name", "other"),
+            ("--allowed-registries", "ghcr.io,docker.io/library"),
             ("--log-format", "json"),
             ("--log-level", "warn,smooth_operator::informer=debug"),
             ("--watch-timeout", "100s"),
@@ -245,16 +313,43 @@ mod tests {
         let run = command.find_subcommand("run").unwrap();
         let flags = run.get_arguments().filter_map(|flag| flag.get_long()).map(|flag| format!("--{flag}"));
         let untested: Vec<_> = flags.filter(|flag| others.iter().all(|(other, _)| flag != other)).collect();
-        assert_eq!(untested, ["--leader-elect"], "a test of its own");
+        let tests_of_their_own = ["--leader-elect", "--metrics-secure", "--tls-cert-file", "--tls-key-file"];
+        assert_eq!(untested, tests_of_their_own);
+    }
+
+    #[test]
+    fn the_two_files_of_a_certificate_belong_together() {
+        let both = ["--tls-cert-file", "/tls.crt", "--tls-key-file", "/tls.key"];
+        let variables = [("SMOOTH_OPERATOR_TLS_CERT_FILE", "/tls.crt"), ("SMOOTH_OPERATOR_TLS_KEY_FILE", "/tls.key")];
+        assert_eq!(parsed_where(&variables), format!("{:?}", parse(&both)));
+        let files = Files { certificate: "/tls.crt".into(), key: "/tls.key".into() };
+        assert_eq!(settled(&both).serving.certificate, Some(files));
+        for (one, other) in [(&both[..2], "--tls-key-file"), (&both[2..], "--tls-cert-file")] {
+            let message = parse(one).unwrap_err();
+            assert!(message.contains(other), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_webhook_is_off_until_it_has_an_address_and_is_called_by_a_service_beside_the_pod() {
+        assert!(settled(&[]).serving.webhook.is_none());
+        let flags = ["--webhook-bind-address", ":9443", "--webhook-service-name", "hook"];
+        let webhook = settled(&flags).serving.webhook.unwrap();
+        assert_eq!((webhook.service.to_string(), webhook.allowed_registries), ("the-pods/hook".to_owned(), None));
     }
 
     /// Manifests say "true" or "1", and "0" must not mean yes.
     #[test]
     fn a_flag_without_a_value_is_a_yes_or_a_no_in_the_environment() {
-        let (yes, no) = (format!("{:?}", parse(&["--leader-elect"])), format!("{:?}", parse(&[])));
-        for (value, expected) in [("1", &yes), ("true", &yes), ("yes", &yes), ("0", &no), ("false", &no), ("off", &no)]
+        for (flag, variable) in
+            [("--leader-elect", "SMOOTH_OPERATOR_LEADER_ELECT"), ("--metrics-secure", "SMOOTH_OPERATOR_METRICS_SECURE")]
         {
-            assert_eq!(parsed_where(&[("SMOOTH_OPERATOR_LEADER_ELECT", value)]), *expected, "{value}");
+            let (yes, no) = (format!("{:?}", parse(&[flag])), format!("{:?}", parse(&[])));
+            for (value, expected) in
+                [("1", &yes), ("true", &yes), ("yes", &yes), ("0", &no), ("false", &no), ("off", &no)]
+            {
+                assert_eq!(parsed_where(&[(variable, value)]), *expected, "{variable}={value}");
+            }
         }
         let refused = parsed_where(&[("SMOOTH_OPERATOR_LEADER_ELECT", "perhaps")]);
         assert!(refused.contains("perhaps") && refused.contains("--leader-elect"), "{refused}");

@@ -110,7 +110,10 @@ pub fn rule_to_add(resource: &Resource, subresource: &str, verbs: &[Verb], targe
     let kind = match target {
         Target::Cluster => "ClusterRole".to_owned(),
         Target::Namespace(namespace) => format!("Role (or ClusterRole) for namespace {namespace}"),
-        Target::Object(key) => format!("Role (or ClusterRole) for namespace {}", key.namespace()),
+        Target::Object(key) => match key.scope() {
+            Some(namespace) => format!("Role (or ClusterRole) for namespace {namespace}"),
+            None => "ClusterRole".to_owned(),
+        },
         Target::Path(path) => format!("ClusterRole for {path}"),
     };
     let verbs: Vec<String> = verbs.iter().map(|verb| format!("\"{}\"", verb.as_str())).collect();

@@ -24,8 +24,8 @@ const ACCESS_REVIEWS: Resource = Resource {
     kind: "SelfSubjectAccessReview",
 };
 
-/// A complete request that has not been sent.
-#[derive(Debug, Clone)]
+/// A complete request that has not been sent. Its `Debug` form leaves out the body, which may contain a key or a token.
+#[derive(Clone)]
 pub struct Request {
     /// What the request does, for errors, logs and the fence.
     pub operation: Operation,
@@ -33,6 +33,13 @@ pub struct Request {
     pub(super) uri: String,
     pub(super) content_type: Option<&'static str>,
     pub(super) body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, method, uri, content_type: _, body } = self;
+        write!(f, "Request({operation}: {method} {uri}, {} bytes)", body.len())
+    }
 }
 
 /// What a request does, in the words of an RBAC rule.
@@ -215,7 +222,7 @@ impl Request {
 
     /// Creates an object, which must not exist yet.
     pub fn create(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
-        let uri = resource.collection(Some(key.namespace()));
+        let uri = resource.collection(key.scope());
         let request = Self::object(Verb::Create, Method::POST, resource, "", key, uri);
         request.with_body("application/json", object)
     }
@@ -334,7 +341,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{DEPLOYMENTS, SECRETS};
+    use crate::object::{DEPLOYMENTS, SECRETS, WEBHOOK_CONFIGURATIONS};
 
     #[test]
     fn a_list_from_a_version_says_not_older_than() {
@@ -366,6 +373,24 @@ mod tests {
             Request::watch(&SECRETS, None, Some("a=b"), &params).uri(),
             "/api/v1/secrets?labelSelector=a%3Db&watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
         );
+    }
+
+    #[test]
+    fn debug_does_not_show_what_is_in_a_request() {
+        let secret = json!({"data": {"tls.key": "hunter2"}});
+        let request = Request::create(&SECRETS, &ObjectKey::new("n", "s"), &secret);
+        let shown = format!("{request:?}");
+        assert!(shown.contains("create secrets n/s") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn an_object_without_a_namespace_has_a_path_without_one() {
+        let key = ObjectKey::cluster_wide("c");
+        let get = Request::get(&WEBHOOK_CONFIGURATIONS, &key);
+        let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+        assert_eq!(get.uri(), format!("{path}/c"));
+        assert_eq!(Request::create(&WEBHOOK_CONFIGURATIONS, &key, &json!({})).uri(), path);
+        assert_eq!(get.operation.to_string(), "get validatingwebhookconfigurations.admissionregistration.k8s.io c");
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn settings() -> Settings {
         election: None,
         metrics: BindAddress::Disabled,
         health: BindAddress::Disabled,
+        serving: Serving::default(),
         watch_seconds: 300..=600,
         resync: Duration::ZERO,
         seed: 0,

@@ -4,14 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::objects::{CRDS, Kind, LEASES};
+use crate::harness::objects::{CRDS, Kind, LEASES, WEBHOOK_CONFIGURATIONS};
 use crate::harness::operator::free_port;
 use crate::harness::peer::write_kubeconfig;
 use crate::harness::process::{Ended, LEASE, Process, program};
 use crate::harness::rights::HOME;
 use crate::harness::{World, eventually};
-
-const WEBHOOKS: Kind = Kind::cluster_wide("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations");
 
 /// Runs the doctor to its end.
 async fn doctor(kubeconfig: &Path, flags: &[&str]) -> Ended {
@@ -171,12 +169,16 @@ async fn a_webhook_that_leads_nowhere_is_wrong() {
         })
     };
     let service = json!({"namespace": world.namespace, "name": "hook", "path": "/"});
-    world.client.apply(&WEBHOOKS.path("", "policy"), &webhook(&json!({"service": service}))).await.unwrap();
+    world
+        .client
+        .apply(&WEBHOOK_CONFIGURATIONS.path("", "policy"), &webhook(&json!({"service": service})))
+        .await
+        .unwrap();
     let ended = doctor(world.kubeconfig(), &[]).await;
     assert!(only(&ended, "wrong").contains("has no caBundle"), "{}", ended.output);
 
     let whole = json!({"service": service, "caBundle": AUTHORITY});
-    world.client.apply(&WEBHOOKS.path("", "policy"), &webhook(&whole)).await.unwrap();
+    world.client.apply(&WEBHOOK_CONFIGURATIONS.path("", "policy"), &webhook(&whole)).await.unwrap();
     let ended = doctor(world.kubeconfig(), &[]).await;
     let expected = format!("no pod is ready behind the Service {}/hook", world.namespace);
     assert!(only(&ended, "wrong").contains(&expected), "{}", ended.output);

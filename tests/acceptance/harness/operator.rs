@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smooth_operator::client::{Target, connect};
 use smooth_operator::controller::Options;
-use smooth_operator::manager::{self, Settings};
+use smooth_operator::manager::{self, Serving, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -40,6 +40,7 @@ impl World {
             election: None,
             metrics: metrics.parse().unwrap(),
             health: "0".parse().unwrap(),
+            serving: Serving::default(),
             watch_seconds: 300..=600,
             resync: Duration::from_secs(36_000),
             seed: 1,

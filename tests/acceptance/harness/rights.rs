@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::client::Place;
-use super::objects::{Kind, NAMESPACES};
+use super::objects::{Kind, NAMESPACES, WEBHOOK_CONFIGURATIONS};
 use super::process::{Process, program};
 use super::{World, on_a_real_cluster, scratch_file};
 
@@ -44,12 +44,14 @@ impl World {
         let answer = world.client.create(&path, &request).await.unwrap();
         let token = answer["status"]["token"].as_str().unwrap();
         let kubeconfig = scratch_file("kubeconfig");
-        std::fs::write(&kubeconfig, world.playground.as_ref().unwrap().kubeconfig_with_token(token)).unwrap();
+        // As in a pod, whose namespace is its own.
+        let text = world.playground.as_ref().unwrap().kubeconfig_with_token(token);
+        std::fs::write(&kubeconfig, text.replace("namespace: default", &format!("namespace: {HOME}"))).unwrap();
         world.operators_kubeconfig = Some(kubeconfig);
         Some(world)
     }
 
-    /// Applies an object of `config/rbac`.
+    /// Applies an object of `config`.
     pub(crate) async fn apply_manifest(&self, object: &Value) {
         let (kind, text) = (kind_of(object), |key: &str| object["metadata"][key].as_str().unwrap_or_default());
         self.client.apply(&kind.path(text("namespace"), text("name")), object).await.unwrap();
@@ -57,12 +59,13 @@ impl World {
 
     /// Starts the operator as its ServiceAccount, with leader election, for all namespaces.
     pub(crate) fn process_with_roles(&self, flags: &[&str]) -> Process {
-        self.process_with_roles_at("0", flags)
+        self.process_with_roles_at("0", "0", flags)
     }
 
-    /// The same, with its health at this address.
-    pub(crate) fn process_with_roles_at(&self, health: &str, flags: &[&str]) -> Process {
-        let mut command: Command = program(&["run", "--metrics-bind-address", "0", "--health-bind-address", health]);
+    /// The same, with its metrics and its health at these addresses.
+    pub(crate) fn process_with_roles_at(&self, metrics: &str, health: &str, flags: &[&str]) -> Process {
+        let mut command: Command =
+            program(&["run", "--metrics-bind-address", metrics, "--health-bind-address", health]);
         command.arg("--kubeconfig").arg(self.operators_kubeconfig());
         command.args(["--lease-namespace", HOME]).args(flags);
         Process::start(command)
@@ -109,16 +112,16 @@ fn read(file: &Path) -> Value {
 
 /// All objects of `config/rbac`, for the operator, and the roles of `config/crd`, for people.
 pub(crate) fn manifests() -> Vec<Value> {
-    let mut objects = Vec::new();
-    for directory in ["rbac", "crd"] {
-        for file in std::fs::read_dir(config().join(directory)).unwrap() {
-            let object = read(&file.unwrap().path());
-            if !matches!(object["kind"].as_str(), Some("Kustomization" | "CustomResourceDefinition")) {
-                objects.push(object);
-            }
-        }
-    }
+    let mut objects = [objects_of("rbac"), objects_of("crd")].concat();
+    objects.retain(|object| object["kind"] != "CustomResourceDefinition");
     objects
+}
+
+/// All objects of a directory of `config`, except for what only kustomize reads.
+pub(crate) fn objects_of(directory: &str) -> Vec<Value> {
+    let files = std::fs::read_dir(config().join(directory)).unwrap();
+    let objects = files.map(|file| read(&file.unwrap().path()));
+    objects.filter(|it| !matches!(it["kind"].as_str(), None | Some("Kustomization" | "Component"))).collect()
 }
 
 fn kind_of(object: &Value) -> Kind {
@@ -129,6 +132,8 @@ fn kind_of(object: &Value) -> Kind {
         "RoleBinding" => Kind::namespaced(RBAC, "rolebindings"),
         "ClusterRole" => Kind::cluster_wide(RBAC, "clusterroles"),
         "ClusterRoleBinding" => Kind::cluster_wide(RBAC, "clusterrolebindings"),
+        "Service" => Kind::namespaced("v1", "services"),
+        "ValidatingWebhookConfiguration" => WEBHOOK_CONFIGURATIONS,
         other => panic!("config has a {other} among its roles"),
     }
 }

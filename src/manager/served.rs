@@ -102,7 +102,9 @@ impl Served {
                 self.changed().await;
             } else if timeout_at(told_at, self.changed()).await.is_err() {
                 told = true;
-                unserved.iter().for_each(|scope| self.tell(scope));
+                for scope in &unserved {
+                    self.tell(scope);
+                }
                 continue;
             }
             let left = self.unserved();

@@ -96,10 +96,17 @@ lint-config:
 	@if ! command -v $(KUBECTL) >/dev/null; then \
 		echo "lint-config: skipped, kubectl is not installed"; exit 0; \
 	fi; \
-	for directory in default full samples; do \
+	for directory in default full namespaced prometheus grafana samples; do \
 		$(KUBECTL) kustomize config/$$directory >/dev/null; \
 		echo "config/$$directory builds"; \
 	done
+	@if command -v helm >/dev/null; then \
+		helm lint --strict config/chart; \
+		helm template smooth-operator config/chart --kube-version v1.36.0 --set prometheus.enabled=true >/dev/null; \
+		helm template smooth-operator config/chart --kube-version v1.36.0 --set 'namespaces={a,b}' >/dev/null; \
+	else \
+		echo "lint-config: the chart is not rendered, helm is not installed"; \
+	fi
 
 # Advisories and licences need cargo-deny, and a network for the advisories.
 .PHONY: lint-deny
@@ -123,10 +130,11 @@ doc: ## Build the book: target/doc/smooth_operator/index.html.
 
 # Through a second file: if the program failed, a direct redirection would leave an empty CRD.
 .PHONY: manifests
-manifests: ## Generate the CRD in config/crd from the Rust types.
+manifests: ## Generate the CRD from the Rust types, and the Helm chart from the manifests.
 	$(NEED_CARGO)
 	$(CARGO) run --quiet --locked -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
+	config/chart.sh
 
 .PHONY: clean
 clean: ## Remove everything that was built.
@@ -150,6 +158,11 @@ uninstall: ## Remove the CRD, and with it EVERY MCPServer in the cluster with it
 run: ## Run the operator on this machine, as you, until Ctrl-C. Not while one is deployed.
 	$(NEED_CARGO)
 	$(CARGO) run --locked -- run $(ARGS)
+
+.PHONY: doctor
+doctor: ## Ask the cluster, as you, whether the operator can run there.
+	$(NEED_CARGO)
+	$(CARGO) run --quiet --locked -- doctor $(ARGS)
 
 .PHONY: deploy
 deploy: ## Install the CRD, the permissions and the operator's image IMG.

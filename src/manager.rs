@@ -15,7 +15,7 @@
 //!    webhook
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
-//!  4 all caches synced   no decision is made before this
+//!  4 caches synced       nothing is decided about a namespace before all of it is known
 //!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
@@ -51,11 +51,12 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::MCPServer;
 use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError};
-use crate::informer::{Scope, Synced, Timing as WatchTiming};
+use crate::informer::{Scope, Store, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
 use crate::mcp::{Limits, Prober};
@@ -65,11 +66,14 @@ use crate::object::ObjectKey;
 use crate::telemetry::{Metrics, VerificationMetrics};
 use crate::tls::{FilesError, Keeper, PairError};
 use crate::verification::{self, Verification};
-use crate::workqueue::{RateLimit, Workqueue};
+use crate::workqueue::{Priority, RateLimit, Workqueue};
+use served::{OnlyServed, Served};
+
+mod served;
 
 mod serving;
 
-use serving::{Opening, Served};
+use serving::{Opening, Sites};
 pub use serving::{Serving, Webhook};
 
 /// The name of the controller and of its queue, in metrics.
@@ -149,21 +153,22 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let client = connection.client.measured_by(metrics.client(host)).behind(fence.clone());
     let identity = Identity::new(&hostname(), &mut seeds);
 
-    let mut informers = informers(&settings);
+    let mut caches = Caches::new(&settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    informers.enqueue_on_change(&queue);
+    caches.informers.enqueue_on_change(&queue);
     let stop_http = CancellationToken::new();
     let opening = Opening {
         settings: &settings,
         client: &client,
         fence: &fence,
         metrics: &metrics,
-        informers: &informers,
+        secrets: &caches.informers.secrets,
+        served: &caches.served,
         stop: &stop_http,
     };
-    let Served { tasks: mut servers, keeper } = opening.serve().await?;
+    let Sites { tasks: mut servers, keeper } = opening.serve().await?;
 
-    let mut work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let mut work = Work::begin(caches, queue, settings.work, &client, &metrics, &identity, &mut seeds);
     work.keep(keeper);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
@@ -185,8 +190,10 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 /// Everything that works while the Lease is held: caches, which are being filled already, and a controller, which waits
 /// for them.
 struct Work {
-    synced: Vec<(&'static str, Synced)>,
-    controller: Controller<ObjectKey, Reconciler>,
+    served: Served,
+    /// Puts all servers of a scope into the queue.
+    enqueue: Box<dyn Fn(&Scope) + Send + Sync>,
+    controller: Controller<ObjectKey, OnlyServed<Reconciler>>,
     verifier: Verifier,
     events: Delivery,
     reflectors: JoinSet<()>,
@@ -196,7 +203,7 @@ struct Work {
 impl Work {
     /// Begins to fill the caches.
     fn begin(
-        informers: Informers,
+        caches: Caches,
         queue: Workqueue<ObjectKey>,
         options: Options,
         client: &Client,
@@ -204,17 +211,19 @@ impl Work {
         identity: &Identity,
         seeds: &mut StdRng,
     ) -> Self {
-        let (synced, stores) = (informers.synced(), informers.stores());
+        let Caches { informers, served } = caches;
+        let stores = informers.stores();
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
         let (recorder, events) = Recorder::new(client, identity.as_str());
+        let enqueue = enqueue_all(queue.clone(), Arc::clone(&stores.servers));
         let verification = Verification::new(verification::CONCURRENCY, seeds.random());
         let verifier =
             Verifier { verification: verification.clone(), metrics: metrics.verification(), queue: queue.clone() };
         let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification);
-        let reconciler = Arc::new(reconciler);
+        let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
-        Self { synced, controller, verifier, events, reflectors, stop_reflectors }
+        Self { served, enqueue, controller, verifier, events, reflectors, stop_reflectors }
     }
 
     /// Also keeps the webhook's certificate. It writes, so it has to end before the Lease is released.
@@ -224,22 +233,21 @@ impl Work {
         }
     }
 
-    /// Works from when all caches have synced until `stop`, and cleans up.
+    /// Works from when the caches of a namespace have synced until `stop`, and cleans up.
     ///
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { synced, controller, verifier, events, mut reflectors, stop_reflectors } = self;
+        let Self { mut served, enqueue, controller, verifier, events, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
-        let all_synced = async {
-            for (_resource, mut synced) in synced {
-                synced.wait().await;
-            }
-        };
         let work = async {
-            match stop.run_until_cancelled(all_synced).await {
-                Some(()) => tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0,
-                None => Stopped::InOrder,
+            if stop.run_until_cancelled(served.anything()).await.is_none() {
+                return Stopped::InOrder;
+            }
+            let working = async { tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0 };
+            tokio::select! {
+                stopped = working => stopped,
+                never = served.follow(enqueue) => match never {},
             }
         };
         tokio::pin!(work);
@@ -323,16 +331,34 @@ async fn lead<A: LeaseApi>(
     }
 }
 
-/// The informers for these settings, which are not started yet.
-fn informers(settings: &Settings) -> Informers {
-    let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
-        [] => vec![None],
-        names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
-    };
-    let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
-    let mut informers = Informers::new(&scopes, &timing);
-    informers.servers.resync_every(settings.resync);
-    informers
+/// The caches for these settings, which are not being filled yet.
+struct Caches {
+    informers: Informers,
+    served: Served,
+}
+
+impl Caches {
+    fn new(settings: &Settings) -> Self {
+        let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
+            [] => vec![None],
+            names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
+        };
+        let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
+        let mut informers = Informers::new(&scopes, &timing);
+        informers.servers.resync_every(settings.resync);
+        let served = Served::new(informers.synced(), scopes);
+        Self { informers, served }
+    }
+}
+
+/// A function that puts all servers of a scope into the queue, behind whatever people have just changed.
+fn enqueue_all(queue: Workqueue<ObjectKey>, servers: Arc<Store<MCPServer>>) -> Box<dyn Fn(&Scope) + Send + Sync> {
+    Box::new(move |scope| {
+        let keys = servers.keys().into_iter();
+        for key in keys.filter(|key| scope.as_deref().is_none_or(|namespace| namespace == key.namespace())) {
+            queue.add_with_priority(key, Priority::LOW);
+        }
+    })
 }
 
 /// Waits for the end of all tasks. If one panicked, that has been printed already.

@@ -16,6 +16,14 @@ use crate::object::{ObjectKey, Resource, ResourceVersion, Uid};
 /// The name of this operator in `managedFields`.
 pub const FIELD_MANAGER: &str = "smooth-operator";
 
+/// Questions about the caller's own rights, which everybody who is logged in may ask.
+const ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    plural: "selfsubjectaccessreviews",
+    kind: "SelfSubjectAccessReview",
+};
+
 /// A complete request that has not been sent. Its `Debug` form leaves out the body, which may contain a key or a token.
 #[derive(Clone)]
 pub struct Request {
@@ -248,6 +256,25 @@ impl Request {
         let uri = format!("{}?fieldManager={FIELD_MANAGER}-handover", resource.path(key));
         let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, uri);
         request.with_body("application/apply-patch+yaml", object)
+    }
+
+    /// Asks whether the caller may do this: a SelfSubjectAccessReview. Nothing is stored, and nothing is done.
+    pub fn may_i(verb: Verb, resource: &Resource, subresource: &str, target: &Target) -> Self {
+        let (namespace, name) = match target {
+            Target::Object(key) => (key.namespace(), key.name()),
+            Target::Namespace(namespace) => (namespace.as_str(), ""),
+            Target::Cluster | Target::Path(_) => ("", ""),
+        };
+        let about = json!({
+            "verb": verb.as_str(), "group": resource.group, "resource": resource.plural, "subresource": subresource,
+            "namespace": namespace, "name": name,
+        });
+        let (api_version, kind) = (ACCESS_REVIEWS.api_version(), ACCESS_REVIEWS.kind);
+        let body = json!({"apiVersion": api_version, "kind": kind, "spec": {"resourceAttributes": about}});
+        let operation =
+            Operation { verb: Verb::Create, resource: Some(ACCESS_REVIEWS), subresource: "", target: Target::Cluster };
+        let (method, uri) = (Method::POST, ACCESS_REVIEWS.collection(None));
+        Self { operation, method, uri, content_type: None, body: Bytes::new() }.with_body("application/json", &body)
     }
 
     fn apply_to(resource: &Resource, subresource: &'static str, key: &ObjectKey, object: &Value) -> Self {

@@ -12,14 +12,15 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::served::Served;
 use super::{Error, Settings};
 use crate::access::Gate;
 use crate::admission::{AllowedRegistries, Reviewer};
 use crate::client::{Client, Fence};
 use crate::http::{BindAddress, Health, Server};
-use crate::informer::Synced;
+use crate::informer::Informer;
 use crate::leader_election::config::hostname;
-use crate::mcpserver::triggers::Informers;
+use crate::mcpserver::children::Secret;
 use crate::object::ObjectKey;
 use crate::telemetry::Metrics;
 use crate::tls::{Files, Keeper, Pace, Place, Slot, WallClock, own};
@@ -52,7 +53,7 @@ pub struct Webhook {
 }
 
 /// What is served, and what keeps it going.
-pub(super) struct Served {
+pub(super) struct Sites {
     /// The servers. None of them ends before `stop`.
     pub(super) tasks: JoinSet<()>,
     /// Keeps the certificate of the webhook, if that is the operator's own.
@@ -65,14 +66,16 @@ pub(super) struct Opening<'a> {
     pub(super) client: &'a Client,
     pub(super) fence: &'a Fence,
     pub(super) metrics: &'a Metrics,
-    pub(super) informers: &'a Informers,
+    pub(super) secrets: &'a Informer<Secret>,
+    /// Which namespaces are served.
+    pub(super) served: &'a Served,
     /// Ends everything.
     pub(super) stop: &'a CancellationToken,
 }
 
 impl Opening<'_> {
     /// Listens on all addresses and serves.
-    pub(super) async fn serve(self) -> Result<Served, Error> {
+    pub(super) async fn serve(self) -> Result<Sites, Error> {
         let mut tasks = JoinSet::new();
         let files = self.follow_files(&mut tasks)?;
         let (webhook_slot, keeper) = self.webhook_certificate(files.as_ref())?;
@@ -84,7 +87,7 @@ impl Opening<'_> {
         for server in servers.into_iter().flatten() {
             tasks.spawn(server.run(self.stop.clone()));
         }
-        Ok(Served { tasks, keeper })
+        Ok(Sites { tasks, keeper })
     }
 
     /// Reads the certificate from the given files, now and whenever they change.
@@ -135,7 +138,7 @@ impl Opening<'_> {
     async fn webhook(&self, slot: &Slot) -> Result<Option<Server>, Error> {
         let Some(webhook) = &self.settings.serving.webhook else { return Ok(None) };
         let Webhook { address, service: _, allowed_registries, pace: _ } = webhook;
-        let (secrets, synced) = (self.informers.secrets.store(), self.informers.secrets.synced());
+        let (secrets, synced) = (self.secrets.store(), self.secrets.synced());
         let namespaces = self.settings.namespaces.clone();
         let reviewer = Reviewer::new(allowed_registries.clone(), move |key| {
             let served = namespaces.is_empty() || namespaces.iter().any(|served| served == key.namespace());
@@ -145,22 +148,20 @@ impl Opening<'_> {
         Ok(Some(server.over_tls(slot.acceptor()?).with_connections(REVIEWS)))
     }
 
-    /// Ready means that all caches have synced, and that the webhook has its certificate. A follower is ready, too: it
-    /// waits only for the Lease.
+    /// Ready means that a namespace is served, and that the webhook has its certificate. A follower is ready, too: it
+    /// waits only for the Lease. The other namespaces are only told: a webhook that refuses, or a rollout that never ends,
+    /// because of one namespace without a Role would be worse.
     fn health(&self, webhook_slot: &Slot) -> Health {
-        let synced = self.informers.synced();
-        let health = Health::new().with_check("informers-synced", move || waiting_for(&synced));
+        let (ready, shortfall) = (self.served.clone(), self.served.clone());
+        let health = Health::new()
+            .with_check("informers-synced", move || ready.ready())
+            .with_note("namespaces", move || shortfall.shortfall());
         let Some(webhook) = &self.settings.serving.webhook else { return health };
         let (slot, secret) = (webhook_slot.clone(), Place::of(webhook.service.clone()).secret);
         health.with_check("webhook-certificate", move || {
             if slot.is_empty() { Err(format!("waiting for the certificate in Secret {secret}")) } else { Ok(()) }
         })
     }
-}
-
-fn waiting_for(synced: &[(&'static str, Synced)]) -> Result<(), String> {
-    let waiting: Vec<&str> = synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
-    if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
 }
 
 fn wall_clock() -> WallClock {

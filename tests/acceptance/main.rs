@@ -4,12 +4,14 @@
 //! in the same process. With `SMOOTH_E2E` in the environment the same tests run against the cluster that `KUBECONFIG`
 //! names, each in a namespace of its own; those that need the playground's own levers say so and pass over.
 
+mod doctor;
 mod drift;
 mod election;
 mod faults;
 mod fields;
 mod harness;
 mod lifecycle;
+mod namespaced;
 mod namespaces;
 mod ownership;
 mod pods;

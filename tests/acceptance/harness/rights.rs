@@ -2,7 +2,7 @@
 //!
 //! The roles are those of `config`, read from the files that people apply.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use playground::Options;
 use playground::auth::Authorization;
@@ -10,6 +10,7 @@ use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::client::Place;
 use super::objects::{Kind, NAMESPACES, WEBHOOK_CONFIGURATIONS};
 use super::process::{Process, program};
 use super::{World, on_a_real_cluster, scratch_file};
@@ -58,15 +59,30 @@ impl World {
 
     /// Starts the operator as its ServiceAccount, with leader election, for all namespaces.
     pub(crate) fn process_with_roles(&self, flags: &[&str]) -> Process {
-        self.process_with_roles_and_metrics("0", flags)
+        self.process_with_roles_at("0", "0", flags)
     }
 
     /// The same, which serves its metrics.
     pub(crate) fn process_with_roles_and_metrics(&self, metrics: &str, flags: &[&str]) -> Process {
-        let mut command: Command = program(&["run", "--metrics-bind-address", metrics, "--health-bind-address", "0"]);
-        command.arg("--kubeconfig").arg(self.operators_kubeconfig.as_ref().expect("a world with roles"));
+        self.process_with_roles_at(metrics, "0", flags)
+    }
+
+    /// The same, with its health at this address.
+    pub(crate) fn process_with_roles_and_health(&self, health: &str, flags: &[&str]) -> Process {
+        self.process_with_roles_at("0", health, flags)
+    }
+
+    fn process_with_roles_at(&self, metrics: &str, health: &str, flags: &[&str]) -> Process {
+        let mut command: Command =
+            program(&["run", "--metrics-bind-address", metrics, "--health-bind-address", health]);
+        command.arg("--kubeconfig").arg(self.operators_kubeconfig());
         command.args(["--lease-namespace", HOME]).args(flags);
         Process::start(command)
+    }
+
+    /// Leads to the cluster as the operator's ServiceAccount.
+    pub(crate) fn operators_kubeconfig(&self) -> &Path {
+        self.operators_kubeconfig.as_ref().expect("a world with roles")
     }
 
     /// What the operator has asked so far.
@@ -75,6 +91,32 @@ impl World {
         requests.retain(|request| request.user == USER);
         requests
     }
+}
+
+impl World {
+    /// Creates a namespace of this name.
+    pub(crate) async fn create_namespace(&self, name: &str) -> Place {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.client.create(&NAMESPACES.collection(""), &namespace).await.unwrap();
+        Place { client: self.client.clone(), namespace: name.to_owned() }
+    }
+
+    /// Gives the operator the Role of `config/namespaced` in this namespace.
+    pub(crate) async fn grant_in(&self, place: &Place) {
+        for file in ["role.yaml", "role_binding.yaml"] {
+            let mut object = read(&config().join("namespaced/namespace").join(file));
+            object["metadata"]["namespace"] = place.namespace.as_str().into();
+            self.apply_manifest(&object).await;
+        }
+    }
+}
+
+fn config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+fn read(file: &Path) -> Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 /// All objects of `config/rbac`, for the operator, and the roles of `config/crd`, for people.

@@ -67,11 +67,12 @@ use crate::telemetry::{Metrics, VerificationMetrics};
 use crate::tls::{FilesError, Keeper, PairError};
 use crate::verification::{self, Verification};
 use crate::workqueue::{Priority, RateLimit, Workqueue};
+use served::{OnlyServed, Served};
 
 mod served;
+
 mod serving;
 
-use served::{OnlyServed, Served};
 use serving::{Opening, Sites};
 pub use serving::{Serving, Webhook};
 
@@ -161,7 +162,8 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
         client: &client,
         fence: &fence,
         metrics: &metrics,
-        caches: &caches,
+        secrets: &caches.informers.secrets,
+        served: &caches.served,
         stop: &stop_http,
     };
     let Sites { tasks: mut servers, keeper } = opening.serve().await?;

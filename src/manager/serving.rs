@@ -12,12 +12,15 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Caches, Error, Settings};
+use super::served::Served;
+use super::{Error, Settings};
 use crate::access::Gate;
 use crate::admission::{AllowedRegistries, Reviewer};
 use crate::client::{Client, Fence};
 use crate::http::{BindAddress, Health, Server};
+use crate::informer::Informer;
 use crate::leader_election::config::hostname;
+use crate::mcpserver::children::Secret;
 use crate::object::ObjectKey;
 use crate::telemetry::Metrics;
 use crate::tls::{Files, Keeper, Pace, Place, Slot, WallClock, own};
@@ -63,7 +66,9 @@ pub(super) struct Opening<'a> {
     pub(super) client: &'a Client,
     pub(super) fence: &'a Fence,
     pub(super) metrics: &'a Metrics,
-    pub(super) caches: &'a Caches,
+    pub(super) secrets: &'a Informer<Secret>,
+    /// Which namespaces are served.
+    pub(super) served: &'a Served,
     /// Ends everything.
     pub(super) stop: &'a CancellationToken,
 }
@@ -133,8 +138,7 @@ impl Opening<'_> {
     async fn webhook(&self, slot: &Slot) -> Result<Option<Server>, Error> {
         let Some(webhook) = &self.settings.serving.webhook else { return Ok(None) };
         let Webhook { address, service: _, allowed_registries, pace: _ } = webhook;
-        let secrets = &self.caches.informers.secrets;
-        let (secrets, synced) = (secrets.store(), secrets.synced());
+        let (secrets, synced) = (self.secrets.store(), self.secrets.synced());
         let namespaces = self.settings.namespaces.clone();
         let reviewer = Reviewer::new(allowed_registries.clone(), move |key| {
             let served = namespaces.is_empty() || namespaces.iter().any(|served| served == key.namespace());
@@ -145,12 +149,10 @@ impl Opening<'_> {
     }
 
     /// Ready means that a namespace is served, and that the webhook has its certificate. A follower is ready, too: it
-    /// waits only for the Lease.
-    ///
-    /// Namespaces that are not served are only told: a webhook that nobody reaches, or a rollout that never ends, because
-    /// of one namespace without a Role would be worse.
+    /// waits only for the Lease. The other namespaces are only told: a webhook that refuses, or a rollout that never ends,
+    /// because of one namespace without a Role would be worse.
     fn health(&self, webhook_slot: &Slot) -> Health {
-        let (ready, shortfall) = (self.caches.served.clone(), self.caches.served.clone());
+        let (ready, shortfall) = (self.served.clone(), self.served.clone());
         let health = Health::new()
             .with_check("informers-synced", move || ready.ready())
             .with_note("namespaces", move || shortfall.shortfall());

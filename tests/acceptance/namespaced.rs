@@ -1,7 +1,7 @@
 //! The operator of `config/namespaced`: Roles in some namespaces, and nothing in the cluster.
 //!
-//! A namespace without its Role, or one that does not exist yet, is where such an operator differs: with a ClusterRole
-//! an API server lists what is in no namespace as nothing, with Roles it refuses.
+//! A namespace without its Role, or one that does not exist yet, is where such an operator differs: with a ClusterRole an
+//! API server lists what is in no namespace as nothing, with Roles it refuses.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn with_a_role_in_each_namespace_it_serves_them_and_asks_nothing_of_the_cl
     }
     let health = format!("127.0.0.1:{}", free_port());
     let flags = [&QUICK_ELECTION[..], &["--namespaces", "team-a,team-b"]].concat();
-    let operator = world.process_with_roles_at("0", &health, &flags);
+    let operator = world.process_with_roles_and_health(&health, &flags);
     operator.says(": leading ").await;
     lives(&a).await;
     lives(&b).await;
@@ -71,7 +71,7 @@ async fn a_namespace_that_comes_later_stops_nobody_and_is_served_once_its_role_i
     let a = world.create_namespace("team-a").await;
     world.grant_in(&a).await;
     let health = format!("127.0.0.1:{}", free_port());
-    let operator = world.process_with_roles_at("0", &health, &["--namespaces", "team-a,team-late"]);
+    let operator = world.process_with_roles_and_health(&health, &["--namespaces", "team-a,team-late"]);
     lives(&a).await;
     let (is_ready, told) = ready(&health).await;
     assert!(is_ready && told.contains("[!]namespaces not served: team-late (waiting for mcpservers, "), "{told}");

@@ -45,7 +45,7 @@ async fn the_metrics_are_for_those_whose_roles_include_them() {
     world.apply_manifest(&binding("prometheus")).await;
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
-    let operator = world.process_with_roles_at(&address, "0", &["--metrics-secure"]);
+    let operator = world.process_with_roles_and_metrics(&address, &["--metrics-secure"]);
     for (token, code) in [(None, 401), (Some("wrong"), 401), (Some(unbound.as_str()), 403), (Some(bound.as_str()), 200)]
     {
         let answer = scrape(port, token).await;
@@ -70,7 +70,7 @@ async fn an_operator_that_may_not_ask_refuses_everybody_and_says_why() {
     let Some(world) = World::with_roles(|_| {}).await else { return };
     let bound = account(&world, "prometheus").await;
     let port = free_port();
-    let operator = world.process_with_roles_at(&format!("127.0.0.1:{port}"), "0", &["--metrics-secure"]);
+    let operator = world.process_with_roles_and_metrics(&format!("127.0.0.1:{port}"), &["--metrics-secure"]);
     let answer = scrape(port, Some(&bound)).await;
     assert_eq!((answer.code, answer.body.lines().count()), (500, 1), "{answer:?}");
     let rule = "add to the operator's ClusterRole: {apiGroups: [\"authentication.k8s.io\"], resources: [\"tokenreviews\"], \

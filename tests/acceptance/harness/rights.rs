@@ -62,8 +62,17 @@ impl World {
         self.process_with_roles_at("0", "0", flags)
     }
 
-    /// The same, with its metrics and its health at these addresses.
-    pub(crate) fn process_with_roles_at(&self, metrics: &str, health: &str, flags: &[&str]) -> Process {
+    /// The same, which serves its metrics.
+    pub(crate) fn process_with_roles_and_metrics(&self, metrics: &str, flags: &[&str]) -> Process {
+        self.process_with_roles_at(metrics, "0", flags)
+    }
+
+    /// The same, with its health at this address.
+    pub(crate) fn process_with_roles_and_health(&self, health: &str, flags: &[&str]) -> Process {
+        self.process_with_roles_at("0", health, flags)
+    }
+
+    fn process_with_roles_at(&self, metrics: &str, health: &str, flags: &[&str]) -> Process {
         let mut command: Command =
             program(&["run", "--metrics-bind-address", metrics, "--health-bind-address", health]);
         command.arg("--kubeconfig").arg(self.operators_kubeconfig());
@@ -119,8 +128,10 @@ pub(crate) fn manifests() -> Vec<Value> {
 
 /// All objects of a directory of `config`, except for what only kustomize reads.
 pub(crate) fn objects_of(directory: &str) -> Vec<Value> {
-    let files = std::fs::read_dir(config().join(directory)).unwrap();
-    let objects = files.map(|file| read(&file.unwrap().path()));
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(directory);
+    let files = std::fs::read_dir(directory).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let objects = texts.map(|text| serde_saphyr::from_str::<Value>(&text).unwrap());
     objects.filter(|it| !matches!(it["kind"].as_str(), None | Some("Kustomization" | "Component"))).collect()
 }
 

@@ -24,7 +24,7 @@ mod event;
 mod field;
 mod labels;
 mod lease;
-mod names;
+pub(crate) mod names;
 mod namespace;
 mod pod;
 mod policies;

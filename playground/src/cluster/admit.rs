@@ -39,6 +39,8 @@ pub(super) struct Context<'a> {
     pub(super) uid: String,
     /// Where Services get their addresses.
     pub(super) ips: &'a Mutex<ClusterIps>,
+    /// What is written is the outcome of a patch, not the body of the request.
+    pub(super) patch: bool,
 }
 
 /// Checks that a body is an object of the resource's kind and version.
@@ -56,6 +58,8 @@ pub(super) fn decoded(resource: &Resource, mut object: Value) -> Result<Value, S
         map.insert("apiVersion".into(), resource.api_version().into());
     } else if kind.is_empty() {
         return Err(Status::bad_request("Object 'Kind' is missing in the body of the request"));
+    } else if kind != resource.kind && api_version == resource.api_version() && resource.custom().is_some() {
+        return check_type(resource, &object).map(|()| object);
     } else if kind != resource.kind || api_version != resource.api_version() {
         let message = if kind == resource.kind {
             format!(
@@ -71,13 +75,43 @@ pub(super) fn decoded(resource: &Resource, mut object: Value) -> Result<Value, S
         };
         return Err(Status::bad_request(message));
     }
-    if !map.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null()) {
-        return Err(Status::bad_request(format!("{}: metadata must be an object", resource.kind)));
+    if let Some(other) = map.get("metadata").filter(|metadata| !metadata.is_object() && !metadata.is_null()) {
+        let why = format!("json: cannot unmarshal {} into Go value of type v1.ObjectMeta", types::json_kind(other));
+        return Err(undecodable(resource, &why));
     }
     if !map.get("metadata").is_some_and(Value::is_object) {
         map.insert("metadata".into(), Value::Object(Map::new()));
     }
     Ok(object)
+}
+
+/// A custom resource's kind and version are part of what is validated.
+pub(super) fn check_type(resource: &Resource, object: &Value) -> Result<(), Status> {
+    if resource.custom().is_none() {
+        return Ok(());
+    }
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let wanted = [("kind", resource.kind.clone()), ("apiVersion", resource.api_version())];
+    let differing = wanted.iter().filter(|(field, wanted)| object[*field] != wanted.as_str());
+    let causes: Vec<_> = differing
+        .map(|(field, wanted)| Cause::invalid(*field, &object[*field], &format!("must be {wanted}")))
+        .collect();
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Err(Status::invalid_type(&resource.group, kind, name, causes))
+}
+
+/// A body that is JSON, and no object of this kind.
+fn undecodable(resource: &Resource, why: &str) -> Status {
+    let (kind, version) = (&resource.kind, &resource.version);
+    Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+}
+
+/// An object that can't be read: the body's fault, or that of the patch which made it.
+fn unreadable(context: &Context<'_>, object: &Value, why: &str) -> Status {
+    if context.patch { Status::unfit_patch(&object.to_string(), why) } else { undecodable(context.resource, why) }
 }
 
 /// POST.
@@ -148,7 +182,7 @@ pub(super) fn decide(live: &Live<'_>, next: Next) -> Decision {
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
         || metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) > 0;
     if metadata["deletionTimestamp"].is_string() && !held {
-        return Decision::Remove(next);
+        return Decision::Finish(next);
     }
     if live.is(&next) { Decision::Keep } else { Decision::Put(next) }
 }
@@ -156,7 +190,11 @@ pub(super) fn decide(live: &Live<'_>, next: Next) -> Decision {
 /// A patch may carry a resourceVersion: then it is a precondition.
 pub(super) fn check_version(context: &Context<'_>, live: &Value, object: &Value) -> Result<(), Status> {
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if !version.is_empty() && live["metadata"]["resourceVersion"] != version {
+    if !matches!(version, "" | "0") && live["metadata"]["resourceVersion"] != version {
+        if version.parse::<u64>().is_err() {
+            let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+            return Err(Status::failure(500, "", message));
+        }
         return Err(Status::modified(context.resource, &context.key.name));
     }
     Ok(())
@@ -168,23 +206,33 @@ pub(super) fn check_put_preconditions(context: &Context<'_>, live: &Value, objec
     let (uid, live_uid) = (&object["metadata"]["uid"], &live["metadata"]["uid"]);
     if let Some(uid) = uid.as_str().filter(|uid| !uid.is_empty() && live_uid != uid) {
         let live_uid = live_uid.as_str().unwrap_or_default();
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}");
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {uid}, UID in object meta: {live_uid}",
+            storage_key(context)
+        );
         return Err(Status::conflict(context.resource, name, &why));
     }
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if version.is_empty() && context.resource.has(Trait::NeedsVersion) {
-        let cause = Cause {
-            reason: "FieldValueInvalid".into(),
-            field: "metadata.resourceVersion".into(),
-            message: "Invalid value: 0x0: must be specified for an update".into(),
-        };
-        return Err(Status::invalid(context.resource, name, vec![cause]));
+    if matches!(version, "" | "0") && context.resource.has(Trait::NeedsVersion) {
+        let field = "metadata.resourceVersion";
+        let cause = Cause::invalid(field, 0, "must be specified for an update");
+        return Err(Status::invalid_resource(context.resource, name, vec![cause]));
     }
     check_version(context, live, object)
 }
 
+/// Where an API server keeps the object, as its errors show it.
+fn storage_key(context: &Context<'_>) -> String {
+    let Context { stored, key, .. } = context;
+    let group = if stored.custom().is_some() { format!("{}/", stored.group) } else { String::new() };
+    let namespace = if stored.namespaced { format!("{}/", key.namespace) } else { String::new() };
+    format!("/registry/{group}{}/{namespace}{}", stored.plural, key.name)
+}
+
 fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let warnings = drop_unknown(context, object)?;
+    check_metadata(context, object)?;
+    let mut warnings = drop_unknown(context, object)?;
     metadata::begin(context, object);
     if context.stored.has(Trait::Status)
         && let Some(map) = object.as_object_mut()
@@ -194,11 +242,15 @@ fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>,
     let mut causes = default_and_validate(context, object, None)?;
     causes.splice(0..0, metadata::validate(context, object, None));
     refuse(context, causes)?;
+    warnings.extend(metadata::warnings(context, object, None));
     Ok(warnings)
 }
 
 fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Result<Vec<String>, Status> {
-    let warnings = drop_unknown(context, object)?;
+    check_metadata(context, object)?;
+    let mut warnings = drop_unknown(context, object)?;
+    let marks = metadata::mark_causes(live, object);
+    refuse(context, marks)?;
     metadata::carry_on(live, object);
     restrict_to_subresource(context, live, object);
     let mut causes = metadata::validate(context, object, Some(live));
@@ -206,6 +258,7 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
         causes = default_and_validate(context, object, Some(live))?;
     }
     refuse(context, causes)?;
+    warnings.extend(metadata::warnings(context, object, Some(live)));
     Ok(warnings)
 }
 
@@ -218,7 +271,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
         });
     }
     if context.stored.kind == "CustomResourceDefinition" {
-        return Ok(definitions::prepare(object));
+        return Ok(definitions::prepare(object, live));
     }
     // An Event of the core group is taken as it comes, one of events.k8s.io has rules.
     let resource = match context.resource.form {
@@ -228,11 +281,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     match builtin::prepare(&resource, object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),
         Err(Refusal::Invalid(causes)) => Ok(causes),
-        Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}",
-            kind = context.resource.kind,
-            version = context.resource.version,
-        ))),
+        Err(Refusal::Malformed(why)) => Err(undecodable(context.resource, &why)),
     }
 }
 
@@ -240,21 +289,32 @@ fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(context.resource, &context.key.name, causes)) }
 }
 
+/// The metadata of a custom resource has Kubernetes' own type, which its schema does not speak of.
+fn check_metadata(context: &Context<'_>, object: &mut Value) -> Result<(), Status> {
+    if context.stored.custom().is_none() {
+        return Ok(());
+    }
+    types::check_metadata(&object["metadata"]).map_err(|why| unreadable(context, object, &why))?;
+    types::null_is_empty_text(&mut object["metadata"]);
+    Ok(())
+}
+
 /// Drops what the schema of a custom resource or Kubernetes' own types don't know, and says what the client asked to be
-/// told.
+/// told; so it does of fields that were given twice.
 fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let unknown: Vec<String> =
-        unknown(context, object).iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    let strict = context.options.validation == FieldValidation::Strict;
+    let whole = (strict && context.patch).then(|| object.clone());
+    let unknown = unknown(context, object);
+    let twice = context.options.given_twice.iter().map(|path| format!("duplicate field \"{path}\""));
+    let faults: Vec<String> = twice.chain(unknown.iter().map(|path| format!("unknown field \"{path}\""))).collect();
     match context.options.validation {
         FieldValidation::Ignore => Ok(Vec::new()),
-        FieldValidation::Warn => Ok(unknown),
-        FieldValidation::Strict if unknown.is_empty() => Ok(unknown),
-        FieldValidation::Strict => Err(Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
-            unknown.join(", "),
-            kind = context.resource.kind,
-            version = context.resource.version,
-        ))),
+        FieldValidation::Warn => Ok(faults),
+        FieldValidation::Strict if faults.is_empty() => Ok(faults),
+        FieldValidation::Strict => {
+            let why = format!("strict decoding error: {}", faults.join(", "));
+            Err(unreadable(context, whole.as_ref().unwrap_or(object), &why))
+        }
     }
 }
 

@@ -11,8 +11,10 @@ use super::attempt::{Attempt, Rival, Step, Write};
 use super::commit::{Live, Next};
 use super::write::{Target, WriteOptions};
 use crate::fields;
+use crate::resources::Resource;
 use crate::schema::Cause;
 use crate::status::Status;
+use crate::types;
 
 impl Cluster {
     pub(super) fn plan_apply<'a>(
@@ -22,8 +24,9 @@ impl Cluster {
         config: &Value,
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
+        check_applied_type(&target.resource, config)?;
         let mut config = admit::decoded(&target.resource, config.clone())?;
-        target.check_identity(&config)?;
+        target.check_named(&config)?;
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);
         let attempt = move || {
@@ -56,6 +59,25 @@ impl Cluster {
         self.check_permission(target, None, &next.value, author)?;
         Ok(next)
     }
+}
+
+/// What is applied says what it is; nothing is assumed from the path.
+fn check_applied_type(resource: &Resource, config: &Value) -> Result<(), Status> {
+    if !config.is_object() && !config.is_null() {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value \
+             of type map[string]interface {{}}",
+            types::json_kind(config)
+        )));
+    }
+    let text = |name: &str| config[name].as_str().unwrap_or_default();
+    let (kind, api_version) = (text("kind"), text("apiVersion"));
+    if kind == resource.kind && api_version == resource.api_version() {
+        return Ok(());
+    }
+    // A version that is none is printed as a group that is none, too.
+    let shown = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
+    Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")))
 }
 
 /// The words for a failed apply.

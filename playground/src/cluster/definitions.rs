@@ -3,6 +3,8 @@
 //! In a real cluster controllers set the conditions a moment later. Here they are set before the answer leaves, by a
 //! second write of their own, so that watchers see the same two steps. The answer shows the first one.
 
+mod check;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -16,10 +18,10 @@ use crate::schema::Cause;
 use crate::status::Status;
 use crate::storage::Object;
 
-/// Defaults and validation of a definition.
-pub(super) fn prepare(definition: &mut Value) -> Vec<Cause> {
+/// Defaults and validation of a definition; of a change, too, if it was there before.
+pub(super) fn prepare(definition: &mut Value, live: Option<&Value>) -> Vec<Cause> {
     set_defaults(definition);
-    let mut causes = own_causes(definition);
+    let mut causes = check::check(definition, live);
     if let Err(found) = parse_definition(definition) {
         causes.extend(found);
     }
@@ -29,8 +31,10 @@ pub(super) fn prepare(definition: &mut Value) -> Vec<Cause> {
 fn set_defaults(definition: &mut Value) {
     let kind = definition["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
     if let Some(names) = definition["spec"]["names"].as_object_mut() {
-        names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
-        names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
+        if !kind.is_empty() {
+            names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
+            names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
+        }
     }
     let storage =
         versions(definition).find(|version| version["storage"] == true).map(|version| version["name"].clone());
@@ -52,43 +56,6 @@ fn set_defaults(definition: &mut Value) {
 
 fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
     definition["spec"]["versions"].as_array().into_iter().flatten()
-}
-
-fn own_causes(definition: &Value) -> Vec<Cause> {
-    let spec = &definition["spec"];
-    let mut causes = Vec::new();
-    let mut fault = |reason: &str, field: &str, message: String| {
-        causes.push(Cause { reason: reason.into(), field: field.into(), message });
-    };
-    for field in ["group", "scope", "versions", "names"] {
-        if spec[field].is_null() {
-            fault("FieldValueRequired", &format!("spec.{field}"), "Required value".into());
-        }
-    }
-    for field in ["plural", "kind"] {
-        if spec["names"][field].as_str().is_none_or(str::is_empty) {
-            fault("FieldValueRequired", &format!("spec.names.{field}"), "Required value".into());
-        }
-    }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let name = text(&definition["metadata"]["name"]);
-    if name != format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"])) {
-        let message = format!("Invalid value: {name:?}: must be spec.names.plural+\".\"+spec.group");
-        fault("FieldValueInvalid", "metadata.name", message);
-    }
-    if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster") | None) {
-        let message = format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]);
-        fault("FieldValueNotSupported", "spec.scope", message);
-    }
-    if versions(definition).filter(|version| version["storage"] == true).count() != 1 {
-        let message = "Invalid value: must have exactly one version marked as storage version";
-        fault("FieldValueInvalid", "spec.versions", message.into());
-    }
-    if spec["conversion"]["strategy"] != "None" {
-        let message = "Unsupported value: the playground converts by strategy \"None\" alone";
-        fault("FieldValueNotSupported", "spec.conversion.strategy", message.into());
-    }
-    causes
 }
 
 impl Cluster {
@@ -138,6 +105,9 @@ impl Cluster {
                 drop(self.write_delete(&victim, &DeleteOptions::default()));
             }
             self.finish_definition(&resource);
+        } else {
+            // None of its versions is served, so there is no object either.
+            drop(self.settle(target, |live| Decision::Remove(live.with((*live.value).clone()))));
         }
         let standing = self.store().get(&target.stored.table(), &target.key).is_some();
         Ok(if standing { Deleted::Marked(marked) } else { Deleted::Gone(marked) })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::Value;
 
-use super::mutate::{self, body, options, patch_body, patch_kind, reviewed};
+use super::mutate::{self, body, options, patch_body, patch_kind, patch_options, reviewed};
 use super::route::Place;
 use super::{Answer, Call, response};
 use crate::cluster::{PatchKind, Write, Written, patch_error};
@@ -30,6 +30,7 @@ pub(super) async fn scale(call: &Call<'_>, place: &Place) -> Answer {
         Method::PUT => {
             let wanted = body(call, "Scale")?;
             let options = options(call, "UpdateOptions")?;
+            target.check_named(&wanted)?;
             let write = call.cluster.plan_scale(&target, &options, |live| {
                 let version = wanted["metadata"]["resourceVersion"].as_str().unwrap_or_default();
                 if !version.is_empty() && version != live.revision.to_string() {
@@ -40,8 +41,8 @@ pub(super) async fn scale(call: &Call<'_>, place: &Place) -> Answer {
             written(call, write).await?
         }
         Method::PATCH => {
-            let kind = patch_kind(call, true)?;
-            let options = options(call, "PatchOptions")?;
+            let kind = patch_kind(call, place.resource.custom().is_none())?;
+            let options = patch_options(call, kind)?;
             let change = patch_body(call, kind)?;
             let write = call.cluster.plan_scale(&target, &options, |live| {
                 replicas(&target.key.name, &patched(view(&live.value()), kind, &change, &target.stored)?)

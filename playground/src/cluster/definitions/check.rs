@@ -25,6 +25,7 @@ pub(super) fn check(definition: &Value, live: Option<&Value>) -> Vec<Cause> {
         }
     }
     causes.extend(check_versions(definition));
+    causes.extend(check_shown(definition));
     causes.extend(check_names(&spec["names"]));
     if spec["preserveUnknownFields"] == true {
         let why =
@@ -89,6 +90,83 @@ fn check_versions(definition: &Value) -> Vec<Cause> {
     if versions(definition).filter(|version| version["storage"] == true).count() != 1 {
         let why = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid(at, shown(definition), why));
+    }
+    causes
+}
+
+/// Columns and the scale subresource. Where there is but one version, theirs is the definition's.
+fn check_shown(definition: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let alone = versions(definition).count() == 1;
+    for (index, version) in versions(definition).enumerate() {
+        let at = if alone { "spec".to_owned() } else { format!("spec.versions[{index}]") };
+        if version["deprecationWarning"].is_string() && version["deprecated"] != true {
+            let field = format!("spec.versions[{index}].deprecationWarning");
+            causes.push(Cause::invalid(
+                field,
+                &version["deprecationWarning"],
+                "can only be set for deprecated versions",
+            ));
+        }
+        let scale = &version["subresources"]["scale"];
+        if scale.is_object() {
+            let at = format!("{at}.subresources.scale");
+            causes.extend(check_scale_path(&format!("{at}.specReplicasPath"), &scale["specReplicasPath"], &[".spec"]));
+            let status = &scale["statusReplicasPath"];
+            causes.extend(check_scale_path(&format!("{at}.statusReplicasPath"), status, &[".status"]));
+            let selector = &scale["labelSelectorPath"];
+            if !text(selector).is_empty() {
+                let both = [".spec", ".status"];
+                causes.extend(check_scale_path(&format!("{at}.labelSelectorPath"), selector, &both));
+            }
+        }
+        for (index, column) in version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate() {
+            causes.extend(check_column(&format!("{at}.additionalPrinterColumns[{index}]"), column));
+        }
+    }
+    causes
+}
+
+fn check_scale_path(at: &str, path: &Value, under: &[&str]) -> Option<Cause> {
+    let written = text(path);
+    if written.is_empty() {
+        return Some(Cause::required(at, ""));
+    }
+    if !written.starts_with('.') {
+        return Some(Cause::invalid(at, path, "must be a simple json path starting with ."));
+    }
+    let fits = under.iter().any(|root| written.strip_prefix(root).is_some_and(|rest| rest.starts_with('.')));
+    let either = if under.len() > 1 { "either " } else { "" };
+    let why = format!("should be a json path under {either}{}", under.join(" or "));
+    (!fits).then(|| Cause::invalid(at, path, &why))
+}
+
+fn check_column(at: &str, column: &Value) -> Vec<Cause> {
+    const TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
+    const FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+    let mut causes = Vec::new();
+    if text(&column["name"]).is_empty() {
+        causes.push(Cause::required(format!("{at}.name"), ""));
+    }
+    let kind = text(&column["type"]);
+    if kind.is_empty() {
+        let why = format!("must be one of {}", TYPES.join(","));
+        causes.push(Cause::required(format!("{at}.type"), &why));
+    } else if !TYPES.contains(&kind.as_str()) {
+        let why = format!("must be one of {}", TYPES.join(","));
+        causes.push(Cause::invalid(format!("{at}.type"), &column["type"], &why));
+    }
+    let format = text(&column["format"]);
+    if !format.is_empty() && !FORMATS.contains(&format.as_str()) {
+        let why = format!("must be one of {}", FORMATS.join(","));
+        causes.push(Cause::invalid(format!("{at}.format"), &column["format"], &why));
+    }
+    let path = text(&column["jsonPath"]);
+    if path.is_empty() {
+        causes.push(Cause::required(format!("{at}.JSONPath"), ""));
+    } else if !path.starts_with('.') {
+        let why = "must be a simple json path starting with .";
+        causes.push(Cause::invalid(format!("{at}.JSONPath"), &column["jsonPath"], why));
     }
     causes
 }
@@ -262,6 +340,32 @@ mod tests {
             none[0].starts_with("spec.versions: Invalid value: [{\"Name\":\"v1\",\"Served\":true,\"Storage\":false")
         );
         assert!(none[0].ends_with("must have exactly one version marked as storage version"));
+    }
+
+    #[test]
+    fn columns_and_scale_are_checked_where_the_only_version_has_them() {
+        let with = |name: &str, value: Value| {
+            faults(|definition| definition["spec"]["versions"][0][name] = value.clone(), None)
+        };
+        let column = json!([{"name": "A", "type": "zz", "jsonPath": "spec.a"}]);
+        assert_eq!(
+            with("additionalPrinterColumns", column),
+            [
+                "spec.additionalPrinterColumns[0].type: Invalid value: \"zz\": must be one of \
+                 boolean,date,integer,number,string",
+                "spec.additionalPrinterColumns[0].JSONPath: Invalid value: \"spec.a\": must be a simple json path starting \
+                 with .",
+            ]
+        );
+        let scale = json!({"scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".spec.n", "labelSelectorPath": ".z"}});
+        assert_eq!(
+            with("subresources", scale),
+            [
+                "spec.subresources.scale.statusReplicasPath: Invalid value: \".spec.n\": should be a json path under .status",
+                "spec.subresources.scale.labelSelectorPath: Invalid value: \".z\": should be a json path under either .spec \
+                 or .status",
+            ]
+        );
     }
 
     #[test]

@@ -30,11 +30,9 @@ pub(super) fn prepare(definition: &mut Value, live: Option<&Value>) -> Vec<Cause
 
 fn set_defaults(definition: &mut Value) {
     let kind = definition["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-    if let Some(names) = definition["spec"]["names"].as_object_mut() {
-        if !kind.is_empty() {
-            names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
-            names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
-        }
+    if let Some(names) = definition["spec"]["names"].as_object_mut().filter(|_| !kind.is_empty()) {
+        names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
+        names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
     }
     let storage =
         versions(definition).find(|version| version["storage"] == true).map(|version| version["name"].clone());

@@ -125,7 +125,7 @@ impl<'a> Scanner<'a> {
         }
         for index in 0.. {
             let here = self.path.len();
-            self.path.push_str(&format!("[{index}]"));
+            self.path.extend(["[", &index.to_string(), "]"]);
             self.value()?;
             self.path.truncate(here);
             if self.take(b']') {

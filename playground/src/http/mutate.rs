@@ -263,7 +263,10 @@ fn unrecognized(kind: &str, why: &str, body: &[u8]) -> Status {
     let summary = match body.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{rest}", String::from_utf8_lossy(start)),
-        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + rest,
+        Some(_) => {
+            let numbers: Vec<String> = start.iter().map(|byte| format!("{byte:02x}")).collect();
+            numbers.concat() + rest
+        }
     };
     Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({summary})"))
 }

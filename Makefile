@@ -11,6 +11,7 @@ ARGS ?=
 FAULTS ?=
 
 CARGO ?= cargo
+# `make test` also takes several, separated by colons, and runs the playground's tests with each.
 KUBECTL ?= kubectl
 DOCKER ?= docker
 KIND ?= kind

@@ -55,13 +55,14 @@ pub mod crd;
 pub mod spec;
 pub mod status;
 mod unreadable;
+pub mod verbatim;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 pub use condition::{Condition, ConditionStatus};
-pub use spec::{MCPServerSpec, ServiceSpec, ServiceType, SessionAffinity};
-pub use status::{MCPServerStatus, Phase};
+pub use spec::{MCPServerSpec, ServiceSpec, ServiceType, SessionAffinity, Verify};
+pub use status::{MCPServerStatus, Phase, ServerInfo, SessionMode};
 
 use crate::object::{Meta, Object, Resource};
 
@@ -130,9 +131,10 @@ mod tests {
             r#"{"metadata":{"namespace":"a","name":"b","uid":"u","resourceVersion":"1"},"spec":{"image":"x"}}"#,
         )
         .unwrap();
-        let MCPServerSpec { image, replicas, port, secret_name, service, suspend } = server.spec.unwrap();
-        assert_eq!((image.as_str(), replicas, port, secret_name, suspend), ("x", 1, 8080, None, false));
-        assert_eq!(service, ServiceSpec::default());
+        let spec = server.spec.unwrap();
+        assert_eq!((spec.image.as_str(), spec.replicas, spec.port, spec.secret_name), ("x", 1, 8080, None));
+        assert_eq!((spec.mcp.path.as_str(), spec.mcp.verify), ("/mcp", Verify::Observe));
+        assert_eq!((spec.service, spec.suspend), (ServiceSpec::default(), false));
         assert_eq!(server.status, None);
     }
 

@@ -52,7 +52,9 @@
 //! | 8 | [`leader_election`] | How does only one of many instances act when no clock can be trusted? |
 //! | 9 | [`controller`] | What happens after a failure, a panic, a stop? |
 //! | 10 | [`mcpserver`] | What is wanted, what exists, what is the difference? |
-//! | 11 | [`manager`] | In which order does all this start, and stop? |
+//! | 11 | [`mcp`] | How do you ask a server whether it speaks the protocol, if it may lie, hang or never end? |
+//! | 12 | [`verification`] | How do you ask ten thousand servers again and again, and speak only when something is new? |
+//! | 13 | [`manager`] | In which order does all this start, and stop? |
 //!
 //! Four smaller modules support them: [`backoff`] (how long to wait before the next attempt), [`telemetry`] (logs and
 //! metrics), [`http`] (health and metrics over HTTP) and [`cli`] (the command line). If you are in a hurry, read
@@ -80,8 +82,10 @@ pub mod http;
 pub mod informer;
 pub mod leader_election;
 pub mod manager;
+pub mod mcp;
 pub mod mcpserver;
 pub mod object;
 pub mod telemetry;
+pub mod verification;
 pub mod watch;
 pub mod workqueue;

@@ -15,7 +15,7 @@
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
 //!  4 all caches synced   no decision is made before this
-//!  5 workers             ═════════════════ work ═════════════════
+//!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
 //!    informers
@@ -45,8 +45,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -54,14 +54,15 @@ use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError, Health, Server};
-use crate::informer::{Informer, Scope, Synced, Timing as WatchTiming};
+use crate::informer::{Scope, Synced, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
+use crate::mcp::{Limits, Prober};
 use crate::mcpserver::Reconciler;
-use crate::mcpserver::observe::{child_indexes, server_indexes};
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, VerificationMetrics};
+use crate::verification::{self, Verification};
 use crate::workqueue::{RateLimit, Workqueue};
 
 /// The name of the controller and of its queue, in metrics.
@@ -177,6 +178,7 @@ async fn listen(
 struct Work {
     synced: Vec<(&'static str, Synced)>,
     controller: Controller<ObjectKey, Reconciler>,
+    verifier: Verifier,
     events: Delivery,
     reflectors: JoinSet<()>,
     stop_reflectors: CancellationToken,
@@ -197,9 +199,13 @@ impl Work {
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
         let (recorder, events) = Recorder::new(client, identity.as_str());
-        let reconciler = Arc::new(Reconciler::new(client.clone(), stores, recorder, metrics.servers()));
+        let verification = Verification::new(verification::CONCURRENCY, seeds.random());
+        let verifier =
+            Verifier { verification: verification.clone(), metrics: metrics.verification(), queue: queue.clone() };
+        let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification);
+        let reconciler = Arc::new(reconciler);
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
-        Self { synced, controller, events, reflectors, stop_reflectors }
+        Self { synced, controller, verifier, events, reflectors, stop_reflectors }
     }
 
     /// Works from when all caches have synced until `stop`, and cleans up.
@@ -207,7 +213,7 @@ impl Work {
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { synced, controller, events, mut reflectors, stop_reflectors } = self;
+        let Self { synced, controller, verifier, events, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
         let all_synced = async {
             for (_resource, mut synced) in synced {
@@ -216,7 +222,7 @@ impl Work {
         };
         let work = async {
             match stop.run_until_cancelled(all_synced).await {
-                Some(()) => controller.run(stop.clone()).await,
+                Some(()) => tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0,
                 None => Stopped::InOrder,
             }
         };
@@ -237,6 +243,21 @@ impl Work {
     /// Waits until a reflector panics: a reflector never ends by itself.
     async fn breaks_down(&mut self) {
         self.reflectors.join_next().await;
+    }
+}
+
+/// Asks servers whether they speak MCP, and queues those of which there is news.
+struct Verifier {
+    verification: Verification,
+    metrics: VerificationMetrics,
+    queue: Workqueue<ObjectKey>,
+}
+
+impl Verifier {
+    async fn run(self, stop: CancellationToken) {
+        let Self { verification, metrics, queue } = self;
+        let prober = Prober::new(Limits::default());
+        verification.run(prober, &metrics, |key| queue.add(key.clone()), stop).await;
     }
 }
 
@@ -293,14 +314,9 @@ fn informers(settings: &Settings) -> Informers {
         names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
     };
     let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
-    let mut servers = Informer::new(scopes.clone(), server_indexes(), timing.clone());
-    servers.resync_every(settings.resync);
-    Informers {
-        servers,
-        deployments: Informer::new(scopes.clone(), child_indexes(), timing.clone()),
-        services: Informer::new(scopes.clone(), child_indexes(), timing.clone()),
-        secrets: Informer::new(scopes, Vec::new(), timing),
-    }
+    let mut informers = Informers::new(&scopes, &timing);
+    informers.servers.resync_every(settings.resync);
+    informers
 }
 
 /// Ready means that all caches have synced. A follower is ready, too: it waits only for the Lease.

@@ -16,7 +16,7 @@
 //!
 //! ```text
 //!  observe ───► validate ───► build ───► apply ───► report ───► tell
-//!  the stores   may it have   the two    writes     a status    Events
+//!  the stores   may it have   the        writes     a status    Events
 //!     │         children?     objects    what       │
 //!     │             │         (pure)     differs    (pure)
 //!     ▼             ▼            ▼          ▼          ▼
@@ -48,15 +48,19 @@
 pub mod apply;
 pub mod build;
 pub mod children;
+pub mod extras;
+pub mod kind;
 pub mod memory;
 pub mod observe;
 pub mod ours;
+pub mod pods;
 pub mod report;
 pub mod tell;
 #[cfg(test)]
 mod testing;
 pub mod triggers;
 pub mod validate;
+pub mod verify;
 
 use std::time::Duration;
 
@@ -65,12 +69,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{MCPSERVERS, MCPServer, MCPServerStatus, Phase};
+use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec, MCPServerStatus, Phase};
 use crate::client::{Client, Error, Request};
 use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
 use crate::telemetry::{ServerMetrics, ServerReport};
+use crate::verification::{self, Verification};
 use apply::{Applied, Done, Why, apply, nothing_to_do};
 use build::{BuildError, build};
 use memory::{Memory, Refused, Written};
@@ -85,6 +90,7 @@ pub struct Reconciler {
     stores: Stores,
     recorder: Recorder,
     metrics: ServerMetrics,
+    verification: Verification,
     memory: Memory,
     waiting: Waiting,
     /// The time of day, which is written down for people. No decision depends on it.
@@ -93,12 +99,19 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// A reconciler that reads these stores and writes through this client.
-    pub fn new(client: Client, stores: Stores, recorder: Recorder, metrics: ServerMetrics) -> Self {
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        recorder: Recorder,
+        metrics: ServerMetrics,
+        verification: Verification,
+    ) -> Self {
         Self {
             client,
             stores,
             recorder,
             metrics,
+            verification,
             memory: Memory::default(),
             waiting: Waiting::default(),
             wall_clock: Timestamp::now,
@@ -153,7 +166,8 @@ impl Reconciler {
     async fn write_report(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
         let server = &observed.server;
         let key = &server.meta.key;
-        let status = report(observed, outcome, whole_seconds((self.wall_clock)()));
+        let verification = self.verify(observed);
+        let status = report(observed, outcome, verification.as_ref(), whole_seconds((self.wall_clock)()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
             Urgency::None => self.waiting.end(key),
@@ -167,6 +181,18 @@ impl Reconciler {
             }
         }
         Ok(next(outcome, Instant::now()))
+    }
+
+    /// Says which pods are to be asked whether they speak MCP, and reads what is known of them.
+    fn verify(&self, observed: &Observed) -> Option<verification::Report> {
+        let key = &observed.server.meta.key;
+        match verify::desired(observed) {
+            Some(desired) => Some(self.verification.observe(key, desired)),
+            None => {
+                self.verification.forget(key);
+                None
+            }
+        }
     }
 
     async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
@@ -187,6 +213,9 @@ impl Reconciler {
         for event in tell::events_of_change(server.status.as_ref(), status) {
             self.recorder.publish(&regarding(server), event);
         }
+        if tell::tools_changed(server.status.as_ref(), status) {
+            self.metrics.tools_changed(key.namespace(), key.name());
+        }
         Ok(())
     }
 
@@ -206,6 +235,7 @@ impl Reconciler {
     /// The server is gone. The garbage collector deletes its children.
     fn forget(&self, key: &ObjectKey) {
         self.memory.forget(key);
+        self.verification.forget(key);
         self.waiting.end(key);
         self.metrics.remove(key.namespace(), key.name());
     }
@@ -313,8 +343,9 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
         ("ready", status.ready_replicas),
         ("available", status.available_replicas),
     ];
-    // If the spec can't be read, nobody knows how many pods it asks for.
-    let desired = server.spec.iter().map(|spec| ("desired", spec.replicas));
+    // If the spec can't be read, nobody knows how many pods it asks for; with an autoscaler, that is not in the spec.
+    let fixed = |spec: &&MCPServerSpec| spec.autoscaling.is_none();
+    let desired = server.spec.iter().filter(fixed).map(|spec| ("desired", spec.replicas));
     ServerReport {
         phase: status.phase.map_or("", Phase::as_str),
         conditions: report::OURS
@@ -327,13 +358,13 @@ fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-
     use kube_client::client::Body;
+    use std::convert::Infallible;
 
+    use super::kind::ChildKind;
+    use super::triggers::Informers;
     use super::*;
-    use crate::informer::Store;
+    use crate::informer::Timing;
     use crate::telemetry::Metrics;
     use crate::watch::Status;
 
@@ -342,13 +373,12 @@ mod tests {
     async fn a_key_whose_own_write_the_stores_have_not_seen_is_not_reconciled() {
         let never = |_| std::future::pending::<Result<http::Response<Body>, Infallible>>();
         let client = Client::new(kube_client::Client::new(tower::service_fn(never), "default"));
-        let (servers, deployments) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
-        let (services, secrets) = (Arc::new(Store::new(Vec::new())), Arc::new(Store::new(Vec::new())));
         let (recorder, _delivery) = Recorder::new(&client, "host");
-        let stores = Stores { servers, deployments, services, secrets };
-        let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers());
+        let stores = Informers::new(&[None], &Timing::default()).stores();
+        let verification = Verification::new(verification::CONCURRENCY, 1);
+        let reconciler = Reconciler::new(client, stores, recorder, Metrics::new().servers(), verification);
         let key = ObjectKey::new("n", "a");
-        reconciler.memory.wrote(&key, Written::Deployment, "7".into(), Instant::now());
+        reconciler.memory.wrote(&key, Written::Child(ChildKind::Deployment), "7".into(), Instant::now());
         let action = reconciler.reconcile(&key).await.unwrap();
         assert!(matches!(action, Action::Wait(wait) if !wait.is_zero()), "{action:?}");
     }

@@ -106,6 +106,21 @@ pub const DEPLOYMENTS: Resource = Resource { group: "apps", version: "v1", plura
 pub const SERVICES: Resource = Resource { group: "", version: "v1", plural: "services", kind: "Service" };
 /// `v1` Secrets.
 pub const SECRETS: Resource = Resource { group: "", version: "v1", plural: "secrets", kind: "Secret" };
+/// `v1` Pods.
+pub const PODS: Resource = Resource { group: "", version: "v1", plural: "pods", kind: "Pod" };
+/// `policy/v1` PodDisruptionBudgets.
+pub const POD_DISRUPTION_BUDGETS: Resource =
+    Resource { group: "policy", version: "v1", plural: "poddisruptionbudgets", kind: "PodDisruptionBudget" };
+/// `networking.k8s.io/v1` NetworkPolicies.
+pub const NETWORK_POLICIES: Resource =
+    Resource { group: "networking.k8s.io", version: "v1", plural: "networkpolicies", kind: "NetworkPolicy" };
+/// `autoscaling/v2` HorizontalPodAutoscalers.
+pub const HORIZONTAL_POD_AUTOSCALERS: Resource = Resource {
+    group: "autoscaling",
+    version: "v2",
+    plural: "horizontalpodautoscalers",
+    kind: "HorizontalPodAutoscaler",
+};
 /// `coordination.k8s.io/v1` Leases.
 pub const LEASES: Resource = Resource { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" };
 /// `events.k8s.io/v1` Events.
@@ -338,6 +353,8 @@ fn controller_of(owners: Vec<WireOwner>) -> Option<Controller> {
 pub trait Object: Sized + PartialEq + Send + Sync + 'static {
     /// How the API server addresses this kind.
     const RESOURCE: Resource;
+    /// The label selector of the objects worth reading; all of them without one.
+    const SELECTOR: Option<&'static str> = None;
 
     /// Reads the parts worth keeping out of the object's JSON.
     fn decode(json: &str) -> Result<Self, serde_json::Error>;

@@ -19,7 +19,7 @@
 //!
 //! * **No globals.** The [manager](crate::manager) creates a [`Metrics`] and hands it down; each module gets a small
 //!   handle with only its own families ([`QueueMetrics`], [`ControllerMetrics`], [`ClientMetrics`],
-//!   [`InformerMetrics`], [`LeaderMetrics`], [`ServerMetrics`]). Handles are cheap to clone and count into the same
+//!   [`InformerMetrics`], [`LeaderMetrics`], [`ServerMetrics`], [`VerificationMetrics`]). Handles are cheap to clone and count into the same
 //!   series.
 //! * **No value is stored twice.** Gauges that depend on the time or on another data structure are computed when they
 //!   are scraped. They can't be stale, negative, or left behind.
@@ -65,6 +65,7 @@ pub use leader::LeaderMetrics;
 pub use logs::{LogFilter, LogFormat, LogsError, init_logs, init_logs_to};
 pub use queue::{QueueMetrics, QueueProbe, QueueSnapshot};
 pub use server::{ServerMetrics, ServerReport};
+pub use verification::{VerificationMetrics, VerifyResult};
 
 mod client;
 mod controller;
@@ -74,6 +75,7 @@ mod leader;
 mod logs;
 mod queue;
 mod server;
+mod verification;
 
 /// The content type of [`Metrics::render`].
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -92,6 +94,7 @@ struct Families {
     informers: informer::Families,
     leaders: leader::Families,
     servers: ServerMetrics,
+    verification: VerificationMetrics,
 }
 
 impl Metrics {
@@ -105,6 +108,7 @@ impl Metrics {
             informers: informer::Families::register(&mut registry),
             leaders: leader::Families::register(&mut registry),
             servers: server::register(&mut registry),
+            verification: verification::register(&mut registry),
             registry,
         }))
     }
@@ -137,6 +141,11 @@ impl Metrics {
     /// The metrics about the `MCPServer`s themselves.
     pub fn servers(&self) -> ServerMetrics {
         self.0.servers.clone()
+    }
+
+    /// The metrics of the verification, all at 0.
+    pub fn verification(&self) -> VerificationMetrics {
+        self.0.verification.clone()
     }
 
     /// Everything in the OpenMetrics text format; see [`OPENMETRICS`] for the content type.

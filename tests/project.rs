@@ -9,8 +9,8 @@ use smooth_operator::api::crd;
 const LAYERS: [&[&str]; 8] = [
     &["object", "telemetry", "backoff"],
     &["api", "watch"],
-    &["client"],
-    &["informer", "workqueue", "leader_election", "events"],
+    &["client", "mcp"],
+    &["informer", "workqueue", "leader_election", "events", "verification"],
     &["controller"],
     &["mcpserver", "http"],
     &["manager"],

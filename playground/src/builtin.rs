@@ -17,24 +17,30 @@
 //! own is stored as it comes, but for its zero values. Unknown fields are gone before an object gets here: which fields
 //! there are is known to the module `types`.
 
+mod amounts;
 mod autoscaling;
 mod container;
 mod endpoints;
+mod environment;
 mod event;
 mod field;
 mod labels;
 mod lease;
+mod mount;
 pub(crate) mod names;
 mod namespace;
+mod placement;
 mod pod;
 mod policies;
 mod probe;
 pub(crate) mod quantity;
 mod rbac;
 mod secret;
+mod security;
 pub mod selector;
 mod service;
 mod volume;
+mod warnings;
 mod webhook;
 mod workload;
 mod zero;
@@ -47,6 +53,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 pub use service::ClusterIps;
+pub(crate) use warnings::warnings;
 
 use crate::schema::Cause;
 use crate::types;
@@ -118,7 +125,10 @@ fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Cause
         "events.events.k8s.io" => event::validate(new, old, causes),
         "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
         "limitranges" => policies::validate_limits(new, causes),
-        "poddisruptionbudgets.policy" => policies::validate_budget(new, causes),
+        "poddisruptionbudgets.policy" => {
+            policies::validate_budget(new, causes);
+            policies::validate_budgeted(new, causes);
+        }
         "priorityclasses.scheduling.k8s.io" => policies::validate_priority(new, old, causes),
         "resourcequotas" => policies::validate_quota(new, causes),
         "validatingwebhookconfigurations.admissionregistration.k8s.io"

@@ -20,6 +20,7 @@ mod definitions;
 mod delete;
 mod metadata;
 mod namespaces;
+mod pods;
 mod quota;
 mod requests;
 mod restore;

@@ -19,7 +19,6 @@ mod columns;
 mod discovery;
 mod exchange;
 mod faults;
-mod go_json;
 mod json_path;
 mod mutate;
 mod negotiate;
@@ -127,7 +126,13 @@ impl Call<'_> {
     async fn answer(&self, route: &Route) -> Answer {
         match route {
             Route::Resource(place) => self.answer_resource(place).await,
-            Route::Health => Ok(response::text(200, "ok")),
+            Route::Root => self.read_only(discovery::root),
+            Route::Health(name) if self.query.verbose => Ok(response::whole(
+                200,
+                "text/plain; charset=utf-8",
+                format!("[+]ping ok\n{name} check passed\n").into(),
+            )),
+            Route::Health(_) => Ok(response::text(200, "ok")),
             Route::Version => self.read_only(discovery::version),
             Route::CoreVersions => self.read_only(discovery::core_versions),
             Route::Groups => self.read_only(discovery::groups),

@@ -86,6 +86,7 @@ pub mod selector;
 pub mod server;
 pub mod status;
 pub mod storage;
+mod syntax;
 mod tls;
 mod types;
 mod webhooks;

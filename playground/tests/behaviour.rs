@@ -86,14 +86,21 @@ async fn openapi_v2_tells_in_one_document_what_v3_tells_in_many() {
 }
 
 #[tokio::test]
-async fn who_reads_openapi_v2_as_protobuf_alone_is_told_that_there_is_none() {
-    let media = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    let request = Request::get("/openapi/v2").header("accept", media).body(Bytes::new()).unwrap();
-    let response = cluster().call(request).await;
-    assert_eq!(response.status(), 406);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+async fn openapi_v2_is_there_as_protobuf_and_in_no_other_form() {
+    let media = |asked: &'static str| async move {
+        let request = Request::get("/openapi/v2").header("accept", asked).body(Bytes::new()).unwrap();
+        let response = cluster().call(request).await;
+        let sent = response.headers()["content-type"].to_str().unwrap().to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (sent, body)
+    };
+    let (sent, body) = media("application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await;
+    assert_eq!(sent, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    assert!(body.starts_with(b"\x0a\x032.0"), "the first field says which version of the format it is");
+    let (_, body) = media("application/xml").await;
     let status: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(status["message"], "only the following media types are accepted: application/json");
+    let known = "application/json, application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    assert_eq!(status["message"], format!("only the following media types are accepted: {known}"));
 }
 
 /// The next chunk of a watch as its events; `None` where the stream has ended.

@@ -5,6 +5,8 @@
 //! ([structural schemas](https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema)).
 //! `schemars` derives the JSON Schema, and `Structural` below turns it into that form.
 
+mod kubernetes;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
@@ -81,6 +83,9 @@ fn columns() -> Value {
         column("URL", "string", ".status.url", 0, "Where clients in the cluster reach the server."),
         column("Age", "date", ".metadata.creationTimestamp", 0, "How long the MCPServer has existed."),
         column("Image", "string", ".spec.image", 1, "The container image."),
+        column("Server", "string", ".status.server.name", 1, "What the server calls itself."),
+        column("Protocol", "string", ".status.server.protocolVersions[0]", 1, "The protocol that the server speaks."),
+        column("Tools", "integer", ".status.server.tools", 1, "The number of tools that the server offers."),
         column("Message", "string", &ready("message"), 1, "Why the server is ready, or not."),
     ])
 }
@@ -105,13 +110,45 @@ fn schema() -> Value {
 }
 
 fn structural<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::openapi3().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    let settings = SchemaSettings::openapi3().with(|settings| settings.meta_schema = None);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let definitions = match schema.as_object_mut().and_then(|schema| schema.remove("components")) {
+        Some(mut components) => kubernetes::amended(components["schemas"].take()),
+        None => Value::Null,
+    };
+    let mut schema = inlined(schema, &definitions);
     Structural.transform(&mut schema);
     schema.to_value()
+}
+
+/// The schema with all its references replaced by what they refer to. What stands beside a reference wins: it says what
+/// this field is for.
+fn inlined(schema: Value, definitions: &Value) -> Schema {
+    fn inline(schema: &mut Value, definitions: &Value) {
+        if let Some(object) = schema.as_object_mut()
+            && let Some(meant) = meant(object, definitions)
+        {
+            for (key, value) in meant.as_object().into_iter().flatten() {
+                object.entry(key).or_insert_with(|| value.clone());
+            }
+            return inline(schema, definitions);
+        }
+        match schema {
+            Value::Object(members) => members.values_mut().for_each(|member| inline(member, definitions)),
+            Value::Array(items) => items.iter_mut().for_each(|item| inline(item, definitions)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    /// A reference with something beside it is written as `allOf: [{$ref: …}]`.
+    fn meant(object: &mut Map<String, Value>, definitions: &Value) -> Option<Value> {
+        if let Some(Value::String(reference)) = object.remove("$ref") {
+            return reference.rsplit('/').next().map(|name| definitions[name].clone());
+        }
+        object.remove("allOf").map(|mut all| all[0].take())
+    }
+    let mut schema = schema;
+    inline(&mut schema, definitions);
+    schema.try_into().unwrap_or_default()
 }
 
 /// Turns a JSON Schema into a structural one.
@@ -132,10 +169,15 @@ impl Transform for Structural {
     }
 }
 
-/// An optional enum becomes "this or null". In Kubernetes an absent field means the same, so only "this" is kept.
+/// An optional value becomes "this or null". In Kubernetes an absent field means the same, so only "this" is kept.
 fn unwrap_option(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|one| one != "null");
+        let only = types.pop();
+        object.extend(only.map(|only| ("type".to_owned(), only)));
+    }
     let Some(Value::Array(choices)) = object.remove("anyOf") else { return };
-    let inner = choices.into_iter().find(|choice| choice["type"].is_string());
+    let inner = choices.into_iter().find(|choice| choice["enum"] != json!([null]) && choice["type"] != "null");
     for (key, value) in inner.as_ref().and_then(Value::as_object).into_iter().flatten() {
         object.entry(key).or_insert_with(|| value.clone());
     }
@@ -191,7 +233,8 @@ mod tests {
     fn every_field_has_a_type_and_a_description() {
         let definition = definition();
         walk("", &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &mut |path, schema| {
-            assert!(schema["type"].is_string(), "{path} has no type: {schema}");
+            let typed = schema["type"].is_string() || schema["x-kubernetes-int-or-string"] == true;
+            assert!(typed, "{path} has no type: {schema}");
             let described = schema["description"].as_str().is_some_and(|text| !text.is_empty());
             assert!(described || path == ".metadata" || path.ends_with("[]"), "{path} has no description: {schema}");
             for refused in ["$ref", "oneOf", "anyOf", "allOf", "const", "nullable", "title", "$schema", "definitions"] {
@@ -210,13 +253,19 @@ mod tests {
             field
         };
         assert_eq!(spec["required"], json!(["image"]));
-        assert_eq!(field("image"), json!({"type": "string", "minLength": 1, "maxLength": 1024}));
+        assert_eq!(field("image"), json!({"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^\\S*$"}));
         assert_eq!(field("replicas"), json!({"type": "integer", "format": "int32", "minimum": 0, "default": 1}));
         assert_eq!(
             field("port"),
             json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535, "default": 8080})
         );
         assert_eq!(field("secretName")["type"], "string");
+    }
+
+    /// `kubectl apply` keeps a copy of the object in an annotation, and all annotations together must stay below 256 KiB.
+    #[test]
+    fn the_definition_stays_small_enough_to_be_applied() {
+        assert!(yaml().unwrap().len() < 200 * 1024);
     }
 
     #[test]

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_refused_permission_names_the_rule_to_add() {
-        let list = refused(Request::list(&DEPLOYMENTS, None, &ListParams::default()), 403).to_string();
+        let list = refused(Request::list(&DEPLOYMENTS, None, None, &ListParams::default()), 403).to_string();
         assert_eq!(
             list,
             r#"list deployments.apps in all namespaces: 403: deployments is forbidden: User "x" cannot do that; add to the operator's ClusterRole: {apiGroups: ["apps"], resources: ["deployments"], verbs: ["list"]}"#

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::object::{ObjectKey, Resource, ResourceVersion};
+use crate::object::{ObjectKey, Resource, ResourceVersion, Uid};
 
 /// The name of this operator in `managedFields`.
 pub const FIELD_MANAGER: &str = "smooth-operator";
@@ -53,7 +53,7 @@ pub enum Target {
     Path(&'static str),
 }
 
-/// The RBAC verbs that this operator uses. There is no `delete`: the garbage collector deletes children.
+/// The RBAC verbs that this operator uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// Read one object.
@@ -68,6 +68,9 @@ pub enum Verb {
     Update,
     /// Change fields of an object; server-side apply is a patch.
     Patch,
+    /// Delete an object. The garbage collector deletes the children of a deleted server, so this is only for a child that
+    /// its server no longer wants.
+    Delete,
 }
 
 impl Verb {
@@ -80,6 +83,7 @@ impl Verb {
             Self::Create => "create",
             Self::Update => "update",
             Self::Patch => "patch",
+            Self::Delete => "delete",
         }
     }
 
@@ -87,7 +91,7 @@ impl Verb {
     pub fn writes(self) -> bool {
         match self {
             Self::Get | Self::List | Self::Watch => false,
-            Self::Create | Self::Update | Self::Patch => true,
+            Self::Create | Self::Update | Self::Patch | Self::Delete => true,
         }
     }
 }
@@ -146,13 +150,26 @@ impl Request {
         Self { operation, method: Method::GET, uri: path.to_owned(), content_type: None, body: Bytes::new() }
     }
 
-    /// Reads many objects, a page at a time.
+    /// Deletes this object and no later one of the same name. The garbage collector deletes what it owns.
+    pub fn delete(resource: &Resource, key: &ObjectKey, uid: &Uid) -> Self {
+        let request = Self::object(Verb::Delete, Method::DELETE, resource, "", key, resource.path(key));
+        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid.as_str()}});
+        request.with_body("application/json", &options)
+    }
+
+    /// Reads many objects, a page at a time. With a `selector`, only those with such labels.
     ///
     /// With `limit` and a version but no match rule, the server would return *exactly* this version, so the rule is
     /// always sent along.
-    pub fn list(resource: &Resource, namespace: Option<&str>, params: &ListParams) -> Self {
+    pub fn list(
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: Option<&'static str>,
+        params: &ListParams,
+    ) -> Self {
         let ListParams { limit, resource_version, continue_token } = params;
         let mut query = Query::default();
+        query.pairs("labelSelector", selector);
         query.pair("limit", &limit.to_string());
         match (continue_token, resource_version) {
             (Some(token), _) => query.pair("continue", token),
@@ -165,10 +182,16 @@ impl Request {
         Self::collection(Verb::List, Method::GET, resource, namespace, query)
     }
 
-    /// Follows the changes of many objects.
-    pub fn watch(resource: &Resource, namespace: Option<&str>, params: &WatchParams) -> Self {
+    /// Follows the changes of many objects. With a `selector`, only of those with such labels.
+    pub fn watch(
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: Option<&'static str>,
+        params: &WatchParams,
+    ) -> Self {
         let WatchParams { resource_version, send_initial_events, timeout } = params;
         let mut query = Query::default();
+        query.pairs("labelSelector", selector);
         query.pair("watch", "true");
         query.pair("allowWatchBookmarks", "true");
         query.pair("timeoutSeconds", &timeout.as_secs().to_string());
@@ -210,6 +233,14 @@ impl Request {
     /// Server-side apply of the `status` subresource.
     pub fn apply_status(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
         Self::apply_to(resource, "status", key, object)
+    }
+
+    /// Server-side apply in the name of a manager that never applies anything else: the fields of `object`, which have
+    /// these values already, get a second manager. When this operator stops applying them, they stay.
+    pub fn hand_over(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
+        let uri = format!("{}?fieldManager={FIELD_MANAGER}-handover", resource.path(key));
+        let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, uri);
+        request.with_body("application/apply-patch+yaml", object)
     }
 
     fn apply_to(resource: &Resource, subresource: &'static str, key: &ObjectKey, object: &Value) -> Self {
@@ -264,6 +295,10 @@ impl Query {
         self.0.get_or_insert_with(|| form_urlencoded::Serializer::new(String::new())).append_pair(name, value);
     }
 
+    fn pairs(&mut self, name: &str, values: impl IntoIterator<Item = &'static str>) {
+        values.into_iter().for_each(|value| self.pair(name, value));
+    }
+
     fn finish(self) -> String {
         self.0.map_or_else(String::new, |mut serializer| serializer.finish())
     }
@@ -271,8 +306,6 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::object::{DEPLOYMENTS, SECRETS};
 
@@ -280,7 +313,7 @@ mod tests {
     fn a_list_from_a_version_says_not_older_than() {
         let params = ListParams { limit: 500, resource_version: Some(ResourceVersion::any()), continue_token: None };
         assert_eq!(
-            Request::list(&DEPLOYMENTS, None, &params).uri(),
+            Request::list(&DEPLOYMENTS, None, None, &params).uri(),
             "/apis/apps/v1/deployments?limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan"
         );
     }
@@ -293,7 +326,7 @@ mod tests {
             continue_token: Some("a+b/c=".to_owned()),
         };
         assert_eq!(
-            Request::list(&SECRETS, Some("prod"), &params).uri(),
+            Request::list(&SECRETS, Some("prod"), None, &params).uri(),
             "/api/v1/namespaces/prod/secrets?limit=500&continue=a%2Bb%2Fc%3D"
         );
     }
@@ -303,8 +336,8 @@ mod tests {
         let params =
             WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(300) };
         assert_eq!(
-            Request::watch(&SECRETS, None, &params).uri(),
-            "/api/v1/secrets?watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+            Request::watch(&SECRETS, None, Some("a=b"), &params).uri(),
+            "/api/v1/secrets?labelSelector=a%3Db&watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
         );
     }
 
@@ -314,7 +347,7 @@ mod tests {
         let apply = Request::apply_status(&DEPLOYMENTS, &key, &json!({}));
         assert_eq!(apply.operation.to_string(), "patch deployments.apps/status prod/web");
         assert!(apply.uri().ends_with("/deployments/web/status?fieldManager=smooth-operator&force=true"));
-        let list = Request::list(&SECRETS, Some("prod"), &ListParams::default());
+        let list = Request::list(&SECRETS, Some("prod"), None, &ListParams::default());
         assert_eq!(list.operation.to_string(), "list secrets in namespace prod");
         assert_eq!(Request::get_path("/version").operation.to_string(), "get /version");
     }

@@ -128,7 +128,7 @@ impl<K: Object> Reflector<K> {
         if params.continue_token.is_none() {
             self.begin(params.resource_version.is_some());
         }
-        let request = Request::list(&K::RESOURCE, self.scope.as_deref(), &params);
+        let request = Request::list(&K::RESOURCE, self.scope.as_deref(), K::SELECTOR, &params);
         let (store, replacement) = (&self.store, &mut self.replacement);
         let read = self.client.list(request, |item| match decode(item) {
             Ok(entry) => {
@@ -157,7 +157,7 @@ impl<K: Object> Reflector<K> {
 
     /// Follows a stream to its end.
     async fn follow(&mut self, params: WatchParams) -> Pause {
-        let request = Request::watch(&K::RESOURCE, self.scope.as_deref(), &params);
+        let request = Request::watch(&K::RESOURCE, self.scope.as_deref(), K::SELECTOR, &params);
         let mut stream = match self.client.watch(request).await {
             Ok(stream) => stream,
             Err(error) => return self.refused(&error),

@@ -8,12 +8,13 @@ use tokio::time::Instant;
 
 use super::build::{Children, Desired};
 use super::children::{Child, Deployment, InjectedSecret, Service};
+use super::kind::ChildKind;
 use super::memory::{Memory, REFUSED_FOR, Refused, Written};
 use super::observe::Observed;
 use super::validate::{Slot, Wanted};
-use crate::client::{Client, Error, Request};
-use crate::object::{DEPLOYMENTS, Object, ObjectKey, SERVICES, Uid};
-use crate::watch::{Status, StatusCause};
+use crate::client::{Client, Error, Operation, Request};
+use crate::object::{Object, ObjectKey, ResourceVersion, Uid};
+use crate::watch::{Identity, Status, StatusCause};
 
 /// The children are as the spec calls for, as far as the API server allows. Comes only from [`apply`], or from a
 /// reconcile whose [memory](Memory::is_settled) says that `apply` would find nothing to do.
@@ -40,25 +41,6 @@ pub struct Done {
     pub why: Why,
 }
 
-/// The kinds of children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChildKind {
-    /// The Deployment.
-    Deployment,
-    /// The Service.
-    Service,
-}
-
-impl ChildKind {
-    /// The kind in the object.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deployment => DEPLOYMENTS.kind,
-            Self::Service => SERVICES.kind,
-        }
-    }
-}
-
 /// The reason for a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
@@ -72,6 +54,8 @@ pub enum Why {
     SecretRotated,
     /// The desired state has not changed: another client changed the object.
     DriftCorrected,
+    /// The spec does not call for the object any more.
+    Removed,
 }
 
 /// A write to be done.
@@ -95,9 +79,9 @@ enum Precondition {
 /// one. It is the only way to say "create" with server-side apply, and so to become the manager of the fields.
 const NEVER: &str = "1";
 
-/// Writes the Deployment, then the Service, each only if it differs.
+/// Writes the children one after the other, each only if it differs.
 ///
-/// If the second write fails, the first one is done nevertheless and has to be announced. So both results are returned.
+/// If a later write fails, the first one is done nevertheless and has to be announced. So both results are returned.
 ///
 /// # Errors
 ///
@@ -135,14 +119,26 @@ impl Applied {
         children: &Children,
     ) -> Result<(), Error> {
         let key = &observed.server.meta.key;
-        if let Some(mut write) = plan(&wanted.deployment, &children.deployment) {
+        // First what is not wanted any more: an autoscaler must not scale a Deployment whose size is the spec's again.
+        for kind in ChildKind::ALL {
+            if let Slot::Surplus(child) = wanted.slots.get(kind) {
+                delete(client, key, kind, &child.meta.uid).await?;
+                self.done.push(Done { kind, why: Why::Removed });
+            }
+        }
+        for (kind, desired) in children {
+            let (kind, slot) = (*kind, wanted.slots.get(*kind));
+            let Some(mut write) = plan(&slot, desired) else { continue };
             if write.why == Why::Updated && only_secret_changed(observed, wanted) {
                 write.why = Why::SecretRotated;
             }
-            match put::<Deployment>(client, memory, key, Written::Deployment, &write, &children.deployment).await? {
-                Put::Done(deployment, changed) => {
-                    self.deployment = Some(Arc::new(deployment));
-                    self.done.extend(changed.then_some(Done { kind: ChildKind::Deployment, why: write.why }));
+            if let (ChildKind::Deployment, Slot::Taken(child) | Slot::Adopted(child)) = (kind, slot) {
+                hand_over_replicas(client, key, child, desired, observed).await?;
+            }
+            match put(client, memory, key, kind, &write, desired).await? {
+                Put::Done(answer, changed) => {
+                    self.keep(kind, &answer)?;
+                    self.done.extend(changed.then_some(Done { kind, why: write.why }));
                 }
                 Put::Refused(refused) => {
                     self.refused = Some(refused);
@@ -150,33 +146,40 @@ impl Applied {
                 }
             }
         }
-        if let Some(write) = plan(&wanted.service, &children.service) {
-            match put::<Service>(client, memory, key, Written::Service, &write, &children.service).await? {
-                Put::Done(service, changed) => {
-                    self.service = Some(Arc::new(service));
-                    self.done.extend(changed.then_some(Done { kind: ChildKind::Service, why: write.why }));
-                }
-                Put::Refused(refused) => self.refused = Some(refused),
-            }
+        Ok(())
+    }
+
+    /// Keeps what the status is about, as it is now.
+    fn keep(&mut self, kind: ChildKind, answer: &Answer) -> Result<(), Error> {
+        match kind {
+            ChildKind::Deployment => self.deployment = Some(Arc::new(answer.decode()?)),
+            ChildKind::Service => self.service = Some(Arc::new(answer.decode()?)),
+            ChildKind::DisruptionBudget | ChildKind::NetworkPolicy | ChildKind::Autoscaler => {}
         }
         Ok(())
     }
 }
 
-/// Whether both children exist and are as the spec calls for.
+/// Whether the children exist and are as the spec calls for, and no others do.
 pub fn nothing_to_do(wanted: &Wanted<'_>, children: &Children) -> bool {
-    let settled = |slot: &Slot<'_>, desired| matches!(slot, Slot::Taken(_)) && plan(slot, desired).is_none();
-    settled(&wanted.deployment, &children.deployment) && settled(&wanted.service, &children.service)
+    ChildKind::ALL.into_iter().all(|kind| match (wanted.slots.get(kind), children.get(&kind)) {
+        (Slot::Unwanted, None) => true,
+        (Slot::Taken(child), Some(desired)) => desired.is_state_of(child),
+        (
+            Slot::Unwanted | Slot::Surplus(_) | Slot::Empty | Slot::Taken(_) | Slot::Adopted(_) | Slot::Waiting,
+            None | Some(_),
+        ) => false,
+    })
 }
 
 /// Decides whether a child has to be written.
 fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
     let on = |child: &Child, why| Write { why, precondition: Precondition::Is(child.meta.uid.clone()) };
     match slot {
-        Slot::Waiting => None,
+        Slot::Waiting | Slot::Unwanted | Slot::Surplus(_) => None,
         Slot::Empty => Some(Write { why: Why::Created, precondition: Precondition::Absent }),
         Slot::Adopted(child) => Some(on(child, Why::Adopted)),
-        Slot::Taken(child) if child.ours == desired.ours => None,
+        Slot::Taken(child) if desired.is_state_of(child) => None,
         Slot::Taken(child) if child.applied.as_ref() == Some(&desired.hash) => Some(on(child, Why::DriftCorrected)),
         Slot::Taken(child) => Some(on(child, Why::Updated)),
     }
@@ -193,22 +196,43 @@ fn only_secret_changed(observed: &Observed, wanted: &Wanted<'_>) -> bool {
 }
 
 /// The result of a write.
-enum Put<K> {
-    /// The write was done: the object as it is now, and whether that changed it.
-    Done(K, bool),
+enum Put {
+    /// The write was done: the API server's answer, and whether that changed the object.
+    Done(Answer, bool),
     /// The write was refused, and would be refused again.
     Refused(Refused),
 }
 
+/// The object as it is after a write.
+struct Answer {
+    operation: Operation,
+    json: Box<RawValue>,
+}
+
+impl Answer {
+    fn decode<K: Object>(&self) -> Result<K, Error> {
+        K::decode(self.json.get()).map_err(|source| self.unreadable(source))
+    }
+
+    fn resource_version(&self) -> Result<ResourceVersion, Error> {
+        let identity = Identity::decode(self.json.get()).map_err(|source| self.unreadable(source))?;
+        Ok(identity.resource_version)
+    }
+
+    fn unreadable(&self, source: serde_json::Error) -> Error {
+        Error::Answer { operation: Box::new(self.operation.clone()), source: source.into() }
+    }
+}
+
 /// Applies one child.
-async fn put<K: Object>(
+async fn put(
     client: &Client,
     memory: &Memory,
     key: &ObjectKey,
-    what: Written,
+    kind: ChildKind,
     write: &Write,
     desired: &Desired,
-) -> Result<Put<K>, Error> {
+) -> Result<Put, Error> {
     let of = match &write.precondition {
         Precondition::Absent => None,
         Precondition::Is(uid) => Some(uid),
@@ -216,19 +240,20 @@ async fn put<K: Object>(
     if let Some(refused) = memory.refused(key, &desired.hash, of, Instant::now()) {
         return Ok(Put::Refused(refused));
     }
-    let mut answer = send::<K>(client, key, write, &desired.object).await;
+    let mut answer = send(client, request(kind, key, write, &desired.object)).await;
     if let (Err(Error::Api { status, .. }), Some(uid)) = (&answer, of)
         && is_about_a_foreign_port(status)
     {
-        answer = match client.send::<Box<RawValue>>(replace_ports::<K>(key, uid, &desired.object)).await {
-            Ok(_replaced) => send::<K>(client, key, write, &desired.object).await,
+        answer = match send(client, replace_ports(kind, key, uid, &desired.object)).await {
+            Ok(_replaced) => send(client, request(kind, key, write, &desired.object)).await,
             Err(error) => Err(error),
         };
     }
     match answer {
-        Ok(object) => {
-            let changed = memory.wrote(key, what, object.meta().resource_version.clone(), Instant::now());
-            Ok(Put::Done(object, changed))
+        Ok(answer) => {
+            let version = answer.resource_version()?;
+            let changed = memory.wrote(key, Written::Child(kind), version, Instant::now());
+            Ok(Put::Done(answer, changed))
         }
         Err(Error::Api { status, .. }) if is_refusal(&status) => {
             let refused = Refused {
@@ -244,11 +269,42 @@ async fn put<K: Object>(
     }
 }
 
-async fn send<K: Object>(client: &Client, key: &ObjectKey, write: &Write, object: &Value) -> Result<K, Error> {
-    let request = request::<K>(key, write, object);
+async fn send(client: &Client, request: Request) -> Result<Answer, Error> {
     let operation = request.operation.clone();
-    let answer = client.send::<Box<RawValue>>(request).await?;
-    K::decode(answer.get()).map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })
+    let json = client.send::<Box<RawValue>>(request).await?;
+    Ok(Answer { operation, json })
+}
+
+/// Deletes one child. If it is gone already, or replaced, the event about that is on its way.
+async fn delete(client: &Client, key: &ObjectKey, kind: ChildKind, uid: &Uid) -> Result<(), Error> {
+    match send(client, Request::delete(kind.resource(), key, uid)).await {
+        Err(error) if matches!(error.code(), 404 | 409) => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+/// Before this operator stops managing the number of replicas, it gives the field a second manager.
+///
+/// With server-side apply, a field that its only manager no longer sends is removed, and the API server fills in the
+/// default: the autoscaler would begin with one pod, whatever the load. (The way to do this is
+/// [documented](https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership).) When the
+/// autoscaler changes the number, it becomes the field's only manager.
+async fn hand_over_replicas(
+    client: &Client,
+    key: &ObjectKey,
+    child: &Child,
+    desired: &Desired,
+    observed: &Observed,
+) -> Result<(), Error> {
+    let stays = !desired.object["spec"]["replicas"].is_null() || !child.fields.include(&["spec", "replicas"]);
+    let Some(deployment) = observed.deployment.as_ref().filter(|_| !stays) else { return Ok(()) };
+    let object = json!({
+        "apiVersion": desired.object["apiVersion"],
+        "kind": desired.object["kind"],
+        "metadata": {"name": key.name(), "namespace": key.namespace(), "uid": child.meta.uid.as_str()},
+        "spec": {"replicas": deployment.replicas},
+    });
+    send(client, Request::hand_over(ChildKind::Deployment.resource(), key, &object)).await.map(drop)
 }
 
 /// Whether an apply was refused because another client has changed the port of the Service.
@@ -262,9 +318,9 @@ fn is_about_a_foreign_port(status: &Status) -> bool {
 }
 
 /// Replaces the whole list of ports, which an apply can't do.
-fn replace_ports<K: Object>(key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
+fn replace_ports(kind: ChildKind, key: &ObjectKey, uid: &Uid, object: &Value) -> Request {
     let patch = json!({"metadata": {"uid": uid.as_str()}, "spec": {"ports": object["spec"]["ports"]}});
-    Request::merge_patch(&K::RESOURCE, key, &patch)
+    Request::merge_patch(kind.resource(), key, &patch)
 }
 
 /// Whether the API server or a policy refuses the desired state itself. A missing permission or a full quota is not
@@ -287,13 +343,13 @@ fn is_news(error: &Error) -> bool {
     }
 }
 
-fn request<K: Object>(key: &ObjectKey, write: &Write, object: &Value) -> Request {
+fn request(kind: ChildKind, key: &ObjectKey, write: &Write, object: &Value) -> Request {
     let mut object = object.clone();
     match &write.precondition {
         Precondition::Absent => object["metadata"]["resourceVersion"] = NEVER.into(),
         Precondition::Is(uid) => object["metadata"]["uid"] = uid.as_str().into(),
     }
-    Request::apply(&K::RESOURCE, key, &object)
+    Request::apply(kind.resource(), key, &object)
 }
 
 #[cfg(test)]

@@ -1,28 +1,28 @@
 //! Step three: build the children that the spec calls for. Pure: a spec in, two objects out.
 //!
 //! This operator becomes the manager of every field that is set here, so this file says what it claims, and by omission
-//! what it leaves to others. It sends exactly what the API server will store, including the keys of list items
-//! (a port's `protocol`), because [`ours`](super::ours) compares the two.
+//! what it leaves to others.
+
+mod pod;
+mod policies;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvFromSource, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    SeccompProfile, SecretEnvSource, SecurityContext, Service, ServicePort, ServiceSpec, TCPSocketAction,
-};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::children::{
-    APPLIED_HASH, CONTAINER, INSTANCE, InjectedSecret, MANAGED_BY, MCPSERVER, NAME, PORT, SECRET_HASH, SMOOTH_OPERATOR,
+    APPLIED_HASH, Child, INSTANCE, InjectedSecret, MANAGED_BY, MCPSERVER, NAME, PORT, SMOOTH_OPERATOR,
 };
+use super::kind::ChildKind;
 use super::ours::Digest;
 use super::validate::Wanted;
+use crate::api::verbatim::Verbatim;
 use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec};
-use crate::object::{DEPLOYMENTS, ObjectKey, SERVICES};
+use crate::object::ObjectKey;
 
 /// The desired state of a child.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,19 +31,17 @@ pub struct Desired {
     pub object: Value,
     /// The digest of the desired state, without the annotation that holds this digest.
     pub hash: String,
-    /// The digest of the fields that this operator sets. If the live object's [own fields](super::ours) have the same
-    /// digest, there is nothing to do.
-    pub ours: Digest,
 }
 
-/// Both children of a server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Children {
-    /// The Deployment.
-    pub deployment: Desired,
-    /// The Service.
-    pub service: Desired,
+impl Desired {
+    /// Whether the live object has the desired state: it was applied last, and nobody has changed any of it since.
+    pub fn is_state_of(&self, child: &Child) -> bool {
+        child.applied.as_ref() == Some(&self.hash) && child.fields.are_those_of(&claimed(&self.object))
+    }
 }
+
+/// All children that a spec calls for.
+pub type Children = BTreeMap<ChildKind, Desired>;
 
 /// A child can't be written as JSON.
 #[derive(Debug, thiserror::Error)]
@@ -57,18 +55,27 @@ pub struct BuildError {
     source: serde_json::Error,
 }
 
-/// Builds both children.
+/// Builds the children.
 ///
 /// # Errors
 ///
 /// [`BuildError`], which the types rule out as far as anybody knows.
 pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, BuildError> {
-    let Wanted { spec, deployment: _, service: _, secret } = wanted;
-    let failed = |kind| move |source| BuildError { kind, server: server.meta.key.clone(), source };
-    Ok(Children {
-        deployment: desired(&deployment(server, spec, secret.as_ref())).map_err(failed(DEPLOYMENTS.kind))?,
-        service: desired(&service(server, spec)).map_err(failed(SERVICES.kind))?,
-    })
+    let Wanted { spec, slots: _, secret } = wanted;
+    let mut children = Children::new();
+    for kind in ChildKind::ALL {
+        let built = match kind {
+            ChildKind::Deployment => deployment(server, spec, secret.as_ref()).map(Some),
+            ChildKind::Service => serde_json::to_value(service(server, spec)).map(Some),
+            ChildKind::DisruptionBudget => policies::disruption_budget(server, spec).transpose(),
+            ChildKind::NetworkPolicy => policies::network_policy(server, spec).transpose(),
+            ChildKind::Autoscaler => policies::autoscaler(server, spec).transpose(),
+        };
+        let key = &server.meta.key;
+        let built = built.map_err(|source| BuildError { kind: kind.as_str(), server: key.clone(), source })?;
+        children.extend(built.map(|object| (kind, desired(object))));
+    }
+    Ok(children)
 }
 
 /// The selector of a server's pods, as text.
@@ -82,15 +89,10 @@ pub fn service_port(spec: &MCPServerSpec) -> i32 {
 }
 
 /// Adds the digest of the desired state as an annotation.
-fn desired(object: &impl Serialize) -> Result<Desired, serde_json::Error> {
-    let mut object = serde_json::to_value(object)?;
-    let mut claimed = claimed(&object);
-    let hash = Digest::of(&claimed).to_string();
-    for object in [&mut object, &mut claimed] {
-        object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
-    }
-    let ours = Digest::of(&claimed);
-    Ok(Desired { object, hash, ours })
+fn desired(mut object: Value) -> Desired {
+    let hash = Digest::of(&claimed(&object)).to_string();
+    object["metadata"]["annotations"][APPLIED_HASH] = hash.as_str().into();
+    Desired { object, hash }
 }
 
 /// The fields that an apply of `object` claims: all except those that identify the object.
@@ -105,78 +107,24 @@ fn claimed(object: &Value) -> Value {
     object
 }
 
-fn deployment(server: &MCPServer, spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Deployment {
+fn deployment(
+    server: &MCPServer,
+    spec: &MCPServerSpec,
+    secret: Option<&InjectedSecret>,
+) -> Result<Value, serde_json::Error> {
     let name = server.meta.key.name();
-    let hash = secret.and_then(|secret| secret.hash.clone());
-    Deployment {
+    let mut object = serde_json::to_value(Deployment {
         metadata: metadata(server, BTreeMap::new()),
         spec: Some(DeploymentSpec {
-            replicas: Some(spec.replicas),
+            // An autoscaler writes this field, and a field has one master.
+            replicas: spec.autoscaling.is_none().then_some(spec.replicas),
             selector: LabelSelector { match_labels: Some(selector_labels(name)), ..LabelSelector::default() },
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(name)),
-                    annotations: hash.map(|hash| BTreeMap::from([(SECRET_HASH.to_owned(), hash)])),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(spec, secret)),
-            },
             ..DeploymentSpec::default()
         }),
         status: None,
-    }
-}
-
-/// A pod that the Pod Security profile "restricted" admits, without a token for the API server.
-fn pod(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> PodSpec {
-    PodSpec {
-        automount_service_account_token: Some(false),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
-            ..PodSecurityContext::default()
-        }),
-        containers: vec![container(spec, secret)],
-        ..PodSpec::default()
-    }
-}
-
-fn container(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Container {
-    let environment = |secret: &InjectedSecret| EnvFromSource {
-        secret_ref: Some(SecretEnvSource { name: secret.name.clone(), optional: None }),
-        ..EnvFromSource::default()
-    };
-    Container {
-        name: CONTAINER.to_owned(),
-        image: Some(spec.image.clone()),
-        ports: Some(vec![ContainerPort {
-            name: Some(PORT.to_owned()),
-            container_port: spec.port,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
-        env_from: secret.map(|secret| vec![environment(secret)]),
-        // The startup probe gives a slow server five minutes, and lets a fast one become ready within seconds.
-        startup_probe: Some(probe(2, 150)),
-        readiness_probe: Some(probe(10, 3)),
-        liveness_probe: Some(probe(20, 3)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            ..SecurityContext::default()
-        }),
-        ..Container::default()
-    }
-}
-
-/// Checks whether the port accepts connections. MCP defines no path that every server would answer on GET.
-fn probe(period_seconds: i32, failure_threshold: i32) -> Probe {
-    Probe {
-        tcp_socket: Some(TCPSocketAction { port: IntOrString::String(PORT.to_owned()), host: None }),
-        period_seconds: Some(period_seconds),
-        failure_threshold: Some(failure_threshold),
-        ..Probe::default()
-    }
+    })?;
+    object["spec"]["template"] = pod::template(name, spec, secret)?;
+    Ok(object)
 }
 
 fn service(server: &MCPServer, spec: &MCPServerSpec) -> Service {
@@ -228,6 +176,13 @@ fn labels(name: &str) -> BTreeMap<String, String> {
     let mut labels = selector_labels(name);
     labels.insert(MANAGED_BY.to_owned(), SMOOTH_OPERATOR.to_owned());
     labels
+}
+
+/// Puts what the spec says verbatim into an object.
+fn put<T>(object: &mut Value, field: &str, value: Option<&Verbatim<T>>) {
+    if let Some(value) = value {
+        object[field] = value.value();
+    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::ours::{Digest, ManagedFields, hex, ours};
+use super::ours::{ManagedFields, OwnFields, hex};
 use crate::object::{DEPLOYMENTS, Meta, Object, Resource, SECRETS, SERVICES};
 
 /// On a Deployment or Service: the digest of what was applied last. With it, a changed desired state can be told from a
@@ -44,8 +43,8 @@ pub struct Child {
     pub labelled: bool,
     /// The digest of what we applied last, from our annotation.
     pub applied: Option<String>,
-    /// The digest of the fields that are ours, as they are now.
-    pub ours: Digest,
+    /// The fields that are ours.
+    pub fields: OwnFields,
 }
 
 /// What is kept of a Deployment.
@@ -128,15 +127,14 @@ impl Object for Deployment {
     const RESOURCE: Resource = DEPLOYMENTS;
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec, status } = serde_json::from_str::<Wire<DeploymentStatus>>(json)?;
-        let spec: Value = serde_json::from_str(spec.get())?;
+        let Wire { metadata, spec, status } = serde_json::from_str::<Wire<WireDeployment, DeploymentStatus>>(json)?;
+        let WireDeployment { replicas, template } = spec;
         // The API server always fills in the number; only objects in tests lack it.
-        let replicas = spec["replicas"].as_i64().and_then(|replicas| replicas.try_into().ok()).unwrap_or(1);
-        let secret = injected_secret(&spec["template"]);
+        let (replicas, secret) = (replicas.unwrap_or(1), template.injected_secret());
         let mut status = status.unwrap_or_default();
         // Release the Vec's spare capacity: the object stays in the cache.
         status.conditions.shrink_to_fit();
-        Ok(Self { child: Child::decode(metadata, spec)?, replicas, secret, status })
+        Ok(Self { child: Child::decode(metadata)?, replicas, secret, status })
     }
 
     fn meta(&self) -> &Meta {
@@ -148,10 +146,9 @@ impl Object for Service {
     const RESOURCE: Resource = SERVICES;
 
     fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<de::IgnoredAny>>(json)?;
-        let spec: Value = serde_json::from_str(spec.get())?;
-        let port = named(&spec["ports"], PORT).and_then(|port| port["port"].as_i64()?.try_into().ok());
-        Ok(Self { child: Child::decode(metadata, spec)?, port })
+        let Wire { metadata, spec, status: _ } = serde_json::from_str::<Wire<WireService, de::IgnoredAny>>(json)?;
+        let port = spec.ports.into_iter().find(|port| port.name == PORT).map(|port| port.port);
+        Ok(Self { child: Child::decode(metadata)?, port })
     }
 
     fn meta(&self) -> &Meta {
@@ -173,27 +170,83 @@ impl Object for Secret {
     }
 }
 
-fn injected_secret(template: &Value) -> Option<InjectedSecret> {
-    let sources = named(&template["spec"]["containers"], CONTAINER)?["envFrom"].as_array()?;
-    let name = sources.iter().find_map(|source| source["secretRef"]["name"].as_str())?.to_owned();
-    let hash = template["metadata"]["annotations"][SECRET_HASH].as_str().map(str::to_owned);
-    Some(InjectedSecret { name, hash })
-}
-
-/// The item of a list with this name.
-fn named<'value>(list: &'value Value, name: &str) -> Option<&'value Value> {
-    list.as_array()?.iter().find(|item| item["name"] == name)
-}
-
 /// A child as it comes over the wire.
 #[derive(Deserialize)]
-#[serde(bound = "S: de::DeserializeOwned")]
-struct Wire<'json, S> {
+#[serde(bound = "C: de::DeserializeOwned, S: de::DeserializeOwned")]
+struct Wire<'json, C, S> {
     #[serde(borrow)]
     metadata: &'json RawValue,
-    #[serde(borrow)]
-    spec: &'json RawValue,
+    spec: C,
     status: Option<S>,
+}
+
+/// What is read of a Deployment's spec.
+#[derive(Deserialize)]
+struct WireDeployment {
+    replicas: Option<i32>,
+    #[serde(default)]
+    template: WireTemplate,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireTemplate {
+    metadata: WireAnnotations,
+    spec: WirePod,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireAnnotations {
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WirePod {
+    containers: Vec<WireContainer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireContainer {
+    name: String,
+    #[serde(default)]
+    env_from: Vec<WireSource>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireSource {
+    secret_ref: Option<WireReference>,
+}
+
+#[derive(Deserialize)]
+struct WireReference {
+    name: String,
+}
+
+/// What is read of a Service's spec.
+#[derive(Deserialize)]
+struct WireService {
+    #[serde(default)]
+    ports: Vec<WirePort>,
+}
+
+#[derive(Deserialize)]
+struct WirePort {
+    #[serde(default)]
+    name: String,
+    port: i32,
+}
+
+impl WireTemplate {
+    fn injected_secret(self) -> Option<InjectedSecret> {
+        let Self { metadata: WireAnnotations { mut annotations }, spec: WirePod { containers } } = self;
+        let container = containers.into_iter().find(|container| container.name == CONTAINER)?;
+        let WireReference { name } = container.env_from.into_iter().find_map(|source| source.secret_ref)?;
+        Some(InjectedSecret { name, hash: annotations.remove(SECRET_HASH) })
+    }
 }
 
 /// The parts of the metadata that decide who owns an object and which fields are ours.
@@ -201,32 +254,21 @@ struct Wire<'json, S> {
 #[serde(rename_all = "camelCase")]
 struct WireMetadata<'json> {
     #[serde(default)]
-    labels: Map<String, Value>,
+    labels: BTreeMap<String, String>,
     #[serde(default)]
-    annotations: Map<String, Value>,
-    #[serde(default)]
-    owner_references: Value,
+    annotations: BTreeMap<String, String>,
     #[serde(default, borrow)]
     managed_fields: Vec<ManagedFields<'json>>,
 }
 
 impl Child {
-    fn decode(metadata: &RawValue, spec: Value) -> Result<Self, serde_json::Error> {
+    pub(super) fn decode(metadata: &RawValue) -> Result<Self, serde_json::Error> {
         let meta: Meta = serde_json::from_str(metadata.get())?;
-        let WireMetadata { labels, annotations, owner_references, managed_fields } =
-            serde_json::from_str(metadata.get())?;
-        let has = |name: &str, value: &str| labels.get(name).and_then(Value::as_str) == Some(value);
+        let WireMetadata { labels, mut annotations, managed_fields } = serde_json::from_str(metadata.get())?;
+        let has = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);
         let labelled = has(MANAGED_BY, SMOOTH_OPERATOR) && has(NAME, MCPSERVER) && has(INSTANCE, meta.key.name());
-        let applied = annotations.get(APPLIED_HASH).and_then(Value::as_str).map(str::to_owned);
-        // Assembled from the decoded parts, without a copy: this runs for every event of every child.
-        let metadata = Value::from_iter([
-            ("labels", Value::Object(labels)),
-            ("annotations", Value::Object(annotations)),
-            ("ownerReferences", owner_references),
-        ]);
-        let live = Value::from_iter([("metadata", metadata), ("spec", spec)]);
-        let ours = ours(&managed_fields, &live)?;
-        Ok(Self { meta, labelled, applied, ours })
+        let applied = annotations.remove(APPLIED_HASH);
+        Ok(Self { meta, labelled, applied, fields: OwnFields::among(&managed_fields)? })
     }
 }
 
@@ -296,7 +338,7 @@ impl<'de> Deserialize<'de> for HashedValue {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

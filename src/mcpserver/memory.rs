@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::children::InjectedSecret;
+use super::children::{Child, InjectedSecret};
+use super::kind::ChildKind;
 use super::observe::Stores;
-use super::ours::Digest;
+use super::ours::OwnFields;
 use super::validate::{Slot, Wanted};
 use crate::api::MCPServer;
 use crate::object::{ObjectKey, ResourceVersion, Uid};
@@ -59,31 +60,44 @@ struct Settled {
     /// The uid and the generation of the server identify the spec.
     server: (Uid, i64),
     secret: Option<InjectedSecret>,
-    deployment: Digest,
-    service: Digest,
+    children: Box<[(ChildKind, Seen)]>,
+}
+
+/// What the comparison of a child looked at.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    applied: Option<String>,
+    fields: OwnFields,
+}
+
+impl Seen {
+    fn of(child: &Child) -> Self {
+        Self { applied: child.applied.clone(), fields: child.fields.clone() }
+    }
 }
 
 impl Settled {
-    /// What to remember, if both children exist.
+    /// What to remember, if all children exist, and no others do.
     fn of(server: &MCPServer, wanted: &Wanted<'_>) -> Option<Self> {
-        let Wanted { spec: _, deployment, service, secret } = wanted;
-        let (Slot::Taken(deployment), Slot::Taken(service)) = (deployment, service) else { return None };
-        Some(Self {
-            server: (server.meta.uid.clone(), server.meta.generation),
-            secret: secret.clone(),
-            deployment: deployment.ours,
-            service: service.ours,
-        })
+        let Wanted { spec: _, slots, secret } = wanted;
+        let mut children = Vec::new();
+        for kind in ChildKind::ALL {
+            match slots.get(kind) {
+                Slot::Taken(child) => children.push((kind, Seen::of(child))),
+                Slot::Unwanted => {}
+                Slot::Surplus(_) | Slot::Empty | Slot::Adopted(_) | Slot::Waiting => return None,
+            }
+        }
+        let server = (server.meta.uid.clone(), server.meta.generation);
+        Some(Self { server, secret: secret.clone(), children: children.into() })
     }
 }
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Written {
-    /// The Deployment.
-    Deployment,
-    /// The Service.
-    Service,
+    /// A child.
+    Child(ChildKind),
     /// The server's status.
     Status,
 }
@@ -123,8 +137,11 @@ impl Memory {
         let mut memories = self.lock();
         let memory = memories.get_mut(key)?;
         memory.writes.retain(|(what, version)| !match what {
-            Written::Deployment => stores.deployments.has_seen(key, version),
-            Written::Service => stores.services.has_seen(key, version),
+            Written::Child(ChildKind::Deployment) => stores.deployments.has_seen(key, version),
+            Written::Child(ChildKind::Service) => stores.services.has_seen(key, version),
+            Written::Child(ChildKind::DisruptionBudget) => stores.budgets.has_seen(key, version),
+            Written::Child(ChildKind::NetworkPolicy) => stores.policies.has_seen(key, version),
+            Written::Child(ChildKind::Autoscaler) => stores.autoscalers.has_seen(key, version),
             Written::Status => stores.servers.has_seen(key, version),
         });
         let rest = STALE.saturating_sub(now.duration_since(memory.written_at?));
@@ -135,7 +152,7 @@ impl Memory {
         Some(rest)
     }
 
-    /// Notes that both children match the desired state.
+    /// Notes that all children match the desired state.
     pub fn settle(&self, server: &MCPServer, wanted: &Wanted<'_>) {
         if let Some(settled) = Settled::of(server, wanted) {
             self.lock().entry(server.meta.key.clone()).or_default().settled = Some(Box::new(settled));
@@ -200,7 +217,7 @@ mod tests {
         let (mut edited, mut rotated, mut drifted, mut gone) = (world.clone(), world.clone(), world.clone(), world);
         Arc::make_mut(&mut edited.server).meta.generation += 1;
         rotated.secret = secret("eQ==");
-        Arc::make_mut(drifted.service.as_mut().unwrap()).child.ours = Digest::of(&json!({}));
+        Arc::make_mut(drifted.service.as_mut().unwrap()).child.fields = OwnFields::among(&[]).unwrap();
         gone.deployment = None;
         for (what, world) in [("edited", edited), ("rotated", rotated), ("drifted", drifted), ("gone", gone)] {
             assert!(!settled(&world), "{what}");

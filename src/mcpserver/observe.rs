@@ -1,8 +1,12 @@
 //! Step one: read everything that concerns a server from the stores.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::children::{Child, Deployment, Secret, SecretHash, Service};
+use super::extras::{Autoscaler, Budget, Extra, ExtraKind, Policy};
+use super::kind::ChildKind;
+use super::pods::Pod;
 use crate::api::MCPServer;
 use crate::informer::{Entry, Indexer, Store};
 use crate::object::{Object, ObjectKey, Uid};
@@ -11,6 +15,8 @@ use crate::object::{Object, ObjectKey, Uid};
 pub const BY_OWNER: &str = "owner-uid";
 /// The index of MCPServers by the key of the Secret that they name.
 pub const BY_SECRET: &str = "secret";
+/// The index of pods by the key of their server.
+pub const BY_SERVER: &str = "server";
 /// The index of MCPServers by their own uid, for finding the owner of a child.
 pub const BY_UID: &str = "uid";
 
@@ -25,11 +31,25 @@ pub struct Stores {
     pub services: Arc<Store<Service>>,
     /// The Secrets.
     pub secrets: Arc<Store<Secret>>,
+    /// The pods, indexed [by server](BY_SERVER).
+    pub pods: Arc<Store<Pod>>,
+    /// The PodDisruptionBudgets, indexed [by owner](BY_OWNER).
+    pub budgets: Arc<Store<Extra<Budget>>>,
+    /// The NetworkPolicies, indexed [by owner](BY_OWNER).
+    pub policies: Arc<Store<Extra<Policy>>>,
+    /// The HorizontalPodAutoscalers, indexed [by owner](BY_OWNER).
+    pub autoscalers: Arc<Store<Extra<Autoscaler>>>,
 }
 
 /// Indexes for a store of children.
 pub fn child_indexes<K: Object>() -> Vec<Indexer<K>> {
     vec![Indexer { name: BY_OWNER, value: |child| child.meta().controller.as_ref().map(|owner| owner.uid.shared()) }]
+}
+
+/// Indexes for the store of pods.
+pub fn pod_indexes() -> Vec<Indexer<Pod>> {
+    let server = |pod: &Pod| (!pod.server.is_empty()).then(|| pod.meta.key.sibling(&pod.server).to_string().into());
+    vec![Indexer { name: BY_SERVER, value: server }]
 }
 
 /// Indexes for the store of servers.
@@ -55,12 +75,27 @@ pub struct Observed {
     pub deployment: Option<Arc<Deployment>>,
     /// The Service with the server's name, whoever owns it.
     pub service: Option<Arc<Service>>,
-    /// A Deployment or Service with the server's name that can't be decoded, and why. Its owner is unknown.
+    /// The other children with the server's name, whoever owns them.
+    pub extras: BTreeMap<ChildKind, Child>,
+    /// An object with the server's name that can't be decoded, and why. Its owner is unknown.
     pub unreadable: Option<String>,
     /// The Secret that the spec names.
     pub secret: SecretState,
+    /// The server's pods.
+    pub pods: Vec<Arc<Pod>>,
     /// How many children the server controls.
     pub children: usize,
+}
+
+impl Observed {
+    /// The object of this kind with the server's name, whoever owns it.
+    pub fn child(&self, kind: ChildKind) -> Option<&Child> {
+        match kind {
+            ChildKind::Deployment => self.deployment.as_ref().map(|deployment| &deployment.child),
+            ChildKind::Service => self.service.as_ref().map(|service| &service.child),
+            ChildKind::DisruptionBudget | ChildKind::NetworkPolicy | ChildKind::Autoscaler => self.extras.get(&kind),
+        }
+    }
 }
 
 /// The Secret that a server names.
@@ -78,26 +113,46 @@ pub enum SecretState {
 
 /// Reads the stores. `None` if the server does not exist (any more).
 pub fn observe(stores: &Stores, key: &ObjectKey) -> Option<Observed> {
-    let Stores { servers, deployments, services, secrets } = stores;
-    let server = Arc::clone(servers.get(key)?.valid()?);
-    let uid = server.meta.uid.as_str();
-    let children = deployments.by_index(BY_OWNER, uid).len() + services.by_index(BY_OWNER, uid).len();
+    let server = Arc::clone(stores.servers.get(key)?.valid()?);
+    let mut found = Found { key, owner: server.meta.uid.as_str(), children: 0, unreadable: None };
+    let (deployment, service) = (found.read(&stores.deployments), found.read(&stores.services));
+    let budget = (ChildKind::DisruptionBudget, found.read_extra(&stores.budgets));
+    let policy = (ChildKind::NetworkPolicy, found.read_extra(&stores.policies));
+    let autoscaler = (ChildKind::Autoscaler, found.read_extra(&stores.autoscalers));
+    let extras = [budget, policy, autoscaler].into_iter().filter_map(|(kind, child)| Some((kind, child?))).collect();
+    let Found { children, unreadable, .. } = found;
     let name = server.spec.as_ref().ok().and_then(|spec| spec.secret_name.as_deref());
-    let secret = name.map_or(SecretState::NotRequired, |name| find_secret(secrets, &key.sibling(name)));
-    let (deployment, service) = (deployments.get(key), services.get(key));
-    let unreadable = deployment.as_ref().and_then(unreadable).or_else(|| service.as_ref().and_then(unreadable));
-    let deployment = deployment.and_then(|entry| entry.valid().cloned());
-    let service = service.and_then(|entry| entry.valid().cloned());
-    Some(Observed { server, deployment, service, unreadable, secret, children })
+    let secret = name.map_or(SecretState::NotRequired, |name| find_secret(&stores.secrets, &key.sibling(name)));
+    let pods = stores.pods.by_index(BY_SERVER, &key.to_string());
+    let pods = pods.iter().filter_map(|pod| stores.pods.get(pod)?.valid().cloned()).collect();
+    Some(Observed { server, deployment, service, extras, unreadable, secret, pods, children })
 }
 
-/// An object that exists but can't be decoded must not be taken for absent.
-fn unreadable<K: Object>(child: &Entry<K>) -> Option<String> {
-    match child {
-        Entry::Valid(_) => None,
-        Entry::Invalid(invalid) => {
-            Some(format!("{} {} can't be read: {}", K::RESOURCE.kind, invalid.identity.key.name(), invalid.error))
+/// What is found of a server's children while the stores are read.
+struct Found<'a> {
+    key: &'a ObjectKey,
+    owner: &'a str,
+    children: usize,
+    unreadable: Option<String>,
+}
+
+impl Found<'_> {
+    /// The object with the server's name. One that exists but can't be decoded must not be taken for absent.
+    fn read<K: Object>(&mut self, store: &Store<K>) -> Option<Arc<K>> {
+        self.children += store.by_index(BY_OWNER, self.owner).len();
+        match store.get(self.key)? {
+            Entry::Valid(child) => Some(child),
+            Entry::Invalid(invalid) => {
+                let name = invalid.identity.key.name();
+                let why = format!("{} {name} can't be read: {}", K::RESOURCE.kind, invalid.error);
+                self.unreadable.get_or_insert(why);
+                None
+            }
         }
+    }
+
+    fn read_extra<K: ExtraKind>(&mut self, store: &Store<Extra<K>>) -> Option<Child> {
+        self.read(store).map(|extra| extra.child.clone())
     }
 }
 
@@ -126,7 +181,7 @@ pub enum Relation {
 
 /// How `child` is related to the server with this uid.
 pub fn relation(child: &Child, kind: &str, server: &Uid) -> Relation {
-    let Child { meta, labelled, applied: _, ours: _ } = child;
+    let Child { meta, labelled, applied: _, fields: _ } = child;
     match &meta.controller {
         Some(owner) if owner.uid == *server && !meta.deleting => Relation::Ours,
         Some(owner) if owner.is_a(&MCPServer::RESOURCE) && owner.name == meta.key.name() => Relation::Departing,

@@ -6,10 +6,14 @@
 //!   (its `observedGeneration` lags). Its counts are shown, but they don't make the server ready.
 //! - *Repeating is not changing.* `lastTransitionTime` moves only when the status of a condition flips, and a status
 //!   that says the same as before is not written.
-//! - *Nothing is claimed that was not observed.* Whether the server speaks MCP is not reported: nobody has asked it.
+//! - *Nothing is claimed that was not observed.* Available means that the pods' probes succeed. Whether the server speaks
+//!   MCP is another condition, Verified; it decides nothing, not even Ready, because the check may fail for reasons of
+//!   its own, such as a NetworkPolicy between the operator and the pods.
 
 pub mod reason;
 mod urgency;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -20,10 +24,13 @@ use super::apply::Applied;
 use super::build::selector;
 use super::children::{Child, Deployment, Service};
 use super::observe::{Observed, SecretState};
+use super::pods::{Trouble, TroubleKind, in_trouble};
 use super::validate::HandsOff;
-use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase};
+use super::verify;
+use crate::api::{Condition, ConditionStatus, MCPServerStatus, Phase, ServerInfo};
+use crate::verification::{Outcome as Verified, Report as Verification};
 
-/// Every other condition is True.
+/// Every other condition but [`VERIFIED`] is True.
 pub const READY: &str = "Ready";
 /// The spec is valid and can be applied.
 pub const ACCEPTED: &str = "Accepted";
@@ -34,11 +41,11 @@ pub const AVAILABLE: &str = "Available";
 /// The pods run the current spec, or are about to.
 pub const PROGRESSING: &str = "Progressing";
 
-/// The conditions that this operator writes. Others in the list belong to other managers.
-pub const OURS: [&str; 5] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING];
+/// Every ready pod speaks MCP.
+pub const VERIFIED: &str = "Verified";
 
-/// The path at which a server is expected to speak MCP.
-const PATH: &str = "/mcp";
+/// The conditions that this operator writes. Others in the list belong to other managers.
+pub const OURS: [&str; 6] = [READY, ACCEPTED, SECRET_RESOLVED, AVAILABLE, PROGRESSING, VERIFIED];
 
 /// The longest message that the schema allows, in characters: a refusal that quotes a whole spec must not keep the
 /// status from being written.
@@ -47,6 +54,10 @@ const LONGEST_MESSAGE: usize = 32_768;
 /// Two of the reasons in a Deployment's condition `Progressing`.
 const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 const NEW_REPLICA_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
+
+/// What lifts the most common reason for a container that can't be created.
+const AS_ROOT: &str =
+    "; spec.podSecurityContext decides that: set runAsUser to a user other than 0, or runAsNonRoot to false";
 
 const NOT_PROCESSED: &str = "the Deployment controller has not processed the last change yet";
 
@@ -73,7 +84,12 @@ struct Finding {
 }
 
 /// Reports the state of the server.
-pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCPServerStatus {
+pub fn report(
+    observed: &Observed,
+    outcome: &Outcome<'_>,
+    verification: Option<&Verification>,
+    now: Timestamp,
+) -> MCPServerStatus {
     let server = &observed.server;
     let (deployment, service) = match outcome {
         Outcome::Applied(applied) => (applied.deployment.as_deref(), applied.service.as_deref()),
@@ -85,10 +101,11 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
     let own = |child: &Child| child.meta.is_controlled_by(&server.meta.uid);
     let deployment = deployment.filter(|deployment| own(&deployment.child));
     let service = service.filter(|service| own(&service.child));
-    let view = View { observed, outcome, deployment, service };
+    let view = View { observed, outcome, deployment, service, verification };
     let mut findings = vec![view.accepted(), view.secret_resolved(), view.available()];
     findings.extend(view.progressing());
     findings.insert(0, view.ready(&findings));
+    findings.push(view.verified());
     let counts = deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
     MCPServerStatus {
         observed_generation: server.meta.generation,
@@ -99,6 +116,7 @@ pub fn report(observed: &Observed, outcome: &Outcome<'_>, now: Timestamp) -> MCP
         updated_replicas: counts.updated_replicas,
         selector: selector(server.meta.key.name()),
         url: view.url(&findings),
+        server: verification.and_then(|verification| verify::info(verification, now)),
         conditions: findings.into_iter().map(|finding| view.condition(finding, now)).collect(),
     }
 }
@@ -114,8 +132,12 @@ pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
         updated_replicas,
         selector,
         url,
+        server,
         conditions: _,
     } = old;
+    // The time of a check is no news.
+    let untimed =
+        |server: &Option<ServerInfo>| server.clone().map(|info| ServerInfo { last_verified_time: None, ..info });
     *observed_generation == new.observed_generation
         && *phase == new.phase
         && *replicas == new.replicas
@@ -124,6 +146,7 @@ pub fn says_the_same(old: &MCPServerStatus, new: &MCPServerStatus) -> bool {
         && *updated_replicas == new.updated_replicas
         && *selector == new.selector
         && *url == new.url
+        && untimed(server) == untimed(&new.server)
         && OURS.iter().all(|kind| old.condition(kind) == new.condition(kind))
 }
 
@@ -134,6 +157,8 @@ struct View<'a> {
     outcome: &'a Outcome<'a>,
     deployment: Option<&'a Deployment>,
     service: Option<&'a Service>,
+    /// `None` if the server is not to be verified.
+    verification: Option<&'a Verification>,
 }
 
 impl View<'_> {
@@ -199,13 +224,23 @@ impl View<'_> {
         }
         let message = format!("{} of {} pods are available", deployment.status.available_replicas, deployment.replicas);
         let of_deployment = |kind| deployment.status.condition(kind).filter(|condition| condition.status == "True");
-        match (of_deployment("Available"), of_deployment("ReplicaFailure")) {
-            (Some(_), _) => found(true, Reason::MinimumReplicasAvailable, &message),
-            (None, None) => found(false, Reason::MinimumReplicasUnavailable, &message),
-            (None, Some(failure)) => {
-                found(false, Reason::MinimumReplicasUnavailable, &format!("{message}: {}", failure.message))
-            }
+        if of_deployment("Available").is_some() {
+            return found(true, Reason::MinimumReplicasAvailable, &message);
         }
+        if let Some((kind, trouble)) = self.trouble() {
+            return found(false, kind.into(), &format!("{message}: {trouble}"));
+        }
+        let failure = of_deployment("ReplicaFailure").map(|failure| format!(": {}", failure.message));
+        let message = message + failure.as_deref().unwrap_or_default();
+        found(false, Reason::MinimumReplicasUnavailable, &message)
+    }
+
+    /// What keeps a pod from being ready, in the pod's own words, and what can be done about it here.
+    fn trouble(&self) -> Option<(TroubleKind, String)> {
+        let (pod, trouble) = in_trouble(self.observed.pods.iter().map(Arc::as_ref))?;
+        let Trouble { kind, message } = trouble;
+        let remedy = if message.contains("runAsNonRoot") { AS_ROOT } else { "" };
+        Some((*kind, format!("pod {}: {message}{remedy}", pod.meta.key.name())))
     }
 
     fn progressing(&self) -> Option<Finding> {
@@ -221,7 +256,9 @@ impl View<'_> {
         let Deployment { status, replicas, .. } = deployment;
         match status.condition("Progressing").filter(|condition| condition.status == "False") {
             Some(stuck) if stuck.reason == DEADLINE_EXCEEDED => {
-                Some(found(false, Reason::ProgressDeadlineExceeded, &stuck.message))
+                let trouble = self.trouble().map(|(_, trouble)| format!(" {trouble}")).unwrap_or_default();
+                let message = format!("{}{trouble}", stuck.message);
+                Some(found(false, Reason::ProgressDeadlineExceeded, &message))
             }
             // Any other failure may pass, such as a ReplicaSet that could not be created. If it lasts, the deadline
             // passes.
@@ -231,7 +268,8 @@ impl View<'_> {
             }
             None => {
                 let updated = status.updated_replicas.min(*replicas);
-                rolling(&format!("{updated} of {replicas} pods run the current spec"))
+                let trouble = self.trouble().map(|(_, trouble)| format!("; {trouble}")).unwrap_or_default();
+                rolling(&format!("{updated} of {replicas} pods run the current spec{trouble}"))
             }
         }
     }
@@ -250,6 +288,27 @@ impl View<'_> {
             Outcome::HandsOff(HandsOff::Terminating) => None,
             Outcome::Applied(Applied { refused: None, failed: None, .. }) | Outcome::Suspended { followed: true } => {
                 self.service.is_none().then(|| "the server has no Service yet".to_owned())
+            }
+        }
+    }
+
+    fn verified(&self) -> Finding {
+        let found = |status, reason, message: &str| finding(VERIFIED, status, reason, message);
+        let Some(Verification { outcome, facts, .. }) = self.verification else {
+            return found(
+                ConditionStatus::Unknown,
+                Reason::VerificationOff,
+                "the server is not asked whether it speaks MCP",
+            );
+        };
+        match (outcome, facts) {
+            (Verified::Failed { reason, message }, _) => found(ConditionStatus::False, (*reason).into(), message),
+            (Verified::Verified, Some(facts)) => {
+                let warning = verify::session_warning(self.observed, facts);
+                found(ConditionStatus::True, Reason::Verified, &format!("the server {facts}{warning}"))
+            }
+            (Verified::NotYetVerified, _) | (Verified::Verified, None) => {
+                found(ConditionStatus::Unknown, Reason::NotYetVerified, "no ready pod has been asked yet")
             }
         }
     }
@@ -299,7 +358,8 @@ impl View<'_> {
             .any(|finding| finding.condition == AVAILABLE && finding.reason == Reason::MinimumReplicasAvailable);
         let key = &self.observed.server.meta.key;
         let port = self.service.filter(|_| available)?.port?;
-        Some(format!("http://{}.{}.svc:{port}{PATH}", key.name(), key.namespace()))
+        let path = self.observed.server.spec.as_ref().map_or("", |spec| &spec.mcp.path);
+        Some(format!("http://{}.{}.svc:{port}{path}", key.name(), key.namespace()))
     }
 
     /// Whether the Deployment's status describes an earlier generation.

@@ -1,5 +1,6 @@
 //! Inputs for the tests of the pure steps: small objects, as the API server would send them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -9,7 +10,9 @@ use super::children::{
     CONTAINER, Deployment, INSTANCE, MANAGED_BY, MCPSERVER, NAME, PORT, SECRET_HASH, SMOOTH_OPERATOR, SecretHash,
     Service,
 };
+use super::kind::ChildKind;
 use super::observe::{Observed, SecretState};
+use super::ours::OwnFields;
 use super::validate::{Verdict, Wanted, validate};
 use crate::api::{MCPServer, MCPServerStatus};
 use crate::object::Object;
@@ -34,6 +37,8 @@ pub(super) fn observed(spec: &Value) -> Observed {
         server,
         deployment: None,
         service: None,
+        extras: BTreeMap::new(),
+        pods: Vec::new(),
         unreadable: None,
         secret: SecretState::NotRequired,
         children: 0,
@@ -86,8 +91,12 @@ pub(super) fn service(port: i32) -> Service {
 pub(super) fn as_wanted(children: &Children) -> (Deployment, Service) {
     let mut deployment = deployment(&owner("MCPServer", "web", UID), &json!({}));
     let mut service = service(8080);
-    for (child, desired) in [(&mut deployment.child, &children.deployment), (&mut service.child, &children.service)] {
-        child.ours = desired.ours;
+    let managed = r#"[{"manager":"smooth-operator","operation":"Apply","fieldsV1":{"f:metadata":{},"f:spec":{}}}]"#;
+    let fields = OwnFields::among(&serde_json::from_str::<Vec<_>>(managed).unwrap()).unwrap();
+    let desired = |kind| &children[&kind];
+    let (of_deployment, of_service) = (desired(ChildKind::Deployment), desired(ChildKind::Service));
+    for (child, desired) in [(&mut deployment.child, of_deployment), (&mut service.child, of_service)] {
+        child.fields = fields.clone();
         child.applied = Some(desired.hash.clone());
     }
     (deployment, service)

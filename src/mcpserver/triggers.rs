@@ -4,7 +4,9 @@
 //! |---|---|
 //! | an MCPServer | itself |
 //! | a Deployment or Service | the server that controls it, found by uid; and the server of the same name, which may have waited for it to go away |
+//! | another child | likewise |
 //! | a Secret | the servers that name it |
+//! | a pod | the server that its label names |
 //!
 //! The keys of the first state have a lower priority than all others: after a restart ten thousand servers are looked
 //! at again, most of which need nothing, and a change that somebody makes at that moment should not have to wait for
@@ -18,10 +20,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::children::{Deployment, Secret, Service};
-use super::observe::{BY_SECRET, BY_UID, Stores};
+use super::extras::{Autoscaler, Budget, Extra, Policy};
+use super::observe::{BY_SECRET, BY_UID, Stores, child_indexes, pod_indexes, server_indexes};
+use super::pods::Pod;
 use crate::api::MCPServer;
 use crate::client::Client;
-use crate::informer::{Change, Informer, Origin, Synced};
+use crate::informer::{Change, Indexer, Informer, Origin, Scope, Synced, Timing};
 use crate::object::{Object, ObjectKey};
 use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
@@ -36,28 +40,80 @@ pub struct Informers {
     pub services: Informer<Service>,
     /// The Secrets.
     pub secrets: Informer<Secret>,
+    /// The servers' pods.
+    pub pods: Informer<Pod>,
+    /// The PodDisruptionBudgets.
+    pub budgets: Informer<Extra<Budget>>,
+    /// The NetworkPolicies.
+    pub policies: Informer<Extra<Policy>>,
+    /// The HorizontalPodAutoscalers.
+    pub autoscalers: Informer<Extra<Autoscaler>>,
+}
+
+/// How to start an informer.
+struct Start<'a> {
+    client: &'a Client,
+    metrics: &'a Metrics,
+    seeds: &'a mut StdRng,
+    tasks: &'a mut JoinSet<()>,
+    stop: &'a CancellationToken,
+}
+
+impl Start<'_> {
+    fn informer<K: Object>(&mut self, informer: Informer<K>) {
+        let Self { client, metrics, seeds, tasks, stop } = self;
+        informer.start(client, &metrics.informer(K::RESOURCE.plural), seeds.random(), tasks, stop);
+    }
 }
 
 impl Informers {
+    /// Informers for these scopes, which are not started yet.
+    pub fn new(scopes: &[Scope], timing: &Timing) -> Self {
+        fn informer<K: Object>(scopes: &[Scope], timing: &Timing, indexers: Vec<Indexer<K>>) -> Informer<K> {
+            Informer::new(scopes.to_vec(), indexers, timing.clone())
+        }
+        Self {
+            servers: informer(scopes, timing, server_indexes()),
+            deployments: informer(scopes, timing, child_indexes()),
+            services: informer(scopes, timing, child_indexes()),
+            secrets: informer(scopes, timing, Vec::new()),
+            pods: informer(scopes, timing, pod_indexes()),
+            budgets: informer(scopes, timing, child_indexes()),
+            policies: informer(scopes, timing, child_indexes()),
+            autoscalers: informer(scopes, timing, child_indexes()),
+        }
+    }
+
     /// The stores to read from.
     pub fn stores(&self) -> Stores {
-        let Self { servers, deployments, services, secrets } = self;
+        let Self { servers, deployments, services, secrets, pods, budgets, policies, autoscalers } = self;
         Stores {
             servers: servers.store(),
             deployments: deployments.store(),
             services: services.store(),
             secrets: secrets.store(),
+            pods: pods.store(),
+            budgets: budgets.store(),
+            policies: policies.store(),
+            autoscalers: autoscalers.store(),
         }
     }
 
     /// Tells for each resource when it has synced.
     pub fn synced(&self) -> Vec<(&'static str, Synced)> {
-        let Self { servers, deployments, services, secrets } = self;
+        fn of<K: Object>(informer: &Informer<K>) -> (&'static str, Synced) {
+            (K::RESOURCE.plural, informer.synced())
+        }
+        let Self { servers, deployments, services, secrets, pods, budgets, policies, autoscalers } = self;
         vec![
-            (MCPServer::RESOURCE.plural, servers.synced()),
-            (Deployment::RESOURCE.plural, deployments.synced()),
-            (Service::RESOURCE.plural, services.synced()),
-            (Secret::RESOURCE.plural, secrets.synced()),
+            of(servers),
+            of(deployments),
+            of(services),
+            of(secrets),
+            of(pods),
+            of(budgets),
+            of(policies),
+            of(autoscalers),
         ]
     }
 
@@ -70,21 +126,16 @@ impl Informers {
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
-        fn start<K: Object>(
-            informer: Informer<K>,
-            client: &Client,
-            metrics: &Metrics,
-            seeds: &mut StdRng,
-            tasks: &mut JoinSet<()>,
-            stop: &CancellationToken,
-        ) {
-            informer.start(client, &metrics.informer(K::RESOURCE.plural), seeds.random(), tasks, stop);
-        }
-        let Self { servers, deployments, services, secrets } = self;
-        start(servers, client, metrics, seeds, tasks, stop);
-        start(deployments, client, metrics, seeds, tasks, stop);
-        start(services, client, metrics, seeds, tasks, stop);
-        start(secrets, client, metrics, seeds, tasks, stop);
+        let Self { servers, deployments, services, secrets, pods, budgets, policies, autoscalers } = self;
+        let mut start = Start { client, metrics, seeds, tasks, stop };
+        start.informer(servers);
+        start.informer(deployments);
+        start.informer(services);
+        start.informer(secrets);
+        start.informer(pods);
+        start.informer(budgets);
+        start.informer(policies);
+        start.informer(autoscalers);
     }
 
     /// Puts the keys of the servers that a change concerns into `queue`, for every change from now on.
@@ -98,6 +149,17 @@ impl Informers {
         });
         enqueue_owners(&mut self.deployments, queue, &stores);
         enqueue_owners(&mut self.services, queue, &stores);
+        enqueue_owners(&mut self.budgets, queue, &stores);
+        enqueue_owners(&mut self.policies, queue, &stores);
+        enqueue_owners(&mut self.autoscalers, queue, &stores);
+        let (to, servers) = (queue.clone(), Arc::clone(&stores.servers));
+        self.pods.subscribe(move |change: &Change<Pod>| {
+            let Some(pod) = change.states().last().and_then(|entry| entry.valid().cloned()) else { return };
+            let server = pod.meta.key.sibling(&pod.server);
+            if servers.get(&server).is_some() {
+                to.add_with_priority(server, priority(change));
+            }
+        });
         let to = queue.clone();
         self.secrets.subscribe(move |change: &Change<Secret>| {
             let Some(entry) = change.states().next() else { return };

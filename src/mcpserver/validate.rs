@@ -1,9 +1,11 @@
 //! Step two: decide whether this server may have children, and which.
 
+use std::collections::BTreeMap;
+
 use super::children::{Child, InjectedSecret, SecretHash};
+use super::kind::ChildKind;
 use super::observe::{Observed, Relation, SecretState, relation};
 use crate::api::MCPServerSpec;
-use crate::object::{DEPLOYMENTS, SERVICES};
 
 /// What to do for a server.
 #[derive(Debug)]
@@ -22,17 +24,30 @@ pub enum Verdict<'observed> {
 pub struct Wanted<'observed> {
     /// The spec.
     pub spec: &'observed MCPServerSpec,
-    /// What to do about the Deployment.
-    pub deployment: Slot<'observed>,
-    /// What to do about the Service.
-    pub service: Slot<'observed>,
+    /// What to do about each child.
+    pub slots: Slots<'observed>,
     /// The Secret for the pods.
     pub secret: Option<InjectedSecret>,
+}
+
+/// What to do about the children of each kind.
+#[derive(Debug)]
+pub struct Slots<'observed>(BTreeMap<ChildKind, Slot<'observed>>);
+
+impl<'observed> Slots<'observed> {
+    /// What to do about the child of this kind.
+    pub fn get(&self, kind: ChildKind) -> Slot<'observed> {
+        self.0.get(&kind).copied().unwrap_or(Slot::Unwanted)
+    }
 }
 
 /// What to do about a child.
 #[derive(Debug, Clone, Copy)]
 pub enum Slot<'observed> {
+    /// The spec does not call for it, and there is none of ours.
+    Unwanted,
+    /// The spec does not call for it any more: delete it.
+    Surplus(&'observed Child),
     /// It does not exist: create it.
     Empty,
     /// It exists: change it where it differs.
@@ -64,35 +79,34 @@ pub fn validate(observed: &Observed) -> Verdict<'_> {
         Ok(spec) => spec,
         Err(error) => return Verdict::HandsOff(HandsOff::Undecodable(error.clone())),
     };
-    match (slots(observed), spec.suspend) {
+    match (slots(observed, spec), spec.suspend) {
         (slots, true) => Verdict::Suspended(slots.ok().map(|slots| with_secret(observed, spec, slots))),
         (Ok(slots), false) => Verdict::Wanted(with_secret(observed, spec, slots)),
         (Err(conflict), false) => Verdict::HandsOff(HandsOff::NameConflict(conflict)),
     }
 }
 
-/// What to do about the Deployment and the Service, or the conflict with an object that is not the server's own.
-fn slots(observed: &Observed) -> Result<(Slot<'_>, Slot<'_>), String> {
+/// What to do about each child, or the conflict with an object that is not the server's own.
+fn slots<'observed>(observed: &'observed Observed, spec: &MCPServerSpec) -> Result<Slots<'observed>, String> {
     if let Some(unreadable) = &observed.unreadable {
         return Err(unreadable.clone());
     }
-    let deployment = observed.deployment.as_ref().map(|deployment| &deployment.child);
-    let service = observed.service.as_ref().map(|service| &service.child);
-    Ok((slot(observed, DEPLOYMENTS.kind, deployment)?, slot(observed, SERVICES.kind, service)?))
+    let slot = |kind: ChildKind| Ok((kind, slot(observed, kind, kind.is_in(spec))?));
+    Ok(Slots(ChildKind::ALL.into_iter().map(slot).collect::<Result<_, String>>()?))
 }
 
-fn slot<'observed>(
-    observed: &Observed,
-    kind: &str,
-    child: Option<&'observed Child>,
-) -> Result<Slot<'observed>, String> {
-    let Some(child) = child else { return Ok(Slot::Empty) };
-    match relation(child, kind, &observed.server.meta.uid) {
-        Relation::Ours => Ok(Slot::Taken(child)),
-        Relation::Orphan => Ok(Slot::Adopted(child)),
-        Relation::Departing => Ok(Slot::Waiting),
-        Relation::Foreign(conflict) => Err(conflict),
-    }
+fn slot(observed: &Observed, kind: ChildKind, wanted: bool) -> Result<Slot<'_>, String> {
+    let child = observed.child(kind).map(|child| (child, relation(child, kind.as_str(), &observed.server.meta.uid)));
+    Ok(match (child, wanted) {
+        (None, true) => Slot::Empty,
+        (Some((child, Relation::Ours)), true) => Slot::Taken(child),
+        (Some((child, Relation::Orphan)), true) => Slot::Adopted(child),
+        (Some((_, Relation::Departing)), true) => Slot::Waiting,
+        (Some((_, Relation::Foreign(conflict))), true) => return Err(conflict),
+        (Some((child, Relation::Ours)), false) => Slot::Surplus(child),
+        // What has our labels but no owner may be kept by somebody on purpose.
+        (Some((_, Relation::Orphan | Relation::Departing | Relation::Foreign(_))) | None, false) => Slot::Unwanted,
+    })
 }
 
 /// Without its Secret a Deployment is not created, because its pods could not start. An existing one keeps the Secret
@@ -101,13 +115,13 @@ fn slot<'observed>(
 fn with_secret<'observed>(
     observed: &'observed Observed,
     spec: &'observed MCPServerSpec,
-    (deployment, service): (Slot<'observed>, Slot<'observed>),
+    mut slots: Slots<'observed>,
 ) -> Wanted<'observed> {
     let named = |hash: &SecretHash| {
         let hash = Some(hash.as_str().to_owned());
         spec.secret_name.clone().map(|name| InjectedSecret { name, hash })
     };
-    let (deployment, secret) = match (&observed.secret, deployment) {
+    let (deployment, secret) = match (&observed.secret, slots.get(ChildKind::Deployment)) {
         (SecretState::NotRequired, slot) => (slot, None),
         (SecretState::Resolved(hash), slot) => (slot, named(hash)),
         (SecretState::Missing(_) | SecretState::Unreadable(..), Slot::Empty) => (Slot::Waiting, None),
@@ -115,7 +129,8 @@ fn with_secret<'observed>(
             (slot, observed.deployment.as_ref().and_then(|deployment| deployment.secret.clone()))
         }
     };
-    Wanted { spec, deployment, service, secret }
+    slots.0.insert(ChildKind::Deployment, deployment);
+    Wanted { spec, slots, secret }
 }
 
 #[cfg(test)]

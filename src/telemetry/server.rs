@@ -9,7 +9,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -37,12 +38,17 @@ pub struct ServerMetrics {
 impl ServerMetrics {
     /// Replaces the report of this server.
     pub fn report(&self, namespace: &str, name: &str, report: ServerReport) {
-        self.reports.lock().insert((namespace.to_owned(), name.to_owned()), report);
+        self.reports.lock().entry((namespace.to_owned(), name.to_owned())).or_default().report = report;
     }
 
     /// The server is gone: removes its series.
     pub fn remove(&self, namespace: &str, name: &str) {
         self.reports.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    /// The tools of a server have changed, and its pods have not.
+    pub fn tools_changed(&self, namespace: &str, name: &str) {
+        self.reports.lock().entry((namespace.to_owned(), name.to_owned())).or_default().tools_changed += 1;
     }
 
     /// Another client's change to a child of this kind (`Deployment`, `Service`) was reverted.
@@ -72,6 +78,12 @@ struct DriftLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ServerLabels {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct InfoLabels {
     namespace: String,
     name: String,
@@ -93,23 +105,31 @@ struct ReplicaLabels {
     state: &'static str,
 }
 
-/// The last report of each server, by namespace and name.
+/// What is known of one server.
 #[derive(Debug, Default)]
-struct Reports(Mutex<BTreeMap<(String, String), ServerReport>>);
+struct Known {
+    report: ServerReport,
+    tools_changed: u32,
+}
+
+/// What is known of each server, by namespace and name.
+#[derive(Debug, Default)]
+struct Reports(Mutex<BTreeMap<(String, String), Known>>);
 
 impl Reports {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), ServerReport>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Collector for Reports {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (mut info, mut conditions, mut replicas) = (Vec::new(), Vec::new(), Vec::new());
-        for ((namespace, name), report) in &*self.lock() {
+        let (mut info, mut conditions, mut replicas, mut tools) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for ((namespace, name), Known { report, tools_changed }) in &*self.lock() {
             let (namespace, name) = (|| namespace.clone(), || name.clone());
             let ServerReport { phase, conditions: all, replicas: counts } = report;
             info.push((InfoLabels { namespace: namespace(), name: name(), phase }, 1.0));
+            tools.push((ServerLabels { namespace: namespace(), name: name() }, u64::from(*tools_changed)));
             for &(r#type, status) in all {
                 conditions.push((ConditionLabels { namespace: namespace(), name: name(), r#type, status }, 1.0));
             }
@@ -122,6 +142,13 @@ impl Collector for Reports {
         family = "smooth_operator_mcpserver_condition";
         gauge::encode(&mut encoder, family, "1 for the status that the condition has.", conditions)?;
         family = "smooth_operator_mcpserver_replicas";
-        gauge::encode(&mut encoder, family, "Replicas of the MCPServer, by state.", replicas)
+        gauge::encode(&mut encoder, family, "Replicas of the MCPServer, by state.", replicas)?;
+        let family = "smooth_operator_mcp_tools_changed";
+        let help = "How often the tools of the MCPServer have changed without its pods.";
+        let mut encoder = encoder.encode_descriptor(family, help, None, MetricType::Counter)?;
+        for (labels, count) in tools {
+            encoder.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+        Ok(())
     }
 }

@@ -99,6 +99,8 @@ fn the_families_have_the_names_and_types_that_dashboards_know() {
         "smooth_operator_informer_objects gauge",
         "smooth_operator_informer_relists counter",
         "smooth_operator_informer_undecodable counter",
+        "smooth_operator_mcp_verify counter",
+        "smooth_operator_mcp_verify_duration_seconds histogram",
         "smooth_operator_mcpserver_condition gauge",
         "smooth_operator_mcpserver_info gauge",
         "smooth_operator_mcpserver_replicas gauge",
@@ -273,4 +275,17 @@ fn a_worker_is_active_until_its_guard_is_dropped() {
     assert!(has(&metrics, "controller_runtime_active_workers{controller=\"c\"} 1"));
     drop(guard);
     assert!(has(&metrics, "controller_runtime_active_workers{controller=\"c\"} 0"));
+}
+
+#[test]
+fn every_result_of_a_check_exists_at_0_and_counts_alone() {
+    let metrics = Metrics::new();
+    for result in ["Verified", "NotMCP", "UnsupportedVersion", "Unreachable", "AuthenticationRequired"] {
+        let sample = format!("smooth_operator_mcp_verify_total{{result=\"{result}\"}} 0");
+        assert!(has(&metrics, &sample), "{sample} is missing in {:#?}", samples(&metrics));
+    }
+    metrics.verification().checked(VerifyResult::NotMcp, Duration::from_millis(20));
+    assert!(has(&metrics, "smooth_operator_mcp_verify_total{result=\"NotMCP\"} 1"));
+    assert!(has(&metrics, "smooth_operator_mcp_verify_total{result=\"Verified\"} 0"));
+    assert!(has(&metrics, "smooth_operator_mcp_verify_duration_seconds_bucket{le=\"0.025\"} 1"));
 }

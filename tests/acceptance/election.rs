@@ -154,10 +154,10 @@ async fn a_follower_knows_the_whole_state_before_it_leads() {
     let world = World::start().await;
     world.create_server("x", json!({"replicas": 0})).await;
     let (_first, second) = two(&world).await;
-    eventually("all four caches are full", async || {
+    eventually("all caches are full", async || {
         let output = second.output();
         let full = output.lines().filter(|line| line.contains("listed the complete state")).count();
-        if full == 4 { Ok(()) } else { Err(output) }
+        if full == 8 { Ok(()) } else { Err(output) }
     })
     .await;
     assert!(!second.output().contains(": leading "));

@@ -7,10 +7,13 @@
 mod drift;
 mod election;
 mod faults;
+mod fields;
 mod harness;
 mod lifecycle;
 mod namespaces;
 mod ownership;
+mod pods;
+mod policies;
 mod refusals;
 mod rights;
 mod secrets;

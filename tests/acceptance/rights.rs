@@ -9,10 +9,13 @@ use std::collections::BTreeSet;
 use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
 
-use crate::harness::objects::{DEPLOYMENTS, SECRETS, SERVERS, SERVICES, container, rolled_out, says, secret};
+use crate::harness::objects::{
+    AUTOSCALERS, BUDGETS, DEPLOYMENTS, POLICIES, SECRETS, SERVERS, SERVICES, container, rolled_out, says, secret,
+};
 use crate::harness::process::QUICK_ELECTION;
 use crate::harness::rights::manifests;
 use crate::harness::{World, eventually};
+use crate::policies::every_block;
 
 /// Granted, and never asked for by a request: the admission plugin OwnerReferencesPermissionEnforcement asks for it when a
 /// child with `blockOwnerDeletion` is made. That it is needed there,
@@ -72,6 +75,15 @@ async fn live(world: &World) {
         if events.iter().any(counted) { Ok(()) } else { Err(format!("{} events", events.len())) }
     })
     .await;
+    world.merge(SERVERS, "x", &json!({"spec": every_block()})).await;
+    for kind in [BUDGETS, POLICIES, AUTOSCALERS] {
+        world.until("each block is an object", kind, "x", |_| true).await;
+    }
+    let none = json!({"disruptionBudget": null, "networkPolicy": null, "autoscaling": null});
+    world.merge(SERVERS, "x", &json!({"spec": none})).await;
+    for kind in [BUDGETS, POLICIES, AUTOSCALERS] {
+        world.until_gone(kind, "x").await;
+    }
     world.delete(SERVICES, "x").await;
     world.until("the Service is made again", SERVICES, "x", |_| true).await;
     world.until_ready("x").await;

@@ -28,9 +28,9 @@ async fn an_api_server_that_was_away_is_caught_up_with_and_not_listed_again() {
     let haste = Haste::times(10);
     world.delete(DEPLOYMENTS, "x").await;
     world.create_server("y", json!({"replicas": 0})).await;
-    eventually("each of the four reflectors has been sent away more than three times", async || {
+    eventually("each of the eight reflectors has been sent away more than three times", async || {
         let times = line.sent_away();
-        if times >= 16 { Ok(()) } else { Err(format!("{times} times in all")) }
+        if times >= 32 { Ok(()) } else { Err(format!("{times} times in all")) }
     })
     .await;
     line.come_back();

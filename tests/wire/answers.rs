@@ -197,7 +197,7 @@ async fn pages_of_servers_are_handed_over_one_by_one_and_say_where_the_next_begi
     {
         let exchange = recorded(name);
         let (_server, client) = exchange.served().await;
-        let request = Request::list(&MCPSERVERS, None, &ListParams { limit: 3, ..ListParams::default() });
+        let request = Request::list(&MCPSERVERS, None, None, &ListParams { limit: 3, ..ListParams::default() });
         let meta = client.list(request, |item| {
             names.push(MCPServer::decode(std::str::from_utf8(item).unwrap()).unwrap().meta.key.to_string());
         });

@@ -61,12 +61,12 @@ async fn nothing_that_writes_leaves_a_closed_fence_and_everything_that_reads_doe
         "GET",
         "the first that the server hears of"
     );
-    let list = fenced.list(Request::list(&DEPLOYMENTS, None, &ListParams::default()), |_| {});
+    let list = fenced.list(Request::list(&DEPLOYMENTS, None, None, &ListParams::default()), |_| {});
     let answer =
         async { server.next().await.json(200, &json!({"metadata": {"resourceVersion": "7"}, "items": []})).await };
     assert_eq!(tokio::join!(list, answer).0.unwrap().resource_version.as_str(), "7");
     let params = WatchParams { resource_version: None, send_initial_events: false, timeout: Duration::from_secs(300) };
-    let watch = fenced.watch(Request::watch(&DEPLOYMENTS, None, &params));
+    let watch = fenced.watch(Request::watch(&DEPLOYMENTS, None, None, &params));
     let (watch, _stream) = tokio::join!(watch, async { server.next().await.stream().await });
     watch.unwrap();
 }

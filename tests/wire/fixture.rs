@@ -98,7 +98,7 @@ impl Exchange {
         let plain = self.request.headers.get("Accept").is_none_or(|accept| accept == "application/json");
         match (self.request.method.as_str(), name, subresource, content_type) {
             ("GET", None, "", _) if plain && !query.contains("watch=") => {
-                Some(Request::list(&resource, namespace, &ListParams::default()))
+                Some(Request::list(&resource, namespace, None, &ListParams::default()))
             }
             ("GET", Some(name), "", _) => Some(Request::get(&resource, &key(name))),
             ("POST", None, "", _) if query.is_empty() => {

@@ -21,6 +21,10 @@ const SERVERS: &str = "/apis/mcp.mcp.dev/v1alpha1/mcpservers";
 const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
 const SERVICES: &str = "/api/v1/services";
 const SECRETS: &str = "/api/v1/secrets";
+const PODS: &str = "/api/v1/pods";
+const BUDGETS: &str = "/apis/policy/v1/poddisruptionbudgets";
+const POLICIES: &str = "/apis/networking.k8s.io/v1/networkpolicies";
+const AUTOSCALERS: &str = "/apis/autoscaling/v2/horizontalpodautoscalers";
 
 /// Long enough to see that nothing is asked for.
 const WHILE: Duration = Duration::from_millis(500);
@@ -72,7 +76,7 @@ impl Operator {
 #[tokio::test]
 async fn how_long_watches_are_to_last_is_what_the_settings_say() {
     let mut operator = Operator::start().await;
-    for path in [SERVERS, DEPLOYMENTS, SERVICES, SECRETS] {
+    for path in [SERVERS, DEPLOYMENTS, SERVICES, SECRETS, PODS, BUDGETS, POLICIES, AUTOSCALERS] {
         assert_eq!(operator.server.next_to(path).await.timeout_seconds(), 77, "{path}");
     }
     operator.stops().await;
@@ -88,7 +92,7 @@ async fn a_server_of_which_only_the_name_can_be_read_is_logged_and_holds_up_nobo
     servers.line(&added(&with(web(), "/metadata/name", json!("zoe")))).await;
     servers.line(&initial_end(10)).await;
     let mut open = vec![servers];
-    for path in [DEPLOYMENTS, SERVICES, SECRETS] {
+    for path in [DEPLOYMENTS, SERVICES, SECRETS, PODS, BUDGETS, POLICIES, AUTOSCALERS] {
         let mut stream = operator.server.next_to(path).await.stream().await;
         stream.line(&initial_end(10)).await;
         open.push(stream);
@@ -109,7 +113,7 @@ async fn nothing_is_decided_before_the_last_cache_is_filled() {
     servers.line(&added(&web())).await;
     servers.line(&initial_end(10)).await;
     let mut open = vec![servers];
-    for path in [DEPLOYMENTS, SERVICES] {
+    for path in [DEPLOYMENTS, SERVICES, PODS, BUDGETS, POLICIES, AUTOSCALERS] {
         let mut stream = operator.server.next_to(path).await.stream().await;
         stream.line(&initial_end(10)).await;
         open.push(stream);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use smooth_operator::informer::{Informer, Timing};
+use smooth_operator::informer::Timing;
 use smooth_operator::mcpserver::children::Deployment;
+use smooth_operator::mcpserver::kind::ChildKind;
 use smooth_operator::mcpserver::memory::{Memory, Written};
 use smooth_operator::mcpserver::observe::{Stores, observe};
-use smooth_operator::object::Object;
+use smooth_operator::mcpserver::triggers::Informers;
 use tokio::time::Instant;
 
 use crate::thing::{added, bookmark, deleted, initial_end, key, modified, with};
@@ -20,10 +21,6 @@ fn deployment(version: u64) -> Value {
     })
 }
 
-fn empty<K: Object>() -> std::sync::Arc<smooth_operator::informer::Store<K>> {
-    Informer::new(vec![None], vec![], Timing::default()).store()
-}
-
 /// The stores of an operator of which only the Deployments are watched, settled at 10.
 async fn world() -> (World<Deployment>, crate::scripted::Stream, Stores) {
     let mut world = World::<Deployment>::start(vec![None], unhurried(), |_| {}).await;
@@ -31,7 +28,8 @@ async fn world() -> (World<Deployment>, crate::scripted::Stream, Stores) {
     stream.line(&added(&deployment(5))).await;
     stream.line(&initial_end(10)).await;
     world.synced.wait().await;
-    let stores = Stores { servers: empty(), deployments: world.store.clone(), services: empty(), secrets: empty() };
+    let others = Informers::new(&[None], &Timing::default()).stores();
+    let stores = Stores { deployments: world.store.clone(), ..others };
     (world, stream, stores)
 }
 
@@ -46,7 +44,7 @@ async fn a_key_waits_until_the_store_has_seen_its_own_write_and_no_longer() {
         let (_world, mut stream, stores) = world().await;
         let (memory, now) = (Memory::default(), Instant::now());
         assert_eq!(memory.behind(&key("web"), &stores, now), None, "nothing was written");
-        memory.wrote(&key("web"), Written::Deployment, "12".into(), now);
+        memory.wrote(&key("web"), Written::Child(ChildKind::Deployment), "12".into(), now);
         let wait = memory.behind(&key("web"), &stores, now).expect("the store is behind");
         assert!(wait <= Duration::from_secs(10));
         assert_eq!(memory.behind(&key("other"), &stores, now), None, "nobody else waits");
@@ -59,7 +57,7 @@ async fn a_key_waits_until_the_store_has_seen_its_own_write_and_no_longer() {
 async fn an_earlier_event_does_not_end_the_wait_and_ten_seconds_do() {
     let (world, mut stream, stores) = world().await;
     let (memory, now) = (Memory::default(), Instant::now());
-    memory.wrote(&key("web"), Written::Deployment, "100".into(), now);
+    memory.wrote(&key("web"), Written::Child(ChildKind::Deployment), "100".into(), now);
     stream.line(&modified(&deployment(99))).await;
     until("the event is in", || world.holds() == ["n/web@99"]).await;
     assert!(memory.behind(&key("web"), &stores, now).is_some(), "99 is less than 100, whatever their digits");
@@ -71,8 +69,8 @@ async fn an_earlier_event_does_not_end_the_wait_and_ten_seconds_do() {
     );
     assert_eq!(memory.behind(&key("web"), &stores, now), None, "and that is forgotten");
     // On the old state the same is written again. It changed nothing, so nothing is told of it.
-    assert!(!memory.wrote(&key("web"), Written::Deployment, "100".into(), now));
-    assert!(memory.wrote(&key("web"), Written::Deployment, "101".into(), now));
+    assert!(!memory.wrote(&key("web"), Written::Child(ChildKind::Deployment), "100".into(), now));
+    assert!(memory.wrote(&key("web"), Written::Child(ChildKind::Deployment), "101".into(), now));
 }
 
 /// What is there and can't be read was taken for absent, and made again and again.

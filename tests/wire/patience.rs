@@ -25,12 +25,13 @@ fn get() -> Request {
 }
 
 fn list() -> Request {
-    Request::list(&SECRETS, Some("n"), &ListParams::default())
+    Request::list(&SECRETS, Some("n"), None, &ListParams::default())
 }
 
 fn watch() -> Request {
     Request::watch(
         &SECRETS,
+        None,
         None,
         &WatchParams { resource_version: None, send_initial_events: false, timeout: Duration::from_secs(300) },
     )

@@ -127,7 +127,7 @@ async fn a_recorded_watch_comes_through_the_client_line_by_line() {
             send_initial_events: false,
             timeout: Duration::from_secs(30),
         };
-        let mut stream = client.watch(Request::watch(&MCPSERVERS, None, &params)).await.unwrap();
+        let mut stream = client.watch(Request::watch(&MCPSERVERS, None, None, &params)).await.unwrap();
         let mut lines = Vec::new();
         while let Some(line) = stream.next_line().await.unwrap() {
             lines.push(String::from_utf8(line.to_vec()).unwrap());
@@ -144,7 +144,7 @@ async fn a_recorded_watch_that_is_refused_is_an_error_before_its_first_line() {
         let (_server, client) = recorded(name).served().await;
         let params =
             WatchParams { resource_version: None, send_initial_events: true, timeout: Duration::from_secs(30) };
-        let error = client.watch(Request::watch(&MCPSERVERS, None, &params)).await.unwrap_err();
+        let error = client.watch(Request::watch(&MCPSERVERS, None, None, &params)).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
 }

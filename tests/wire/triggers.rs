@@ -1,10 +1,8 @@
-//! Whose key is it? What changes on any of the four watches becomes the keys of the servers that it concerns.
+//! Whose key is it? What changes on any of the watches becomes the keys of the servers that it concerns.
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
-use smooth_operator::informer::Informer;
-use smooth_operator::mcpserver::observe::{child_indexes, server_indexes};
 use smooth_operator::mcpserver::triggers::Informers;
 use smooth_operator::object::ObjectKey;
 use smooth_operator::telemetry::Metrics;
@@ -18,7 +16,7 @@ use crate::scripted::{LONG, Server, Stream};
 use crate::thing::{added, deleted, initial_end, modified};
 use crate::world::unhurried;
 
-/// The four watches, open and complete, and the queue behind them. Two servers are there: `web`, which names the Secret `tokens`, and
+/// The watches, open and complete, and the queue behind them. Two servers are there: `web`, which names the Secret `tokens`, and
 /// `api`.
 struct Watches {
     queue: Workqueue<ObjectKey>,
@@ -26,6 +24,9 @@ struct Watches {
     deployments: Stream,
     services: Stream,
     secrets: Stream,
+    pods: Stream,
+    budgets: Stream,
+    _others: [Stream; 2],
     _tasks: JoinSet<()>,
 }
 
@@ -47,12 +48,7 @@ async fn watches() -> Watches {
     let mut server = Server::start().await;
     let (client, metrics) = (client_of(&server.url).await, Metrics::new());
     let queue = Workqueue::new(RateLimit::default(), metrics.queue("mcpserver"));
-    let mut informers = Informers {
-        servers: Informer::new(vec![None], server_indexes(), unhurried()),
-        deployments: Informer::new(vec![None], child_indexes(), unhurried()),
-        services: Informer::new(vec![None], child_indexes(), unhurried()),
-        secrets: Informer::new(vec![None], vec![], unhurried()),
-    };
+    let mut informers = Informers::new(&[None], &unhurried());
     informers.enqueue_on_change(&queue);
     let mut tasks = JoinSet::new();
     informers.start(&client, &metrics, &mut StdRng::seed_from_u64(1), &mut tasks, &CancellationToken::new());
@@ -60,12 +56,27 @@ async fn watches() -> Watches {
     let mut deployments = server.next_to("/apis/apps/v1/deployments").await.stream().await;
     let mut services = server.next_to("/api/v1/services").await.stream().await;
     let mut secrets = server.next_to("/api/v1/secrets").await.stream().await;
+    let mut pods = server.next_to("/api/v1/pods").await.stream().await;
+    let mut budgets = server.next_to("/apis/policy/v1/poddisruptionbudgets").await.stream().await;
+    let mut policies = server.next_to("/apis/networking.k8s.io/v1/networkpolicies").await.stream().await;
+    let mut autoscalers = server.next_to("/apis/autoscaling/v2/horizontalpodautoscalers").await.stream().await;
     servers.line(&added(&object("web", "uid of web", 1, None))).await;
     servers.line(&added(&object("api", "uid of api", 2, None))).await;
-    for stream in [&mut servers, &mut deployments, &mut services, &mut secrets] {
+    for stream in [
+        &mut servers,
+        &mut deployments,
+        &mut services,
+        &mut secrets,
+        &mut pods,
+        &mut budgets,
+        &mut policies,
+        &mut autoscalers,
+    ] {
         stream.line(&initial_end(10)).await;
     }
-    let watches = Watches { queue, servers, deployments, services, secrets, _tasks: tasks };
+    let others = [policies, autoscalers];
+    let watches =
+        Watches { queue, servers, deployments, services, secrets, pods, budgets, _others: others, _tasks: tasks };
     assert_eq!(watches.next().await, ("n/api".to_owned(), Priority::LOW));
     assert_eq!(watches.next().await, ("n/web".to_owned(), Priority::LOW));
     watches
@@ -101,6 +112,24 @@ async fn a_childs_change_concerns_the_server_that_controls_it() {
     watches.concerns("n/web").await;
     watches.deployments.line(&added(&object("orphan", "o", 16, Some(("api", "an earlier uid"))))).await;
     watches.deployments.line(&added(&object("last", "l", 17, Some(("web", "uid of web"))))).await;
+    watches.concerns("n/web").await;
+}
+
+#[tokio::test]
+async fn a_pods_change_concerns_the_server_that_its_label_names_and_nobody_else() {
+    let mut watches = watches().await;
+    let pod = |name: &str, server: &str, version: u64, manager: &str| {
+        let labels = json!({"app.kubernetes.io/managed-by": manager, "app.kubernetes.io/instance": server});
+        let metadata = json!({"namespace": "n", "name": name, "uid": name, "resourceVersion": version.to_string(), "labels": labels});
+        json!({"metadata": metadata, "spec": {}})
+    };
+    watches.pods.line(&added(&pod("a", "api", 11, "smooth-operator"))).await;
+    watches.concerns("n/api").await;
+    watches.pods.line(&added(&pod("b", "api", 12, "somebody"))).await;
+    watches.pods.line(&added(&pod("c", "unknown", 13, "smooth-operator"))).await;
+    watches.pods.line(&deleted(&pod("a", "api", 14, "smooth-operator"))).await;
+    watches.concerns("n/api").await;
+    watches.budgets.line(&added(&object("web", "b", 15, Some(("web", "uid of web"))))).await;
     watches.concerns("n/web").await;
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::field::{Causes, child, default as fill, int, text};
+use super::names;
 
 /// Fills in an autoscaler.
 pub(super) fn default(scaler: &mut Value) {
@@ -20,11 +21,6 @@ pub(super) fn default(scaler: &mut Value) {
 /// Checks an autoscaler's bounds.
 pub(super) fn validate(scaler: &Value, causes: &mut Causes) {
     let spec = &scaler["spec"];
-    for key in ["kind", "name"] {
-        if text(&spec["scaleTargetRef"], key).is_empty() {
-            causes.required(&format!("spec.scaleTargetRef.{key}"), "");
-        }
-    }
     let min = int(spec, "minReplicas").unwrap_or(1);
     let max = int(spec, "maxReplicas").unwrap_or(0);
     if min < 1 {
@@ -37,5 +33,13 @@ pub(super) fn validate(scaler: &Value, causes: &mut Causes) {
     if max < min {
         let detail = "must be greater than or equal to `minReplicas`";
         causes.invalid("spec.maxReplicas", &json!(max), detail);
+    }
+    for key in ["kind", "name"] {
+        let (value, field) = (text(&spec["scaleTargetRef"], key), format!("spec.scaleTargetRef.{key}"));
+        if value.is_empty() {
+            causes.required(&field, "");
+        } else {
+            causes.complaints(&field, value, &names::path_segment(value));
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::field::{Causes, default, entries, int, list, list_mut, text};
+use super::field::{Causes, default, int, list, list_mut, text};
 use super::quantity::Quantity;
-use super::{names, probe};
+use super::{amounts, environment, mount, names, probe, security};
 
 /// Fills in one container.
 pub(super) fn default_container(container: &mut Value) {
@@ -59,21 +59,65 @@ fn canonicalize(amounts: &mut Value) {
     }
 }
 
-/// Checks all containers of one kind (`containers`, `initContainers`).
-pub(super) fn validate_all(containers: &[Value], volumes: &BTreeSet<&str>, path: &str, causes: &mut Causes) {
+/// What of the pod around them containers are checked against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The names of the volumes that may be mounted.
+    pub(super) volumes: &'a BTreeSet<&'a str>,
+    /// `terminationGracePeriodSeconds`
+    pub(super) grace: i64,
+}
+
+/// Checks the containers that run the pod's work.
+pub(super) fn validate_all(containers: &[Value], around: Around<'_>, path: &str, causes: &mut Causes) {
+    if containers.is_empty() {
+        return causes.required(path, "");
+    }
     let mut seen = BTreeSet::new();
     for (index, container) in containers.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        validate(container, volumes, &path, causes);
+        validate(container, around, &path, causes);
         let name = text(container, "name");
         if !seen.insert(name) {
             causes.duplicate(&format!("{path}.name"), name);
         }
-        probe::validate_probes(container, &path, causes);
+        validate_hooks(container, around, &path, causes);
+    }
+    validate_host_ports(containers, path, causes);
+}
+
+/// Checks the containers that run before them: one with `restartPolicy: Always` stays and may be asked how it is, the
+/// others end and may not.
+pub(super) fn validate_init(spec: &Value, around: Around<'_>, path: &str, causes: &mut Causes) {
+    let path = format!("{path}.initContainers");
+    let mut seen: BTreeSet<&str> = list(spec, "containers").iter().map(|container| text(container, "name")).collect();
+    for (index, container) in list(spec, "initContainers").iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        validate(container, around, &path, causes);
+        let name = text(container, "name");
+        if !name.is_empty() && !seen.insert(name) {
+            causes.duplicate(&format!("{path}.name"), name);
+        }
+        validate_host_ports(std::slice::from_ref(container), &path, causes);
+        if text(container, "restartPolicy") == "Always" {
+            validate_hooks(container, around, &path, causes);
+            continue;
+        }
+        for key in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            if container.get(key).is_some() {
+                let detail = "may not be set for init containers without restartPolicy=Always";
+                causes.forbidden(&format!("{path}.{key}"), detail);
+            }
+        }
     }
 }
 
-fn validate(container: &Value, volumes: &BTreeSet<&str>, path: &str, causes: &mut Causes) {
+fn validate_hooks(container: &Value, around: Around<'_>, path: &str, causes: &mut Causes) {
+    probe::validate_lifecycle(container, around.grace, path, causes);
+    probe::validate_probes(container, path, causes);
+}
+
+fn validate(container: &Value, around: Around<'_>, path: &str, causes: &mut Causes) {
     let name = text(container, "name");
     let field = format!("{path}.name");
     if name.is_empty() {
@@ -81,23 +125,59 @@ fn validate(container: &Value, volumes: &BTreeSet<&str>, path: &str, causes: &mu
     } else {
         causes.complaints(&field, name, &names::dns_label(name));
     }
-    let image = text(container, "image");
-    let field = format!("{path}.image");
-    if image.is_empty() {
-        causes.required(&field, "");
-    } else if image.trim() != image {
-        causes.invalid_text(&field, image, "must not have leading or trailing whitespace");
+    if text(container, "image").is_empty() {
+        causes.required(&format!("{path}.image"), "");
     }
+    one_of(container, path, "terminationMessagePolicy", &["File", "FallbackToLogsOnError"], causes);
     validate_ports(container, path, causes);
-    validate_env(container, path, causes);
-    validate_env_from(container, path, causes);
-    validate_mounts(container, volumes, path, causes);
-    let policy = text(container, "imagePullPolicy");
-    let policies = ["Always", "IfNotPresent", "Never"];
-    if !policies.contains(&policy) {
-        causes.not_supported(&format!("{path}.imagePullPolicy"), policy, &policies);
+    environment::validate(container, path, causes);
+    mount::validate(container, around.volumes, path, causes);
+    one_of(container, path, "imagePullPolicy", &["Always", "IfNotPresent", "Never"], causes);
+    amounts::validate(container, path, causes);
+    if let Some(context) = container.get("securityContext") {
+        security::validate_container(context, &format!("{path}.securityContext"), causes);
     }
-    validate_resources(container, path, causes);
+    let policy = text(container, "restartPolicy");
+    if !policy.is_empty() {
+        one_of(container, path, "restartPolicy", &["Always", "Never", "OnFailure"], causes);
+    }
+}
+
+/// A text that is one of these, and that is there: defaults have been set.
+pub(super) fn one_of(holder: &Value, path: &str, key: &str, supported: &[&str], causes: &mut Causes) {
+    let (value, field) = (text(holder, key), format!("{path}.{key}"));
+    if value.is_empty() {
+        causes.required(&field, "");
+    } else if !supported.contains(&value) {
+        causes.not_supported(&field, value, supported);
+    }
+}
+
+/// An image's name stands alone; a template is not asked, its pods are.
+pub(super) fn validate_images(spec: &Value, path: &str, causes: &mut Causes) {
+    for kind in ["containers", "initContainers"] {
+        for (index, container) in list(spec, kind).iter().enumerate() {
+            let image = text(container, "image");
+            if image.trim() != image {
+                let detail = "must not have leading or trailing whitespace";
+                causes.invalid_text(&format!("{path}.{kind}[{index}].image"), image, detail);
+            }
+        }
+    }
+}
+
+/// A port of the node is given once.
+fn validate_host_ports(containers: &[Value], path: &str, causes: &mut Causes) {
+    let mut seen = BTreeSet::new();
+    for (at, container) in containers.iter().enumerate() {
+        for (index, port) in list(container, "ports").iter().enumerate() {
+            let Some(number) = int(port, "hostPort").filter(|number| *number != 0) else { continue };
+            let taken = format!("{}/{}/{number}", text(port, "protocol"), text(port, "hostIP"));
+            if !seen.insert(taken.clone()) {
+                causes.duplicate(&format!("{path}[{at}].ports[{index}].hostPort"), &taken);
+            }
+        }
+    }
 }
 
 fn validate_ports(container: &Value, path: &str, causes: &mut Causes) {
@@ -138,124 +218,6 @@ pub(super) fn validate_protocol(port: &Value, path: &str, causes: &mut Causes) {
         causes.required(&field, "");
     } else if !protocols.contains(&protocol) {
         causes.not_supported(&field, protocol, &protocols);
-    }
-}
-
-fn validate_env(container: &Value, path: &str, causes: &mut Causes) {
-    for (index, variable) in list(container, "env").iter().enumerate() {
-        let path = format!("{path}.env[{index}]");
-        let name = text(variable, "name");
-        let field = format!("{path}.name");
-        if name.is_empty() {
-            causes.required(&field, "");
-        } else {
-            causes.complaints(&field, name, &names::env_name(name));
-        }
-        if let Some(source) = variable.get("valueFrom") {
-            validate_env_source(variable, source, &format!("{path}.valueFrom"), causes);
-        }
-    }
-}
-
-fn validate_env_source(variable: &Value, source: &Value, path: &str, causes: &mut Causes) {
-    let kinds = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
-    let given: Vec<&str> = kinds.into_iter().filter(|kind| source.get(kind).is_some()).collect();
-    for kind in ["configMapKeyRef", "secretKeyRef"] {
-        let Some(reference) = source.get(kind) else {
-            continue;
-        };
-        for key in ["name", "key"] {
-            if text(reference, key).is_empty() {
-                causes.required(&format!("{path}.{kind}.{key}"), "");
-            }
-        }
-    }
-    if given.is_empty() {
-        let detail =
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
-        causes.invalid_text(path, "", detail);
-    } else if !text(variable, "value").is_empty() {
-        causes.invalid_text(path, "", "may not be specified when `value` is not empty");
-    } else if given.len() > 1 {
-        causes.invalid_text(path, "", "may not have more than one field specified at a time");
-    }
-}
-
-fn validate_env_from(container: &Value, path: &str, causes: &mut Causes) {
-    for (index, source) in list(container, "envFrom").iter().enumerate() {
-        let path = format!("{path}.envFrom[{index}]");
-        let prefix = text(source, "prefix");
-        if !prefix.is_empty() {
-            causes.complaints(&format!("{path}.prefix"), prefix, &names::env_name(prefix));
-        }
-        let mut given = 0;
-        for kind in ["configMapRef", "secretRef"] {
-            let Some(reference) = source.get(kind) else {
-                continue;
-            };
-            given += 1;
-            let name = text(reference, "name");
-            let field = format!("{path}.{kind}.name");
-            if name.is_empty() {
-                causes.required(&field, "");
-            } else {
-                causes.complaints(&field, name, &names::dns_subdomain(name));
-            }
-        }
-        match given {
-            0 => causes.invalid_text(&path, "", "must specify one of: `configMapRef` or `secretRef`"),
-            1 => {}
-            _ => causes.invalid_text(&path, "", "may not have more than one field specified at a time"),
-        }
-    }
-}
-
-fn validate_mounts(container: &Value, volumes: &BTreeSet<&str>, path: &str, causes: &mut Causes) {
-    let mut seen = BTreeSet::new();
-    for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
-        let path = format!("{path}.volumeMounts[{index}]");
-        let name = text(mount, "name");
-        if name.is_empty() {
-            causes.required(&format!("{path}.name"), "");
-        }
-        if !volumes.contains(name) {
-            causes.not_found(&format!("{path}.name"), name);
-        }
-        let at = text(mount, "mountPath");
-        let field = format!("{path}.mountPath");
-        if at.is_empty() {
-            causes.required(&field, "");
-        }
-        if !seen.insert(at) {
-            causes.invalid_text(&field, at, "must be unique");
-        }
-    }
-}
-
-fn validate_resources(container: &Value, path: &str, causes: &mut Causes) {
-    let Some(resources) = container.get("resources") else {
-        return;
-    };
-    let parse = |amount: &Value| amount.as_str().and_then(Quantity::parse);
-    for kind in ["limits", "requests"] {
-        for (name, amount) in entries(resources, kind) {
-            let field = format!("{path}.resources.{kind}[{name}]");
-            if parse(amount).is_some_and(|quantity| quantity.nanos() < 0) {
-                causes.invalid(&field, amount, "must be greater than or equal to 0");
-            }
-        }
-    }
-    for (name, request) in entries(resources, "requests") {
-        let limit = resources.get("limits").and_then(|limits| limits.get(name));
-        let (Some(limit), Some(request_amount)) = (limit, parse(request)) else {
-            continue;
-        };
-        if parse(limit).is_some_and(|limit| request_amount.nanos() > limit.nanos()) {
-            let field = format!("{path}.resources.requests");
-            let limit = limit.as_str().unwrap_or_default();
-            let detail = format!("must be less than or equal to {name} limit of {limit}");
-            causes.invalid(&field, request, &detail);
-        }
     }
 }
 

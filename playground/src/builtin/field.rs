@@ -17,6 +17,11 @@ impl Causes {
         self.0.push(Cause { reason: reason.to_owned(), field: field.to_owned(), message });
     }
 
+    /// Those found by somebody else, behind these.
+    pub(super) fn extend(&mut self, Causes(others): Causes) {
+        self.0.extend(others);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

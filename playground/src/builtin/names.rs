@@ -153,6 +153,25 @@ pub(super) fn port_number(port: i64) -> Vec<String> {
     if (1..=65535).contains(&port) { Vec::new() } else { vec!["must be between 1 and 65535, inclusive".to_owned()] }
 }
 
+/// An IP address.
+pub(super) fn address(text: &str) -> Vec<String> {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        Vec::new()
+    } else {
+        vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()]
+    }
+}
+
+/// The name of an HTTP header.
+pub(super) fn header_name(text: &str) -> Vec<String> {
+    if !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') {
+        return Vec::new();
+    }
+    let rule = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for \
+                validation is '[-A-Za-z0-9]+')";
+    vec![rule.to_owned()]
+}
+
 /// The name of an environment variable.
 pub(super) fn env_name(text: &str) -> Vec<String> {
     let printable = |c: u8| (0x20..0x7f).contains(&c) && c != b'=';

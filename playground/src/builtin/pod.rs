@@ -6,8 +6,9 @@
 
 use serde_json::{Value, json};
 
+use super::container::{Around, one_of};
 use super::field::{Causes, child, default, entries, int, list, list_mut, text};
-use super::{container, labels, names, volume};
+use super::{amounts, container, labels, names, placement, security, volume};
 
 /// Fills in the spec of a template or pod.
 pub(super) fn default_spec(spec: &mut Value) {
@@ -106,54 +107,131 @@ fn qos_class(spec: &Value) -> &'static str {
     if containers().all(exact) { "Guaranteed" } else { "Burstable" }
 }
 
-/// Checks the spec of a template or pod.
-pub(super) fn validate_spec(spec: &Value, path: &str, causes: &mut Causes) {
+/// Checks the spec of a template or pod, in Kubernetes' order.
+pub(super) fn validate_spec(spec: &Value, of_pod: bool, path: &str, causes: &mut Causes) {
     let volumes = volume::validate(spec, path, causes);
-    let containers = list(spec, "containers");
-    if containers.is_empty() {
-        causes.required(&format!("{path}.containers"), "");
-    }
-    container::validate_all(containers, &volumes, &format!("{path}.containers"), causes);
-    let init = list(spec, "initContainers");
-    container::validate_all(init, &volumes, &format!("{path}.initContainers"), causes);
-    for (index, one) in init.iter().enumerate() {
-        let name = text(one, "name");
-        if containers.iter().any(|c| text(c, "name") == name) {
-            causes.duplicate(&format!("{path}.initContainers[{index}].name"), name);
+    let grace = int(spec, "terminationGracePeriodSeconds").unwrap_or(0);
+    let around = Around { volumes: &volumes, grace };
+    container::validate_all(list(spec, "containers"), around, &format!("{path}.containers"), causes);
+    container::validate_init(spec, around, path, causes);
+    validate_host_network(spec, of_pod, path, causes);
+    one_of(spec, path, "restartPolicy", &["Always", "OnFailure", "Never"], causes);
+    one_of(spec, path, "dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], causes);
+    labels::validate(spec, "nodeSelector", &format!("{path}.nodeSelector"), causes);
+    security::validate_pod(spec, path, causes);
+    placement::validate_affinity(spec, path, causes);
+    validate_dns(spec, path, causes);
+    placement::validate_gates(spec, path, causes);
+    placement::validate_spread(spec, path, causes);
+    validate_names(spec, path, causes);
+    placement::validate_tolerations(spec, path, causes);
+    validate_aliases(spec, path, causes);
+    for key in ["priorityClassName", "runtimeClassName"] {
+        let name = text(spec, key);
+        if !name.is_empty() {
+            causes.complaints(&format!("{path}.{key}"), name, &names::dns_subdomain(name));
         }
     }
-    one_of(spec, path, "restartPolicy", &["Always", "OnFailure", "Never"], causes);
-    let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
-    one_of(spec, path, "dnsPolicy", &policies, causes);
-    labels::validate(spec, "nodeSelector", &format!("{path}.nodeSelector"), causes);
-    let account = text(spec, "serviceAccountName");
-    if !account.is_empty() {
-        let field = format!("{path}.serviceAccountName");
-        causes.complaints(&field, account, &names::dns_subdomain(account));
+    if spec.get("preemptionPolicy").is_some() {
+        one_of(spec, path, "preemptionPolicy", &["PreemptLowerPriority", "Never"], causes);
     }
-    if let Some(seconds) = int(spec, "activeDeadlineSeconds").filter(|s| *s < 1) {
-        let field = format!("{path}.activeDeadlineSeconds");
-        let detail = "must be between 1 and 2147483647, inclusive";
-        causes.invalid(&field, &json!(seconds), detail);
-    }
-    let grace = int(spec, "terminationGracePeriodSeconds");
-    causes.non_negative(&format!("{path}.terminationGracePeriodSeconds"), grace);
+    amounts::validate_overhead(spec, path, causes);
 }
 
-fn one_of(spec: &Value, path: &str, key: &str, supported: &[&str], causes: &mut Causes) {
-    let value = text(spec, key);
-    if !supported.contains(&value) {
-        causes.not_supported(&format!("{path}.{key}"), value, supported);
+/// On the node's network a container's port is the node's.
+fn validate_host_network(spec: &Value, of_pod: bool, path: &str, causes: &mut Causes) {
+    if spec.get("hostNetwork") != Some(&Value::Bool(true)) {
+        return;
+    }
+    for (at, container) in list(spec, "containers").iter().enumerate() {
+        for (index, port) in list(container, "ports").iter().enumerate() {
+            let (host, own) = (int(port, "hostPort").unwrap_or(0), int(port, "containerPort").unwrap_or(0));
+            if (of_pod || host != 0) && host != own {
+                let detail = "must match `containerPort` when `hostNetwork` is true";
+                causes.invalid(&format!("{path}.containers[{at}].ports[{index}].hostPort"), &json!(host), detail);
+            }
+        }
+    }
+}
+
+fn validate_dns(spec: &Value, path: &str, causes: &mut Causes) {
+    let servers = spec.get("dnsConfig").map(|config| list(config, "nameservers"));
+    let path = format!("{path}.dnsConfig");
+    if text(spec, "dnsPolicy") == "None" {
+        match servers {
+            None => return causes.required(&path, "must provide `dnsConfig` when `dnsPolicy` is None"),
+            Some([]) => {
+                let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+                return causes.required(&format!("{path}.nameservers"), detail);
+            }
+            Some(_) => {}
+        }
+    }
+    for (index, server) in servers.unwrap_or_default().iter().enumerate() {
+        let address = server.as_str().unwrap_or_default();
+        causes.complaints(&format!("{path}.nameservers[{index}]"), address, &names::address(address));
+    }
+}
+
+/// The complaints about a name.
+type Check = fn(&str) -> Vec<String>;
+
+/// What a pod is called by, and after whom.
+fn validate_names(spec: &Value, path: &str, causes: &mut Causes) {
+    let checks: [(&str, Check); 4] = [
+        ("serviceAccountName", names::dns_subdomain),
+        ("nodeName", names::dns_subdomain),
+        ("hostname", names::dns_label),
+        ("subdomain", names::dns_label),
+    ];
+    for (key, check) in checks {
+        // The deadline stands between the node and the host name.
+        if key == "hostname" {
+            validate_deadline(spec, path, causes);
+        }
+        let name = text(spec, key);
+        if !name.is_empty() {
+            causes.complaints(&format!("{path}.{key}"), name, &check(name));
+        }
+    }
+}
+
+fn validate_deadline(spec: &Value, path: &str, causes: &mut Causes) {
+    let deadline = int(spec, "activeDeadlineSeconds");
+    if let Some(seconds) = deadline.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
+        let field = format!("{path}.activeDeadlineSeconds");
+        causes.invalid(&field, &json!(seconds), "must be between 1 and 2147483647, inclusive");
+    }
+}
+
+fn validate_aliases(spec: &Value, path: &str, causes: &mut Causes) {
+    for (index, alias) in list(spec, "hostAliases").iter().enumerate() {
+        let path = format!("{path}.hostAliases[{index}]");
+        let address = text(alias, "ip");
+        causes.complaints(&format!("{path}.ip"), address, &names::address(address));
+        for (index, host) in list(alias, "hostnames").iter().filter_map(Value::as_str).enumerate() {
+            causes.complaints(&format!("{path}.hostnames[{index}]"), host, &names::dns_subdomain(host));
+        }
     }
 }
 
 /// Checks a pod.
 pub(super) fn validate_pod(new: &Value, old: Option<&Value>, causes: &mut Causes) {
     let spec = &new["spec"];
-    validate_spec(spec, "spec", causes);
-    if let Some(old) = old.map(|old| &old["spec"])
-        && frozen(spec) != frozen(old)
-    {
+    validate_spec(spec, true, "spec", causes);
+    container::validate_images(spec, "spec", causes);
+    let Some(old) = old.map(|old| &old["spec"]) else {
+        if !list(spec, "ephemeralContainers").is_empty() {
+            causes.forbidden("spec.ephemeralContainers", "cannot be set on create");
+        }
+        return;
+    };
+    for kind in ["containers", "initContainers"] {
+        if list(spec, kind).len() != list(old, kind).len() {
+            return causes.forbidden(&format!("spec.{kind}"), "pod updates may not add or remove containers");
+        }
+    }
+    if frozen(spec) != frozen(old) {
         let detail = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
         causes.forbidden("spec", detail);
     }

@@ -4,9 +4,12 @@
 //! [`crate::webhooks`]. They are stored with their defaults, and what could not be stored by Kubernetes is refused
 //! with its words.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::field::{Causes, child, default as fill, entries, int, list, list_mut, text};
+use super::labels;
 use super::quantity::Quantity;
 
 /// What a person may give a PriorityClass at most; what is above is the system's own.
@@ -45,7 +48,16 @@ pub(super) fn default_limits(range: &mut Value) {
 pub(super) fn validate_budget(budget: &Value, causes: &mut Causes) {
     let spec = &budget["spec"];
     if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
-        causes.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set");
+        // The internal type has no JSON names, so Go's field names show.
+        let members = [
+            ("MinAvailable", "minAvailable"),
+            ("Selector", "selector"),
+            ("MaxUnavailable", "maxUnavailable"),
+            ("UnhealthyPodEvictionPolicy", "unhealthyPodEvictionPolicy"),
+        ];
+        let members = members.map(|(name, key)| format!("\"{name}\":{}", spec.get(key).unwrap_or(&Value::Null)));
+        let json = format!("{{{}}}", members.join(","));
+        causes.invalid_json("spec", &json, "minAvailable and maxUnavailable cannot be both set");
     }
     for key in ["minAvailable", "maxUnavailable"] {
         let field = format!("spec.{key}");
@@ -62,6 +74,18 @@ pub(super) fn validate_budget(budget: &Value, causes: &mut Causes) {
                 ),
             }
         }
+    }
+}
+
+/// Checks whom a budget is for, and what becomes of those who are not well.
+pub(super) fn validate_budgeted(budget: &Value, causes: &mut Causes) {
+    let spec = &budget["spec"];
+    if let Some(selector) = spec.get("selector") {
+        labels::validate_selector(selector, "spec.selector", causes);
+    }
+    let (policy, known) = (text(spec, "unhealthyPodEvictionPolicy"), ["AlwaysAllow", "IfHealthyBudget"]);
+    if !policy.is_empty() && !known.contains(&policy) {
+        causes.not_supported("spec.unhealthyPodEvictionPolicy", policy, &known);
     }
 }
 
@@ -130,6 +154,7 @@ pub(super) fn validate_limits(range: &Value, causes: &mut Causes) {
 /// Checks the webhooks of a configuration.
 pub(super) fn validate_webhooks(configuration: &Value, causes: &mut Causes) {
     let effects = ["None", "NoneOnDryRun"];
+    let mut seen = BTreeSet::new();
     for (at, hook) in list(configuration, "webhooks").iter().enumerate() {
         let path = format!("webhooks[{at}]");
         let name = text(hook, "name");
@@ -139,22 +164,108 @@ pub(super) fn validate_webhooks(configuration: &Value, causes: &mut Causes) {
             let detail = "should be a domain with at least three segments separated by dots";
             causes.invalid_text(&format!("{path}.name"), name, detail);
         }
-        if list(hook, "admissionReviewVersions").is_empty() {
-            let detail = "must specify one of v1, v1beta1";
-            causes.required(&format!("{path}.admissionReviewVersions"), detail);
+        if !seen.insert(name) {
+            causes.duplicate(&format!("{path}.name"), name);
         }
+        validate_versions(hook, &path, causes);
         match text(hook, "sideEffects") {
             "" => causes.required(&format!("{path}.sideEffects"), "must specify one of None, NoneOnDryRun"),
             effect if effects.contains(&effect) => {}
             effect => causes.not_supported(&format!("{path}.sideEffects"), effect, &effects),
         }
+        validate_answers(hook, &path, causes);
+        for (index, rule) in list(hook, "rules").iter().enumerate() {
+            validate_rule(rule, &format!("{path}.rules[{index}]"), causes);
+        }
         let client = &hook["clientConfig"];
+        if let Some(service) = client.get("service") {
+            validate_service(service, &format!("{path}.clientConfig.service"), causes);
+        }
         if client["url"].is_string() == client["service"].is_object() {
             causes.required(&format!("{path}.clientConfig"), "exactly one of url or service is required");
         }
         if let Some(url) = client["url"].as_str() {
             validate_url(url, &format!("{path}.clientConfig.url"), causes);
         }
+    }
+}
+
+/// At least one version that the server speaks, and no other twice.
+fn validate_versions(hook: &Value, path: &str, causes: &mut Causes) {
+    let versions = list(hook, "admissionReviewVersions");
+    let field = format!("{path}.admissionReviewVersions");
+    if versions.is_empty() {
+        return causes.required(&field, "must specify one of v1, v1beta1");
+    }
+    if !versions.iter().any(|version| version == "v1" || version == "v1beta1") {
+        let json = Value::from(versions);
+        causes.invalid(&field, &json, "must include at least one of v1, v1beta1");
+    }
+}
+
+/// How long it is waited for, and what happens where no answer comes.
+fn validate_answers(hook: &Value, path: &str, causes: &mut Causes) {
+    if let Some(seconds) = int(hook, "timeoutSeconds").filter(|seconds| !(1..=30).contains(seconds)) {
+        let detail = "the timeout value must be between 1 and 30 seconds";
+        causes.invalid(&format!("{path}.timeoutSeconds"), &json!(seconds), detail);
+    }
+    for (key, known) in [("failurePolicy", ["Fail", "Ignore"]), ("matchPolicy", ["Equivalent", "Exact"])] {
+        let value = text(hook, key);
+        if !value.is_empty() && !known.contains(&value) {
+            causes.not_supported(&format!("{path}.{key}"), value, &known);
+        }
+    }
+    for key in ["namespaceSelector", "objectSelector"] {
+        if let Some(selector) = hook.get(key) {
+            labels::validate_selector(selector, &format!("{path}.{key}"), causes);
+        }
+    }
+}
+
+fn validate_rule(rule: &Value, path: &str, causes: &mut Causes) {
+    const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+    let operations = list(rule, "operations");
+    if operations.is_empty() {
+        causes.required(&format!("{path}.operations"), "");
+    }
+    if operations.len() > 1 && operations.iter().any(|operation| operation == "*") {
+        let detail = "if '*' is present, must not specify other operations";
+        causes.invalid(&format!("{path}.operations"), &operations.into(), detail);
+    }
+    for (index, operation) in operations.iter().filter_map(Value::as_str).enumerate() {
+        if !OPERATIONS.contains(&operation) {
+            causes.not_supported(&format!("{path}.operations[{index}]"), operation, &OPERATIONS);
+        }
+    }
+    for (key, what) in [("apiGroups", "API groups"), ("apiVersions", "API versions"), ("resources", "resources")] {
+        let (values, field) = (list(rule, key), format!("{path}.{key}"));
+        if values.is_empty() {
+            causes.required(&field, "");
+        }
+        if key != "resources" && values.len() > 1 && values.iter().any(|value| value == "*") {
+            let detail = format!("if '*' is present, must not specify other {what}");
+            causes.invalid(&field, &values.into(), &detail);
+        }
+    }
+    let (scope, scopes) = (text(rule, "scope"), ["*", "Cluster", "Namespaced"]);
+    if !scope.is_empty() && !scopes.contains(&scope) {
+        causes.not_supported(&format!("{path}.scope"), scope, &scopes);
+    }
+}
+
+fn validate_service(service: &Value, path: &str, causes: &mut Causes) {
+    for key in ["name", "namespace"] {
+        if text(service, key).is_empty() {
+            causes.required(&format!("{path}.{key}"), "");
+        }
+    }
+    if let Some(port) = int(service, "port").filter(|port| !(1..=65535).contains(port)) {
+        let detail = "port is not valid: must be between 1 and 65535, inclusive";
+        causes.invalid(&format!("{path}.port"), &json!(port), detail);
+    }
+    let way = text(service, "path");
+    if !way.is_empty() && !way.starts_with('/') {
+        causes.invalid_text(&format!("{path}.path"), way, "must start with a '/'");
     }
 }
 

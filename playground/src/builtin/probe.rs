@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::field::{Causes, default, int, text};
+use super::field::{Causes, default, int, list, text};
 use super::names;
-
-const HANDLERS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
 
 /// Fills in a container's three probes.
 pub(super) fn default_probes(container: &mut Value) {
@@ -32,6 +30,20 @@ pub(super) fn default_handler(holder: &mut Value) {
     }
 }
 
+/// Checks a container's hooks; `grace` is what the pod has when it is told to end.
+pub(super) fn validate_lifecycle(container: &Value, grace: i64, path: &str, causes: &mut Causes) {
+    for hook in ["postStart", "preStop"] {
+        let Some(handler) = container.get("lifecycle").and_then(|hooks| hooks.get(hook)) else { continue };
+        let path = format!("{path}.lifecycle.{hook}");
+        validate_handler(handler, &["exec", "httpGet", "tcpSocket", "sleep"], &path, causes);
+        let seconds = handler.pointer("/sleep/seconds").and_then(Value::as_i64);
+        if let Some(seconds) = seconds.filter(|seconds| !(0..=grace).contains(seconds)) {
+            let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+            causes.invalid(&format!("{path}.sleep"), &json!(seconds), &detail);
+        }
+    }
+}
+
 /// Checks a container's three probes.
 pub(super) fn validate_probes(container: &Value, path: &str, causes: &mut Causes) {
     for key in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -39,22 +51,33 @@ pub(super) fn validate_probes(container: &Value, path: &str, causes: &mut Causes
             continue;
         };
         let path = format!("{path}.{key}");
-        validate_handler(probe, &path, causes);
+        validate_handler(probe, &["exec", "httpGet", "tcpSocket", "grpc"], &path, causes);
         for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
         {
             causes.non_negative(&format!("{path}.{field}"), int(probe, field));
         }
+        let field = format!("{path}.terminationGracePeriodSeconds");
+        let grace = int(probe, "terminationGracePeriodSeconds");
+        if let Some(grace) = grace.filter(|grace| *grace <= 0) {
+            causes.invalid(&field, &json!(grace), "must be greater than 0");
+        }
         let threshold = int(probe, "successThreshold").unwrap_or(1);
-        if key != "readinessProbe" && threshold != 1 {
-            let field = format!("{path}.successThreshold");
-            causes.invalid(&field, &json!(threshold), "must be 1");
+        match (key, grace) {
+            ("readinessProbe", Some(grace)) => {
+                causes.invalid(&field, &json!(grace), "must not be set for readinessProbes");
+            }
+            ("readinessProbe", None) => {}
+            _ if threshold != 1 => {
+                causes.invalid(&format!("{path}.successThreshold"), &json!(threshold), "must be 1");
+            }
+            _ => {}
         }
     }
 }
 
-fn validate_handler(holder: &Value, path: &str, causes: &mut Causes) {
+fn validate_handler(holder: &Value, handlers: &[&str], path: &str, causes: &mut Causes) {
     let mut found = 0;
-    for handler in HANDLERS {
+    for handler in handlers {
         let Some(value) = holder.get(handler) else {
             continue;
         };
@@ -73,10 +96,10 @@ fn validate_handler(holder: &Value, path: &str, causes: &mut Causes) {
 
 fn validate_one(handler: &str, value: &Value, path: &str, causes: &mut Causes) {
     match handler {
-        "exec" if super::field::list(value, "command").is_empty() => {
+        "exec" if list(value, "command").is_empty() => {
             causes.required(&format!("{path}.command"), "");
         }
-        "exec" => {}
+        "exec" | "sleep" => {}
         "httpGet" => {
             if text(value, "path").is_empty() {
                 causes.required(&format!("{path}.path"), "");
@@ -85,6 +108,10 @@ fn validate_one(handler: &str, value: &Value, path: &str, causes: &mut Causes) {
             let scheme = text(value, "scheme");
             if !["HTTP", "HTTPS"].contains(&scheme) {
                 causes.not_supported(&format!("{path}.scheme"), scheme, &["HTTP", "HTTPS"]);
+            }
+            for header in list(value, "httpHeaders") {
+                let name = text(header, "name");
+                causes.complaints(&format!("{path}.httpHeaders"), name, &names::header_name(name));
             }
         }
         _ => validate_port(value, path, causes),

@@ -33,6 +33,10 @@ pub(super) fn validate(resource: &str, new: &Value, old: Option<&Value>, causes:
     causes.complaints("metadata.name", name, &names::path_segment(name));
     let namespaced = !resource.starts_with("cluster");
     if resource.starts_with("roles.") || resource.starts_with("clusterroles.") {
+        if new.get("aggregationRule").is_some_and(|rule| list(rule, "clusterRoleSelectors").is_empty()) {
+            let detail = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+            causes.required("aggregationRule.clusterRoleSelectors", detail);
+        }
         for (index, rule) in list(new, "rules").iter().enumerate() {
             validate_rule(rule, namespaced, &format!("rules[{index}]"), causes);
         }

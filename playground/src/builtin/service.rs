@@ -1,13 +1,15 @@
 //! Services, and the addresses they are given.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod rules;
+
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::container::validate_protocol;
+pub(super) use rules::validate;
+
 use super::field::{Causes, child, default as fill, int, list, list_mut, text};
-use super::{labels, names};
 
 /// The cluster addresses in use, out of 10.96.0.0/12, and the node ports, out of 30000-32767.
 ///
@@ -154,8 +156,10 @@ fn owner(service: &Value) -> String {
 pub(super) fn default(service: &mut Value, old: Option<&Value>) {
     if let Some(spec) = child(service, "spec") {
         fill(spec, "sessionAffinity", "None");
-        if text(spec, "sessionAffinity") == "ClientIP" {
-            fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+        match text(spec, "sessionAffinity") {
+            "ClientIP" => fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}})),
+            "None" => remove(spec, "sessionAffinityConfig"),
+            _ => {}
         }
         fill(spec, "type", "ClusterIP");
         for port in list_mut(spec, "ports") {
@@ -170,14 +174,59 @@ pub(super) fn default(service: &mut Value, old: Option<&Value>) {
                 keep_allocated(spec, old);
             }
         }
-        if kind == "NodePort" || kind == "LoadBalancer" {
+        if is_reachable(spec) {
             fill(spec, "externalTrafficPolicy", "Cluster");
         }
         if kind == "LoadBalancer" {
             fill(spec, "allocateLoadBalancerNodePorts", true);
         }
+        if let Some(old) = old.and_then(|old| old.get("spec")) {
+            drop_what_went_with_the_type(spec, old);
+        }
     }
     fill(service, "status", json!({"loadBalancer": {}}));
+}
+
+/// From outside of the cluster.
+fn is_reachable(spec: &Value) -> bool {
+    let kind = text(spec, "type");
+    matches!(kind, "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && !list(spec, "externalIPs").is_empty())
+}
+
+fn remove(spec: &mut Value, key: &str) {
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove(key);
+    }
+}
+
+/// Who changes the type of a Service need not take away what only the old type had, as long as it stays what it was.
+fn drop_what_went_with_the_type(spec: &mut Value, old: &Value) {
+    let addressed = |spec: &Value| matches!(text(spec, "type"), "ClusterIP" | "NodePort" | "LoadBalancer");
+    let has_node_ports = |spec: &Value| matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
+    let balanced = |spec: &Value| text(spec, "type") == "LoadBalancer";
+    let mut gone: Vec<&str> = Vec::new();
+    if addressed(old) && !addressed(spec) {
+        gone.extend(["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+    }
+    if balanced(old) && !balanced(spec) {
+        gone.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort"]);
+    }
+    if is_reachable(old) && !is_reachable(spec) {
+        gone.push("externalTrafficPolicy");
+    }
+    for key in gone {
+        if spec.get(key) == old.get(key) {
+            remove(spec, key);
+        }
+    }
+    let node_ports =
+        |spec: &Value| -> Vec<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
+    let known = node_ports(old);
+    if has_node_ports(old) && !has_node_ports(spec) && node_ports(spec).iter().all(|port| known.contains(port)) {
+        for port in list_mut(spec, "ports") {
+            remove(port, "nodePort");
+        }
+    }
 }
 
 fn keep_allocated(spec: &mut Value, old: &Value) {
@@ -192,90 +241,6 @@ fn keep_allocated(spec: &mut Value, old: &Value) {
         let node_port = list(old, "ports").iter().find(same);
         if let Some(number) = node_port.and_then(|o| o.get("nodePort")).filter(|_| exposed) {
             fill(port, "nodePort", number.clone());
-        }
-    }
-}
-
-/// Checks a Service.
-pub(super) fn validate(service: &Value, causes: &mut Causes) {
-    let name = text(&service["metadata"], "name");
-    causes.complaints("metadata.name", name, &names::dns_label_1035(name));
-    let spec = &service["spec"];
-    let kind = text(spec, "type");
-    let ports = list(spec, "ports");
-    let headless = text(spec, "clusterIP") == "None";
-    if ports.is_empty() && !headless && kind != "ExternalName" {
-        causes.required("spec.ports", "");
-    }
-    let mut names = BTreeSet::new();
-    for (index, port) in ports.iter().enumerate() {
-        let path = format!("spec.ports[{index}]");
-        validate_port(port, ports.len() > 1, &mut names, &path, causes);
-    }
-    labels::validate(spec, "selector", "spec.selector", causes);
-    let affinities = ["ClientIP", "None"];
-    let affinity = text(spec, "sessionAffinity");
-    if !affinities.contains(&affinity) {
-        causes.not_supported("spec.sessionAffinity", affinity, &affinities);
-    }
-    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-    if !kinds.contains(&kind) {
-        causes.not_supported("spec.type", kind, &kinds);
-    }
-    if kind == "ExternalName" && text(spec, "externalName").is_empty() {
-        causes.required("spec.externalName", "");
-    }
-    validate_distinct(ports, causes);
-}
-
-fn validate_port<'a>(port: &'a Value, needs_name: bool, seen: &mut BTreeSet<&'a str>, path: &str, causes: &mut Causes) {
-    let name = text(port, "name");
-    let field = format!("{path}.name");
-    if name.is_empty() {
-        if needs_name {
-            causes.required(&field, "");
-        }
-    } else {
-        causes.complaints(&field, name, &names::dns_label(name));
-        if !seen.insert(name) {
-            causes.duplicate(&field, name);
-        }
-    }
-    let number = int(port, "port").unwrap_or(0);
-    for complaint in names::port_number(number) {
-        causes.invalid(&format!("{path}.port"), &json!(number), &complaint);
-    }
-    validate_protocol(port, path, causes);
-    let field = format!("{path}.targetPort");
-    match port.get("targetPort") {
-        Some(Value::String(target)) => causes.complaints(&field, target, &names::port_name(target)),
-        other => {
-            let target = other.and_then(Value::as_i64).unwrap_or(0);
-            for complaint in names::port_number(target) {
-                causes.invalid(&field, &json!(target), &complaint);
-            }
-        }
-    }
-    let protocol = text(port, "appProtocol");
-    if !protocol.is_empty() {
-        let field = format!("{path}.appProtocol");
-        causes.complaints(&field, protocol, &names::qualified(protocol));
-    }
-}
-
-/// No two ports may share number and protocol.
-fn validate_distinct(ports: &[Value], causes: &mut Causes) {
-    let mut seen = BTreeSet::new();
-    for (index, port) in ports.iter().enumerate() {
-        let number = int(port, "port").unwrap_or(0);
-        let protocol = text(port, "protocol");
-        if !seen.insert((protocol, number)) {
-            // The internal type has no JSON names, so Go's field names show.
-            let json = format!(
-                "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}",
-                super::field::quoted(protocol)
-            );
-            causes.duplicate_json(&format!("spec.ports[{index}]"), &json);
         }
     }
 }
@@ -354,6 +319,27 @@ mod tests {
         let mut ips = ClusterIps::default();
         assert_eq!(ips.allocate("n/a"), ips.allocate("n/a"));
         assert_ne!(ips.allocate("n/a"), ips.allocate("n/b"));
+    }
+
+    #[test]
+    fn what_only_the_old_type_had_goes_with_it() {
+        let old = json!({"spec": {"type": "NodePort", "externalTrafficPolicy": "Cluster", "clusterIP": "10.96.0.9",
+            "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30000}]}});
+        let mut plain = old.clone();
+        plain["spec"]["type"] = "ClusterIP".into();
+        default(&mut plain, Some(&old));
+        assert_eq!(plain["spec"]["ports"][0].get("nodePort"), None);
+        assert_eq!(plain["spec"].get("externalTrafficPolicy"), None);
+        assert_eq!(plain["spec"]["clusterIP"], "10.96.0.9");
+        let mut named = old.clone();
+        named["spec"]["type"] = "ExternalName".into();
+        default(&mut named, Some(&old));
+        assert_eq!(named["spec"].get("clusterIP"), None);
+        let mut changed = old.clone();
+        changed["spec"]["type"] = "ClusterIP".into();
+        changed["spec"]["externalTrafficPolicy"] = "Local".into();
+        default(&mut changed, Some(&old));
+        assert_eq!(changed["spec"]["externalTrafficPolicy"], "Local", "what somebody set is not taken away in silence");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Volumes: their default modes, and that each has exactly one source.
+//! Volumes: their default modes, that each has exactly one source, and what the sources say.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::field::{Causes, default, list, list_mut, text};
-use super::names;
+use super::field::{Causes, default, int, list, list_mut, text};
+use super::quantity::Quantity;
+use super::{environment, mount, names};
 
 /// Octal 0644.
 const MODE: i32 = 420;
@@ -19,6 +20,11 @@ pub(super) fn default_volumes(spec: &mut Value) {
         for kind in ["secret", "configMap", "downwardAPI", "projected"] {
             if let Some(source) = volume.get_mut(kind) {
                 default(source, "defaultMode", MODE);
+            }
+        }
+        for item in volume.get_mut("downwardAPI").map_or(&mut [][..], |source| list_mut(source, "items")) {
+            if let Some(field) = item.get_mut("fieldRef") {
+                default(field, "apiVersion", "v1");
             }
         }
         if let Some(path) = volume.get_mut("hostPath") {
@@ -67,16 +73,100 @@ fn validate_source(volume: &Value, path: &str, causes: &mut Causes) {
     for extra in sources {
         causes.forbidden(&format!("{path}.{extra}"), "may not specify more than 1 volume type");
     }
-    let required = match first.map(String::as_str) {
-        None => return causes.required(path, "must specify a volume type"),
-        Some("secret") => "secretName",
-        Some("configMap") => "name",
-        Some("persistentVolumeClaim") => "claimName",
-        Some("hostPath") => "path",
-        Some(_) => return,
+    let Some(kind) = first.map(String::as_str) else {
+        return causes.required(path, "must specify a volume type");
     };
-    let kind = first.map(String::as_str).unwrap_or_default();
-    if text(&volume[kind], required).is_empty() {
-        causes.required(&format!("{path}.{kind}.{required}"), "");
+    let (source, path) = (&volume[kind], format!("{path}.{kind}"));
+    let required = match kind {
+        "secret" => "secretName",
+        "configMap" => "name",
+        "persistentVolumeClaim" => "claimName",
+        "hostPath" => "path",
+        "emptyDir" => return validate_empty(source, &path, causes),
+        "downwardAPI" => return validate_downward(source, &path, causes),
+        "projected" => return validate_mode(source, "defaultMode", &path, causes),
+        _ => return,
+    };
+    let named = text(source, required);
+    let field = format!("{path}.{required}");
+    if named.is_empty() {
+        causes.required(&field, "");
+    }
+    match kind {
+        "secret" | "configMap" => validate_items(source, &path, causes),
+        "hostPath" => validate_host_path(source, &path, causes),
+        _ => {}
+    }
+}
+
+fn validate_empty(source: &Value, path: &str, causes: &mut Causes) {
+    let size = text(source, "sizeLimit");
+    if Quantity::parse(size).is_some_and(|size| size.nanos() < 0) {
+        let detail = "SizeLimit field must be a valid resource quantity";
+        causes.forbidden(&format!("{path}.sizeLimit"), detail);
+    }
+}
+
+fn validate_host_path(source: &Value, path: &str, causes: &mut Causes) {
+    const KINDS: [&str; 8] =
+        ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+    mount::validate_no_steps_back(text(source, "path"), &format!("{path}.path"), causes);
+    let kind = text(source, "type");
+    if !KINDS.contains(&kind) {
+        causes.not_supported(&format!("{path}.type"), kind, &KINDS);
+    }
+}
+
+fn validate_mode(holder: &Value, key: &str, path: &str, causes: &mut Causes) {
+    if let Some(mode) = int(holder, key).filter(|mode| !(0..=0o777).contains(mode)) {
+        let detail = "must be a number between 0 and 0777 (octal), both inclusive";
+        causes.invalid(&format!("{path}.{key}"), &json!(mode), detail);
+    }
+}
+
+/// Which keys become which files.
+fn validate_items(source: &Value, path: &str, causes: &mut Causes) {
+    validate_mode(source, "defaultMode", path, causes);
+    for (index, item) in list(source, "items").iter().enumerate() {
+        let path = format!("{path}.items[{index}]");
+        if text(item, "key").is_empty() {
+            causes.required(&format!("{path}.key"), "");
+        }
+        validate_file(item, &path, causes);
+    }
+}
+
+fn validate_file(item: &Value, path: &str, causes: &mut Causes) {
+    let (file, field) = (text(item, "path"), format!("{path}.path"));
+    if file.is_empty() {
+        causes.required(&field, "");
+    }
+    mount::validate_descending(file, &field, causes);
+    if file.starts_with("..") && !file.starts_with("../") && file != ".." {
+        causes.invalid_text(&field, file, "must not start with '..'");
+    }
+    validate_mode(item, "mode", path, causes);
+}
+
+fn validate_downward(source: &Value, path: &str, causes: &mut Causes) {
+    const OF_POD: [&str; 5] =
+        ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+    validate_mode(source, "defaultMode", path, causes);
+    for (index, item) in list(source, "items").iter().enumerate() {
+        let path = format!("{path}.items[{index}]");
+        validate_file(item, &path, causes);
+        match (item.get("fieldRef"), item.get("resourceFieldRef")) {
+            (None, None) => causes.required(&path, "one of fieldRef and resourceFieldRef is required"),
+            (Some(_), Some(_)) => {
+                let detail = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                causes.invalid_text(&path, "resource", detail);
+            }
+            (Some(field), None) => {
+                environment::validate_field(field, &OF_POD, &format!("{path}.fieldRef"), causes);
+            }
+            (None, Some(resource)) => {
+                environment::validate_resource(resource, true, &format!("{path}.resourceFieldRef"), causes);
+            }
+        }
     }
 }

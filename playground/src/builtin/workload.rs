@@ -55,8 +55,7 @@ pub(super) fn default_replica_set(set: &mut Value) {
 pub(super) fn validate_deployment(new: &Value, old: Option<&Value>, causes: &mut Causes) {
     let spec = &new["spec"];
     causes.non_negative("spec.replicas", int(spec, "replicas"));
-    validate_selector(spec, "deployment", causes);
-    validate_template(spec, causes);
+    validate_pods(spec, "deployment", causes);
     validate_strategy(&spec["strategy"], causes);
     for key in ["minReadySeconds", "revisionHistoryLimit"] {
         causes.non_negative(&format!("spec.{key}"), int(spec, key));
@@ -78,61 +77,51 @@ pub(super) fn validate_replica_set(new: &Value, old: Option<&Value>, causes: &mu
     for key in ["replicas", "minReadySeconds"] {
         causes.non_negative(&format!("spec.{key}"), int(spec, key));
     }
-    validate_selector(spec, "replicaset", causes);
-    validate_template(spec, causes);
+    validate_pods(spec, "replicaset", causes);
     validate_same_selector(spec, old, causes);
 }
 
-fn validate_selector(spec: &Value, kind: &str, causes: &mut Causes) {
-    let path = "spec.selector";
+/// Checks selector and template. Without a selector the template can't match it; with one that can't be read there is
+/// nothing to hold the template to.
+fn validate_pods(spec: &Value, kind: &str, causes: &mut Causes) {
+    const PATH: &str = "spec.selector";
     let Some(selector) = spec.get("selector") else {
-        return causes.required(path, "");
+        causes.required(PATH, "");
+        validate_match(None, &spec["template"], causes);
+        return validate_template(&spec["template"], causes);
     };
-    labels::validate(selector, "matchLabels", "spec.selector.matchLabels", causes);
-    for (index, expression) in list(selector, "matchExpressions").iter().enumerate() {
-        validate_expression(expression, index, causes);
+    let mut faults = Causes::default();
+    labels::validate_selector(selector, PATH, &mut faults);
+    let readable = faults.is_empty();
+    causes.extend(faults);
+    if entries(selector, "matchLabels").next().is_none() && list(selector, "matchExpressions").is_empty() {
+        causes.invalid(PATH, selector, &format!("empty selector is invalid for {kind}"));
     }
-    let empty = entries(selector, "matchLabels").next().is_none() && list(selector, "matchExpressions").is_empty();
-    if empty {
-        let detail = format!("empty selector is invalid for {kind}");
-        causes.invalid(path, selector, &detail);
-    }
-}
-
-fn validate_expression(expression: &Value, index: usize, causes: &mut Causes) {
-    let path = format!("spec.selector.matchExpressions[{index}]");
-    let given = !list(expression, "values").is_empty();
-    match text(expression, "operator") {
-        "In" | "NotIn" if !given => {
-            let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-            causes.required(&format!("{path}.values"), detail);
-        }
-        "Exists" | "DoesNotExist" if given => {
-            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-            causes.forbidden(&format!("{path}.values"), detail);
-        }
-        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        other => {
-            let field = format!("{path}.operator");
-            causes.invalid_text(&field, other, "not a valid selector operator");
-        }
+    if readable {
+        validate_match(Some(selector), &spec["template"], causes);
+        validate_template(&spec["template"], causes);
+    } else {
+        causes.invalid_json(PATH, &struct_json(selector, &SELECTOR_ORDER), "invalid label selector");
     }
 }
 
-fn validate_template(spec: &Value, causes: &mut Causes) {
-    let path = "spec.template";
-    let template = &spec["template"];
+fn validate_match(selector: Option<&Value>, template: &Value, causes: &mut Causes) {
     let labels = template.pointer("/metadata/labels").unwrap_or(&Value::Null);
-    if let Some(selector) = spec.get("selector")
-        && !selector::matches(selector, labels)
-    {
-        let field = format!("{path}.metadata.labels");
+    if !selector.is_some_and(|selector| selector::matches(selector, labels)) {
         let detail = "`selector` does not match template `labels`";
-        causes.invalid(&field, labels, detail);
+        causes.invalid("spec.template.metadata.labels", labels, detail);
     }
+}
+
+fn validate_template(template: &Value, causes: &mut Causes) {
     let metadata = template.get("metadata").unwrap_or(&Value::Null);
     labels::validate(metadata, "labels", "spec.template.labels", causes);
-    pod::validate_spec(&template["spec"], "spec.template.spec", causes);
+    labels::validate_annotations(metadata, "spec.template.annotations", causes);
+    pod::validate_spec(&template["spec"], false, "spec.template.spec", causes);
+    if !list(&template["spec"], "ephemeralContainers").is_empty() {
+        let detail = "ephemeral containers not allowed in pod template";
+        causes.forbidden("spec.template.spec.ephemeralContainers", detail);
+    }
     let policy = text(&template["spec"], "restartPolicy");
     if policy != "Always" {
         causes.not_supported("spec.template.spec.restartPolicy", policy, &["Always"]);

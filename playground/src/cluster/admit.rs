@@ -144,7 +144,11 @@ fn finish(context: &Context<'_>, live: &Live<'_>, mut value: Value, managed: Byt
 ///
 /// What is merged field by field must be known field by field: an unknown one is refused, whatever `fieldValidation`
 /// says.
-pub(super) fn apply(context: &Context<'_>, live: Option<&Live<'_>>, config: &Value) -> Result<Next, Status> {
+pub(super) fn apply(
+    context: &Context<'_>,
+    live: Option<&Live<'_>>,
+    config: &Value,
+) -> Result<(Next, Vec<String>), Status> {
     let mut config = config.clone();
     let undeclared = unknown(context, &mut config);
     if !undeclared.is_empty() {
@@ -166,12 +170,12 @@ pub(super) fn apply(context: &Context<'_>, live: Option<&Live<'_>>, config: &Val
     let (mut object, managed) = merged.map_err(|error| apply_error(context, &error))?;
     match live {
         None => {
-            prepare_new(context, &mut object)?;
-            Ok(Next { value: object, managed })
+            let warnings = prepare_new(context, &mut object)?;
+            Ok((Next { value: object, managed }, warnings))
         }
         Some(live) => {
-            prepare_change(context, &live.value, &mut object)?;
-            Ok(finish(context, live, object, managed))
+            let warnings = prepare_change(context, &live.value, &mut object)?;
+            Ok((finish(context, live, object, managed), warnings))
         }
     }
 }
@@ -242,7 +246,7 @@ fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>,
     let mut causes = default_and_validate(context, object, None)?;
     causes.splice(0..0, metadata::validate(context, object, None));
     refuse(context, causes)?;
-    warnings.extend(metadata::warnings(context, object, None));
+    warnings.extend(odd(context, object, None));
     Ok(warnings)
 }
 
@@ -258,8 +262,19 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
         causes = default_and_validate(context, object, Some(live))?;
     }
     refuse(context, causes)?;
-    warnings.extend(metadata::warnings(context, object, Some(live)));
+    warnings.extend(odd(context, object, Some(live)));
     Ok(warnings)
+}
+
+/// What is allowed, and hardly meant; of a change only what it is about.
+fn odd(context: &Context<'_>, object: &Value, live: Option<&Value>) -> Vec<String> {
+    if context.stored.custom().is_some() {
+        return metadata::warnings(object, live);
+    }
+    if context.subresource.is_some() || live.is_some_and(|live| live["spec"] == object["spec"]) {
+        return Vec::new();
+    }
+    builtin::warnings(&context.stored.group_resource(), object, live)
 }
 
 fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<&Value>) -> Result<Vec<Cause>, Status> {

@@ -31,19 +31,24 @@ impl Cluster {
         let context = self.context(target, subresource, options);
         let attempt = move || {
             let Some(found) = self.store().get(&target.stored.table(), &target.key) else {
-                let object = self.applied_to_nothing(target, &context, &config)?;
+                let (object, warnings) = self.applied_to_nothing(target, &context, &config)?;
                 let step = Step::Make { object, rival: Rival::Again };
-                return Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings: Vec::new() });
+                return Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings });
             };
             let live = Live::of(&found);
             admit::check_version(&context, &live.value, &config)?;
-            let next = admit::apply(&context, Some(&live), &config)?;
-            self.change(target, options, &live, next, Vec::new())
+            let (next, warnings) = admit::apply(&context, Some(&live), &config)?;
+            self.change(target, options, &live, next, warnings)
         };
         Ok(Write { subresource, attempt: Box::new(attempt) })
     }
 
-    fn applied_to_nothing(&self, target: &Target, context: &Context<'_>, config: &Value) -> Result<Next, Status> {
+    fn applied_to_nothing(
+        &self,
+        target: &Target,
+        context: &Context<'_>,
+        config: &Value,
+    ) -> Result<(Next, Vec<String>), Status> {
         if context.subresource.is_some() {
             return Err(Status::not_found(&target.resource, &target.key.name));
         }
@@ -55,9 +60,10 @@ impl Cluster {
         }
         let author = context.options.author.as_deref();
         self.check_may_create(target, author)?;
-        let next = admit::apply(context, None, config)?;
+        self.admit_pod(target, &mut config.clone())?;
+        let (next, warnings) = admit::apply(context, None, config)?;
         self.check_permission(target, None, &next.value, author)?;
-        Ok(next)
+        Ok((next, warnings))
     }
 }
 

@@ -106,7 +106,8 @@ pub(super) fn validate(context: &Context<'_>, object: &Value, live: Option<&Valu
     (0..times).for_each(|_| causes.extend(owners.iter().cloned()));
     let texts: Vec<_> = label_causes(metadata).into_iter().chain(annotation_causes(metadata)).collect();
     (0..if live.is_some() { 3 } else { 1 }).for_each(|_| causes.extend(texts.iter().cloned()));
-    causes.extend(finalizer_causes(metadata, live.map(|live| &live["metadata"])));
+    let of_kubernetes = !custom && context.stored.kind != "CustomResourceDefinition";
+    causes.extend(finalizer_causes(metadata, live.map(|live| &live["metadata"]), of_kubernetes));
     causes
 }
 
@@ -120,15 +121,11 @@ pub(super) fn mark_causes(live: &Value, object: &Value) -> Vec<Cause> {
 }
 
 /// What is taken of a custom resource's metadata, and had better been given otherwise.
-pub(super) fn warnings(context: &Context<'_>, object: &Value, live: Option<&Value>) -> Vec<String> {
-    if context.stored.custom().is_none() {
-        return Vec::new();
-    }
+pub(super) fn warnings(object: &Value, live: Option<&Value>) -> Vec<String> {
     let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let known = live.map(finalizers).unwrap_or_default();
-    let standard = ["orphan", "foregroundDeletion", "kubernetes"];
     let added = finalizers(object).into_iter().filter(|name| !known.contains(name));
-    let plain = added.filter(|name| name.as_str().is_some_and(|name| !name.contains('/') && !standard.contains(&name)));
+    let plain = added.filter(|name| name.as_str().is_some_and(is_unqualified));
     let warn = |name: Value| {
         let path = if name.as_str().is_some_and(|name| name.contains('.')) { " including a path (/)" } else { "" };
         format!(
@@ -268,7 +265,7 @@ fn annotation_causes(metadata: &Value) -> Vec<Cause> {
     causes
 }
 
-fn finalizer_causes(metadata: &Value, live: Option<&Value>) -> Vec<Cause> {
+fn finalizer_causes(metadata: &Value, live: Option<&Value>, of_kubernetes: bool) -> Vec<Cause> {
     let finalizers = |metadata: &Value| {
         let list = metadata["finalizers"].as_array().cloned().unwrap_or_default();
         list.into_iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<_>>()
@@ -276,6 +273,13 @@ fn finalizer_causes(metadata: &Value, live: Option<&Value>) -> Vec<Cause> {
     let named = finalizers(metadata);
     let mut causes: Vec<Cause> =
         named.iter().flat_map(|name| faults("metadata.finalizers", name, &names::qualified(name))).collect();
+    if of_kubernetes {
+        let strange = named.iter().enumerate().filter(|(_, name)| is_unqualified(name));
+        causes.extend(strange.map(|(at, name)| {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            invalid(&format!("metadata.finalizers[{at}]"), name, why)
+        }));
+    }
     if let Some(live) = live.filter(|live| live["deletionTimestamp"].is_string()) {
         let known = finalizers(live);
         let added: Vec<_> = named.iter().filter(|name| !known.contains(name)).map(String::as_str).collect();
@@ -288,6 +292,11 @@ fn finalizer_causes(metadata: &Value, live: Option<&Value>) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// Whether a finalizer is neither one of Kubernetes' own nor named after a domain.
+fn is_unqualified(finalizer: &str) -> bool {
+    !finalizer.contains('/') && !matches!(finalizer, "foregroundDeletion" | "kubernetes" | "orphan")
 }
 
 fn is_label(text: &str) -> bool {

@@ -187,8 +187,10 @@ impl Cluster {
         target.to_stored(&mut object);
         let attempt = move || {
             self.check_namespace(&target, &object)?;
+            let mut object = object.clone();
+            self.admit_pod(&target, &mut object)?;
             let context = self.context(&target, None, options);
-            let (next, warnings) = admit::create(&context, object.clone())?;
+            let (next, warnings) = admit::create(&context, object)?;
             self.check_permission(&target, None, &next.value, options.author.as_deref())?;
             let step = Step::Make { object: next, rival: Rival::AlreadyExists };
             Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings })

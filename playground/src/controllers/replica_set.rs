@@ -25,6 +25,8 @@ const REPLICA_SETS: &str = "replicasets.apps";
 const PODS: &str = "pods";
 /// Kubernetes' burst: one pass makes or deletes no more pods than this.
 const BURST: usize = 500;
+/// The condition of a set that has not got the pods it should have.
+pub(super) const FAILURE: &str = "ReplicaFailure";
 
 /// What is to be done for one ReplicaSet, in this order.
 #[derive(Debug, Default)]
@@ -153,24 +155,62 @@ impl Controller {
         Ok(adopted)
     }
 
+    /// What could not be made or deleted is told in an Event and in the status, and tried again later.
     fn act(&self, set: &Value, plan: Plan) -> Result<(), Status> {
         let Plan { create, delete, status, again: _ } = plan;
-        let namespace = namespace(set);
-        for _ in 0..create {
-            let made = self.cluster.create(PODS, namespace, pod(set), MANAGER)?;
+        let made = self.make(set, create).map_err(|status| ("FailedCreate", status));
+        let done = made.and_then(|()| self.unmake(set, delete).map_err(|status| ("FailedDelete", status)));
+        let refused = done.as_ref().err().map(|(reason, status)| (*reason, status.message.as_str()));
+        let counted = status.map_or_else(|| set["status"].clone(), |mut counted| counted["status"].take());
+        let counted = with_failure(set, counted, refused, self.cluster.now());
+        if counted != set["status"] {
+            self.cluster.update_status(REPLICA_SETS, namespace(set), with_status(set, counted), MANAGER)?;
+        }
+        done.map_err(|(_, status)| status)
+    }
+
+    fn make(&self, set: &Value, count: usize) -> Result<(), Status> {
+        for _ in 0..count {
+            let made = self.cluster.create(PODS, namespace(set), pod(set), MANAGER).inspect_err(|status| {
+                let message = format!("Error creating: {}", status.message);
+                self.recorder.say(set, None, &Word::warning("FailedCreate", message));
+            })?;
             let message = format!("Created pod: {}", meta::name(&made));
             self.recorder.say(set, None, &Word::normal("SuccessfulCreate", message));
         }
-        for (name, uid) in delete {
+        Ok(())
+    }
+
+    fn unmake(&self, set: &Value, pods: Vec<(String, String)>) -> Result<(), Status> {
+        for (name, uid) in pods {
             let options = DeleteOptions { uid: Some(uid), ..DeleteOptions::default() };
-            self.cluster.delete(PODS, namespace, &name, &options)?;
+            self.cluster.delete(PODS, namespace(set), &name, &options).inspect_err(|status| {
+                let message = format!("Error deleting: {}", status.message);
+                self.recorder.say(set, None, &Word::warning("FailedDelete", message));
+            })?;
             self.recorder.say(set, None, &Word::normal("SuccessfulDelete", format!("Deleted pod: {name}")));
-        }
-        if let Some(set) = status {
-            self.cluster.update_status(REPLICA_SETS, namespace, set, MANAGER)?;
         }
         Ok(())
     }
+}
+
+/// The counted status with the condition that says why there are not as many pods as there should be. Once it is there
+/// it stays as it is until all goes well.
+fn with_failure(set: &Value, mut counted: Value, refused: Option<(&str, &str)>, now: Timestamp) -> Value {
+    let conditions = set["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut kept: Vec<Value> =
+        conditions.iter().filter(|one| text(one, &["type"]) != FAILURE || refused.is_some()).cloned().collect();
+    if let Some((reason, message)) = refused.filter(|_| condition(conditions, FAILURE).is_none()) {
+        kept.push(json!({"type": FAILURE, "status": "True", "lastTransitionTime": meta::stamp(now), "reason": reason,
+            "message": message}));
+    }
+    if let Some(status) = counted.as_object_mut() {
+        status.remove("conditions");
+        if !kept.is_empty() {
+            status.insert("conditions".into(), kept.into());
+        }
+    }
+    counted
 }
 
 impl Control for Controller {
@@ -269,6 +309,18 @@ mod tests {
         assert_eq!(plan.create, 1);
         let status = &plan.status.unwrap()["status"];
         assert_eq!((&status["replicas"], &status["terminatingReplicas"]), (&json!(0), &json!(1)));
+    }
+
+    #[test]
+    fn a_failure_is_noted_once_and_forgotten_when_all_goes_well() {
+        let counted = json!({"replicas": 0});
+        let failed = with_failure(&set(1), counted.clone(), Some(("FailedCreate", "why")), now());
+        assert_eq!(failed["conditions"][0]["message"], "why");
+        let mut failing = set(1);
+        failing["status"] = failed.clone();
+        let again = with_failure(&failing, counted.clone(), Some(("FailedCreate", "another")), now());
+        assert_eq!(again, failed);
+        assert_eq!(with_failure(&failing, counted.clone(), None, now()), counted);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The columns of built-in kinds, as `pkg/printers/internalversion/printers.go` has them.
 
+mod events;
+mod pods;
 mod policies;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::table::{self, since};
+use super::table;
 use crate::resources::{Resource, selector_text};
 
 /// A column after the name.
@@ -34,14 +38,14 @@ pub(super) fn printer(resource: &Resource) -> &'static Printer {
     match (resource.group.as_str(), resource.kind.as_str()) {
         ("apps", "Deployment") => DEPLOYMENT,
         ("apps", "ReplicaSet") => REPLICA_SET,
-        ("", "Pod") => POD,
+        ("", "Pod") => pods::POD,
         ("", "Service") => SERVICE,
         ("", "Secret") => SECRET,
         ("", "ConfigMap") => CONFIG_MAP,
         ("", "Namespace") => NAMESPACE,
         ("", "ServiceAccount") => SERVICE_ACCOUNT,
         ("coordination.k8s.io", "Lease") => LEASE,
-        ("" | "events.k8s.io", "Event") => EVENT,
+        ("" | "events.k8s.io", "Event") => events::EVENT,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => DEFINITION,
         ("autoscaling", "HorizontalPodAutoscaler") => policies::AUTOSCALER,
         ("policy", "PodDisruptionBudget") => policies::BUDGET,
@@ -121,27 +125,15 @@ const REPLICA_SET: &Printer = &[
     made("Selector", 1, "The selector of the pods.", |object, _| selector_text(&object["spec"]["selector"]).into()),
 ];
 
-const POD: &Printer = &[
-    made("Ready", 0, "The aggregate readiness state of this pod for accepting traffic.", |object, _| {
-        let total = list(&object["spec"]["containers"]).len();
-        let ready = list(&object["status"]["containerStatuses"]).iter().filter(|status| status["ready"] == true);
-        format!("{}/{total}", ready.count()).into()
+/// What `get --subresource=scale` shows of a built-in kind.
+pub(super) const SCALE: &Printer = &[
+    made("Desired", 0, "desired number of instances for the scaled object.", |object, _| {
+        number(&object["spec"]["replicas"]).into()
     }),
-    made("Status", 0, "The aggregate status of the containers in this pod.", |object, _| pod_status(object).into()),
-    made(
-        "Restarts",
-        0,
-        "The number of times the containers in this pod have been restarted and when the last container in this pod \
-         has restarted.",
-        policies::restarts,
-    ),
+    made("Available", 0, "actual number of observed instances of the scaled object.", |object, _| {
+        number(&object["status"]["replicas"]).into()
+    }),
     AGE,
-    made("IP", 1, "The IP address allocated to the pod.", |object, _| text_or_none(&object["status"]["podIP"])),
-    made("Node", 1, "The node the pod runs on.", |object, _| text_or_none(&object["spec"]["nodeName"])),
-    made("Nominated Node", 1, "The node the pod may be scheduled to.", |object, _| {
-        text_or_none(&object["status"]["nominatedNodeName"])
-    }),
-    made("Readiness Gates", 1, "Conditions that count for readiness.", |_, _| "<none>".into()),
 ];
 
 const SERVICE: &Printer = &[
@@ -149,9 +141,7 @@ const SERVICE: &Printer = &[
     made("Cluster-IP", 0, "clusterIP is the IP address of the service.", |object, _| {
         text_or_none(&object["spec"]["clusterIP"])
     }),
-    made("External-IP", 0, "Where the service is reached from outside.", |object, _| {
-        if object["spec"]["type"] == "LoadBalancer" { "<pending>".into() } else { "<none>".into() }
-    }),
+    made("External-IP", 0, "Where the service is reached from outside.", |object, _| external_address(object).into()),
     made("Port(s)", 0, "The list of ports that are exposed by this service.", |object, _| ports(object).into()),
     AGE,
     made("Selector", 1, "Route service traffic to pods with these labels.", |object, _| {
@@ -184,23 +174,6 @@ const LEASE: &Printer = &[
         object["spec"]["holderIdentity"].as_str().unwrap_or_default().into()
     }),
     AGE,
-];
-
-/// An Event is stored in the form of `events.k8s.io`.
-const EVENT: &Printer = &[
-    made("Last Seen", 0, "The time at which the most recent occurrence of this event was recorded.", |object, now| {
-        let seen = [&object["series"]["lastObservedTime"], &object["deprecatedLastTimestamp"], &object["eventTime"]];
-        since(seen.iter().find_map(|time| time.as_str()).unwrap_or_default(), now).into()
-    }),
-    made("Type", 0, "Type of this event.", |object, _| object["type"].clone()),
-    made("Reason", 0, "The reason for the transition.", |object, _| object["reason"].clone()),
-    made("Object", 0, "The object that this event is about.", |object, _| {
-        let kind = object["regarding"]["kind"].as_str().unwrap_or_default().to_lowercase();
-        format!("{kind}/{}", object["regarding"]["name"].as_str().unwrap_or_default()).into()
-    }),
-    made("Message", 0, "A human-readable description of the status of this operation.", |object, _| {
-        object["note"].as_str().unwrap_or_default().trim().into()
-    }),
 ];
 
 const DEFINITION: &Printer =
@@ -251,6 +224,21 @@ fn containers(object: &Value, field: &str) -> Value {
     containers.map(|container| container[field].as_str().unwrap_or_default()).collect::<Vec<_>>().join(",").into()
 }
 
+/// Where a Service is reached from outside, by its type; a load balancer's addresses come when they come.
+fn external_address(service: &Value) -> String {
+    let (spec, balancer) = (&service["spec"], &service["status"]["loadBalancer"]);
+    let given = list(&spec["externalIPs"]).iter().filter_map(Value::as_str);
+    let nothing = match spec["type"].as_str() {
+        Some("ExternalName") => return spec["externalName"].as_str().unwrap_or_default().to_owned(),
+        Some("LoadBalancer") => "<pending>",
+        _ => "<none>",
+    };
+    let assigned = list(&balancer["ingress"]).iter().filter_map(|one| one["ip"].as_str().or(one["hostname"].as_str()));
+    let assigned: BTreeSet<&str> = assigned.collect();
+    let all: Vec<&str> = assigned.into_iter().chain(given).collect();
+    if all.is_empty() { nothing.to_owned() } else { all.join(",") }
+}
+
 fn ports(service: &Value) -> String {
     let ports = list(&service["spec"]["ports"]).iter().map(|port| {
         let node = number(&port["nodePort"]);
@@ -259,18 +247,4 @@ fn ports(service: &Value) -> String {
     });
     let ports = ports.collect::<Vec<_>>().join(",");
     if ports.is_empty() { "<none>".into() } else { ports }
-}
-
-/// What kubectl shows as a pod's status: the most telling of phase, waiting reasons and deletion.
-fn pod_status(pod: &Value) -> String {
-    let mut shown =
-        pod["status"]["reason"].as_str().or(pod["status"]["phase"].as_str()).unwrap_or("Unknown").to_owned();
-    for status in list(&pod["status"]["containerStatuses"]).iter().rev() {
-        let state = &status["state"];
-        let reason = [&state["waiting"]["reason"], &state["terminated"]["reason"]];
-        if let Some(reason) = reason.iter().find_map(|reason| reason.as_str()) {
-            reason.clone_into(&mut shown);
-        }
-    }
-    if pod["metadata"]["deletionTimestamp"].is_string() { "Terminating".into() } else { shown }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::negotiate::wants_aggregated_discovery;
 use super::review::Review;
+use super::route::HEALTH;
 use super::{Body, Call, response};
 use crate::resources::{Resource, Trait};
 
@@ -25,6 +26,22 @@ fn verbs(resource: &Resource) -> Vec<&'static str> {
     }
     verbs.retain(|verb| *verb != "deletecollection" || resource.has(Trait::DeleteCollection));
     verbs
+}
+
+/// `/`: where there is something to read.
+pub(super) fn root(call: &Call<'_>) -> Response<Body> {
+    let mut paths: Vec<String> = ["/api", "/apis", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned).into();
+    for (group, versions) in by_group(call) {
+        let base = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+        paths.extend(versions.keys().map(|version| format!("{base}/{}", version.name)));
+        paths.push(base);
+    }
+    for health in HEALTH {
+        paths.extend([format!("/{health}"), format!("/{health}/ping")]);
+    }
+    paths.sort();
+    paths.dedup();
+    response::json(200, &json!({"paths": paths}))
 }
 
 /// `/version`

@@ -117,7 +117,8 @@ fn describe(cluster: &Cluster, request: &Request<Bytes>) -> Option<Asked> {
     let place = match route::route(&cluster.registry(), request.uri().path()) {
         Route::Requests | Route::Control(_) => return None,
         Route::Resource(place) | Route::Containers(place, _) => place,
-        Route::Health
+        Route::Root
+        | Route::Health(_)
         | Route::Version
         | Route::CoreVersions
         | Route::Groups

@@ -8,10 +8,11 @@ use super::protobuf::{self, PROTOBUF};
 use super::query::{cause, dry_run_fault};
 use super::response::{self, Body};
 use super::route::Place;
-use super::{Answer, Call, go_json, read};
+use super::{Answer, Call, read};
 use crate::cluster::{DeleteOptions, Deleted, PatchKind, Propagation, Target, WriteOptions, Written};
 use crate::schema::Cause;
 use crate::status::Status;
+use crate::syntax;
 use crate::types::json_kind;
 
 /// Server-side apply's media type.
@@ -198,9 +199,9 @@ pub(super) fn patch_kind(call: &Call<'_>, strategic: bool) -> Result<PatchKind, 
 pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Status> {
     match kind {
         PatchKind::Apply => yaml(call.body),
-        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => {
-            let why = |_| Status::bad_request(format!("error decoding patch: {}", go_json::fault(call.body)));
-            serde_json::from_slice(call.body).map_err(why)
+        PatchKind::Strategic => syntax::decode(call.body).map_err(Status::bad_request),
+        PatchKind::Merge | PatchKind::Json => {
+            syntax::decode(call.body).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
         }
     }
 }
@@ -235,14 +236,14 @@ fn object(call: &Call<'_>, place: &Place) -> Result<Value, Status> {
 /// The fields that a JSON body gives more than once.
 fn given_twice(call: &Call<'_>) -> Vec<String> {
     let json = matches!(call.content_type, "" | "application/json" | MERGE);
-    if json { go_json::duplicates(call.body) } else { Vec::new() }
+    if json { syntax::duplicates(call.body) } else { Vec::new() }
 }
 
 /// What the body of a POST or PUT says.
 pub(super) fn body(call: &Call<'_>, kind: &str) -> Result<Value, Status> {
     match call.content_type {
-        "" | "application/json" => serde_json::from_slice(call.body).map_err(|_| {
-            let why = format!("couldn't get version/kind; json parse error: {}", go_json::fault(call.body));
+        "" | "application/json" => syntax::decode(call.body).map_err(|error| {
+            let why = format!("couldn't get version/kind; json parse error: {error}");
             match kind {
                 // Options are decoded by themselves, without a word about the body.
                 "DeleteOptions" => Status::bad_request(why),

@@ -3,6 +3,7 @@
 //! Custom resources are described by the schema of their definition, built-in kinds by Kubernetes' own types.
 
 mod builtin;
+mod gnostic;
 mod second;
 
 use std::collections::BTreeMap;
@@ -41,17 +42,32 @@ pub(super) fn document(call: &Call<'_>, group: &str, version: &str) -> Response<
     }
 }
 
-/// `/openapi/v2`, as JSON; whoever reads nothing but protobuf is told so.
+/// `/openapi/v2`, as JSON or as protobuf.
 pub(super) fn second(call: &Call<'_>) -> Answer {
     if !matches!(*call.method, Method::GET | Method::HEAD) {
         return Err(Status::method_not_allowed());
     }
-    negotiate(call.accept, Of::Object).map_err(|_| {
-        Status::failure(406, "NotAcceptable", "only the following media types are accepted: application/json")
-    })?;
+    let Some(protobuf) = call.accept.split(',').find_map(readable) else {
+        let both = format!("application/json, {}", gnostic::ASKED);
+        let message = format!("only the following media types are accepted: {both}");
+        return Err(Status::failure(406, "NotAcceptable", message));
+    };
     let versions = by_version(call);
     let documents = versions.iter().map(|((group, version), resources)| document_value(group, version, resources));
-    Ok(response::json(200, &second::document(documents)))
+    let document = second::document(documents);
+    if protobuf {
+        return Ok(response::whole(200, gnostic::SENT, gnostic::encode(&document).into()));
+    }
+    Ok(response::json(200, &document))
+}
+
+/// Whether an accepted media type is protobuf's; `None`, where it is neither that nor JSON.
+fn readable(media: &str) -> Option<bool> {
+    let name = media.split(';').next().unwrap_or_default().trim();
+    if name == gnostic::ASKED || name == gnostic::SENT {
+        return Some(true);
+    }
+    negotiate(media, Of::Object).is_ok().then_some(false)
 }
 
 type ByVersion = BTreeMap<(String, String), Vec<Arc<Resource>>>;
@@ -90,6 +106,10 @@ fn document_value(group: &str, version: &str, resources: &[Arc<Resource>]) -> Va
         let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
         let collection = format!("{base}{scope}/{}", resource.plural);
         paths.insert(collection.clone(), collection_operations(resource));
+        if resource.namespaced {
+            let list = collection_operations(resource)["get"].take();
+            paths.insert(format!("{base}/{}", resource.plural), json!({"get": list}));
+        }
         paths.insert(format!("{collection}/{{name}}"), object_operations(resource));
         schemas.insert(schema_name(resource), schema(resource));
     }

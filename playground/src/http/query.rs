@@ -39,6 +39,8 @@ pub(super) struct Query {
     pub(super) include_object: String,
     /// The first option that should be a number and is none.
     malformed: Option<String>,
+    /// Of a question for the server's health.
+    pub(super) verbose: bool,
 }
 
 /// From which state a list or watch is served.
@@ -91,6 +93,7 @@ impl Query {
             "gracePeriodSeconds" => {
                 self.grace_period_seconds = self.integer(value).and_then(|seconds| u64::try_from(seconds).ok());
             }
+            "verbose" => self.verbose = true,
             "includeObject" => value.clone_into(&mut self.include_object),
             _ => {}
         }

@@ -13,12 +13,13 @@ use super::negotiate::{Form, Of, negotiate};
 use super::query::Freshness;
 use super::response::{self, Body};
 use super::route::Place;
-use super::{Answer, Call, go_json, table};
+use super::{Answer, Call, table};
 use crate::cluster::Cluster;
 use crate::resources::{self, Resource};
 use crate::selector::Selector;
 use crate::status::Status;
 use crate::storage::{Expired, Key, Object, Revision, Snapshot};
+use crate::syntax;
 
 /// How long a list waits for a resourceVersion of the future.
 const FUTURE_WAIT: Duration = Duration::from_secs(3);
@@ -265,7 +266,7 @@ impl Token {
         let unusable =
             |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|error| unusable(&base64_fault(&error)))?;
-        let token: Value = serde_json::from_slice(&json).map_err(|_| unusable(&go_json::fault(&json)))?;
+        let token: Value = syntax::decode(&json).map_err(|why| unusable(&why))?;
         if token["v"] != "meta.k8s.io/v1" {
             let version = token["v"].as_str().unwrap_or_default();
             return Err(unusable(&format!("server does not recognize this encoded version {version}")));

@@ -10,8 +10,10 @@ use crate::resources::{Registry, Resource, Trait};
 pub(super) enum Route {
     /// Objects.
     Resource(Place),
-    /// `/readyz`, `/livez`, `/healthz`
-    Health,
+    /// `/`
+    Root,
+    /// `/readyz`, `/livez`, `/healthz`: its name
+    Health(&'static str),
     /// `/version`
     Version,
     /// `/api`
@@ -72,12 +74,18 @@ pub(super) struct Place {
 const NEED_CONTAINERS: [&str; 9] =
     ["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize"];
 
+/// Where it is asked how the server is. It has one check, `ping`.
+pub(super) const HEALTH: [&str; 3] = ["healthz", "livez", "readyz"];
+
 /// Finds what a path names among what is served.
 pub(super) fn route(registry: &Registry, path: &str) -> Route {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let owned = |group: &str, version: &str| (group.to_owned(), version.to_owned());
     match parts.as_slice() {
-        ["readyz" | "livez" | "healthz", ..] => Route::Health,
+        [] => Route::Root,
+        [health] | [health, "ping"] if HEALTH.contains(health) => {
+            HEALTH.into_iter().find(|known| known == health).map_or(Route::Unknown, Route::Health)
+        }
         ["version"] => Route::Version,
         ["api"] => Route::CoreVersions,
         ["apis"] => Route::Groups,
@@ -207,6 +215,7 @@ mod tests {
             "/api/v1/namespaces/a/secrets/x/status",
             "/api/v1/namespaces/a/pods/x/nothing",
             "/nonsense",
+            "/livez/etcd",
         ] {
             assert!(place(path).is_none(), "{path}");
         }

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use serde_json::Value;
+use http::{Method, Response};
+use serde_json::{Value, json};
 
 use super::mutate::{self, body, options, patch_body, patch_kind, patch_options, reviewed};
+use super::negotiate::{Form, Of, negotiate};
+use super::response::{self, Body};
 use super::route::Place;
-use super::{Answer, Call, response};
+use super::table::Table;
+use super::{Answer, Call};
 use crate::cluster::{PatchKind, Write, Written, patch_error};
 use crate::patch;
 use crate::resources::{Resource, scale_of};
@@ -20,6 +23,7 @@ use crate::storage::Object;
 
 /// GET, PUT and PATCH of `.../scale`.
 pub(super) async fn scale(call: &Call<'_>, place: &Place) -> Answer {
+    let form = negotiate(call.accept, Of::Object)?;
     let target = mutate::target(call, place);
     let view = |object: &Value| scale_of(&target.stored, object);
     let object = match *call.method {
@@ -51,7 +55,23 @@ pub(super) async fn scale(call: &Call<'_>, place: &Place) -> Answer {
         }
         _ => return Err(Status::method_not_allowed()),
     };
-    Ok(response::json(200, &view(&object.value())))
+    Ok(shown(call, place, form, &view(&object.value())))
+}
+
+/// A Scale in the form that was asked for.
+fn shown(call: &Call<'_>, place: &Place, form: Form, scale: &Value) -> Response<Body> {
+    let body = match form {
+        Form::Full => return response::json(200, scale),
+        Form::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": scale["metadata"]}),
+        Form::Table => {
+            let table = Table::of_scales(&place.resource, call.cluster.now(), &call.query.include_object);
+            let mut table = table.of(std::slice::from_ref(scale), None);
+            table["metadata"] = json!({"resourceVersion": scale["metadata"]["resourceVersion"]});
+            table
+        }
+    };
+    response::json(200, &body)
 }
 
 async fn written(call: &Call<'_>, write: Write<'_>) -> Result<Arc<Object>, Status> {

@@ -35,11 +35,18 @@ enum Cells<'a> {
 impl<'a> Table<'a> {
     /// `include_object`: `None`, `Metadata` (or nothing), `Object`.
     pub(super) fn new(resource: &'a Resource, now: Timestamp, include_object: &'a str) -> Self {
-        let (mut columns, cells) = if let Some(custom) = resource.custom() {
-            (custom_columns(&custom.columns), Cells::Custom(custom.columns.as_slice()))
-        } else {
-            let printer = columns::printer(resource);
-            (builtin_columns(printer), Cells::Builtin(printer))
+        Self::with(resource, columns::printer(resource), now, include_object)
+    }
+
+    /// The same for Scales: those of built-in kinds have columns of their own.
+    pub(super) fn of_scales(resource: &'a Resource, now: Timestamp, include_object: &'a str) -> Self {
+        Self::with(resource, columns::SCALE, now, include_object)
+    }
+
+    fn with(resource: &'a Resource, printer: &'static Printer, now: Timestamp, include_object: &'a str) -> Self {
+        let (mut columns, cells) = match resource.custom() {
+            Some(custom) => (custom_columns(&custom.columns), Cells::Custom(custom.columns.as_slice())),
+            None => (builtin_columns(printer), Cells::Builtin(printer)),
         };
         let name_last = resource.kind == "Event" && resource.custom().is_none();
         columns.rotate_left(usize::from(name_last));

@@ -1,7 +1,5 @@
 //! A playground, and a kubectl that looks at it.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,13 +28,9 @@ pub(crate) struct Session {
     home: PathBuf,
 }
 
-/// Runs a test once for each kubectl of this machine, each time against a playground of its own.
+/// Runs a test once for each kubectl that is given, each time against a playground of its own.
 pub(crate) async fn with_each_kubectl(name: &str, test: impl AsyncFn(&Session)) {
-    let all = kubectls();
-    if all.is_empty() {
-        println!("skipped: there is no kubectl on PATH");
-    }
-    for (at, kubectl) in all.into_iter().enumerate() {
+    for (at, kubectl) in kubectls().into_iter().enumerate() {
         println!("with {}", kubectl.display());
         let session = Session::start(kubectl, &format!("{name}-{at}")).await;
         test(&session).await;
@@ -44,18 +38,29 @@ pub(crate) async fn with_each_kubectl(name: &str, test: impl AsyncFn(&Session)) 
     }
 }
 
-/// Every `kubectl`, `kubectl1.33`, `kubectl-1.33` on PATH; its plugins have other names.
-fn kubectls() -> BTreeSet<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let files = std::env::split_paths(&path).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-    let is_kubectl = |name: OsString| {
-        let name = name.into_string().unwrap_or_default();
-        name.strip_prefix("kubectl").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || "-_.v".contains(c)))
+/// What `KUBECTL` names, which must be there, or else the `kubectl` on PATH, which need not be.
+fn kubectls() -> Vec<PathBuf> {
+    let Some(named) = std::env::var_os("KUBECTL").filter(|named| !named.is_empty()) else {
+        let found = found("kubectl".as_ref());
+        if found.is_none() {
+            println!("skipped: there is no kubectl on PATH");
+        }
+        return found.into_iter().collect();
     };
-    let found = files.filter(|file| is_kubectl(file.file_name())).filter_map(|file| file.path().canonicalize().ok());
+    let each = std::env::split_paths(&named);
+    each.map(|one| found(&one).unwrap_or_else(|| panic!("KUBECTL names {}, which can't be run", one.display())))
+        .collect()
+}
+
+/// The program of that name on PATH, or at that path: an absolute one, as the tests run it from folders of their own.
+fn found(program: &Path) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let here = std::env::current_dir().unwrap();
+    let named = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    let candidates = if program.components().count() > 1 { vec![here.join(program)] } else { named.collect() };
     let runs =
         |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    found.filter(runs).collect()
+    candidates.into_iter().find(runs)
 }
 
 impl Session {
@@ -184,6 +189,13 @@ pub(crate) fn assert_says(text: &str, wanted: &[&str]) {
     for wanted in wanted {
         assert!(text.contains(wanted), "{wanted:?} is not in:\n{text}");
     }
+}
+
+/// One of these: what kubectl says has changed between its versions.
+#[track_caller]
+pub(crate) fn assert_says_one(text: &str, wanted: &[&str]) {
+    let text = squeezed(text);
+    assert!(wanted.iter().any(|wanted| text.contains(wanted)), "none of {wanted:?} is in:\n{text}");
 }
 
 fn words(line: &str) -> Vec<String> {

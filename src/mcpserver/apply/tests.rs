@@ -5,6 +5,7 @@ use kube_client::client::Body;
 use serde_json::json;
 
 use super::super::build::build;
+use super::super::ours::OwnFields;
 use super::super::testing::{UID, as_wanted, deployment, observed, owner, wanted};
 use super::*;
 
@@ -15,9 +16,14 @@ fn children(observed: &Observed) -> Children {
 #[test]
 fn what_is_not_there_is_made_and_only_where_nothing_is() {
     let world = observed(&json!({"image": "x"}));
-    let write = plan(&Slot::Empty, &children(&world).deployment).unwrap();
+    let write = plan(&Slot::Empty, &children(&world)[&ChildKind::Deployment]).unwrap();
     assert_eq!(write, Write { why: Why::Created, precondition: Precondition::Absent });
-    let request = request::<Deployment>(&world.server.meta.key, &write, &children(&world).deployment.object);
+    let request = request(
+        ChildKind::Deployment,
+        &world.server.meta.key,
+        &write,
+        &children(&world)[&ChildKind::Deployment].object,
+    );
     let body: Value = serde_json::from_slice(request.body()).unwrap();
     assert_eq!(body["metadata"]["resourceVersion"], NEVER);
     assert_eq!((body["apiVersion"].as_str(), body["kind"].as_str()), (Some("apps/v1"), Some("Deployment")));
@@ -28,15 +34,15 @@ fn what_is_as_it_is_wanted_is_not_written() {
     let world = observed(&json!({"image": "x", "service": {"annotations": {"a": "b"}}}));
     let children = children(&world);
     let (deployment, service) = as_wanted(&children);
-    assert_eq!(plan(&Slot::Taken(&deployment.child), &children.deployment), None);
-    assert_eq!(plan(&Slot::Taken(&service.child), &children.service), None);
+    assert_eq!(plan(&Slot::Taken(&deployment.child), &children[&ChildKind::Deployment]), None);
+    assert_eq!(plan(&Slot::Taken(&service.child), &children[&ChildKind::Service]), None);
 }
 
 #[test]
 fn a_changed_wish_is_an_update_of_the_very_object_that_was_seen() {
     let (before, after) = (children(&observed(&json!({"image": "x"}))), children(&observed(&json!({"image": "y"}))));
     let (deployment, _) = as_wanted(&before);
-    let write = plan(&Slot::Taken(&deployment.child), &after.deployment).unwrap();
+    let write = plan(&Slot::Taken(&deployment.child), &after[&ChildKind::Deployment]).unwrap();
     assert_eq!(write, Write { why: Why::Updated, precondition: Precondition::Is("deployment-uid".into()) });
 }
 
@@ -44,21 +50,24 @@ fn a_changed_wish_is_an_update_of_the_very_object_that_was_seen() {
 fn a_changed_object_under_the_same_wish_is_drift() {
     let children = children(&observed(&json!({"image": "x"})));
     let (mut deployment, _) = as_wanted(&children);
-    deployment.child.ours = children.service.ours;
-    assert_eq!(plan(&Slot::Taken(&deployment.child), &children.deployment).unwrap().why, Why::DriftCorrected);
+    deployment.child.fields = OwnFields::among(&[]).unwrap();
+    assert_eq!(
+        plan(&Slot::Taken(&deployment.child), &children[&ChildKind::Deployment]).unwrap().why,
+        Why::DriftCorrected
+    );
 }
 
 #[test]
 fn an_orphan_is_written_even_if_it_is_as_wanted() {
     let children = children(&observed(&json!({"image": "x"})));
     let (deployment, _) = as_wanted(&children);
-    assert_eq!(plan(&Slot::Adopted(&deployment.child), &children.deployment).unwrap().why, Why::Adopted);
+    assert_eq!(plan(&Slot::Adopted(&deployment.child), &children[&ChildKind::Deployment]).unwrap().why, Why::Adopted);
 }
 
 #[test]
 fn what_must_wait_is_not_written() {
     let children = children(&observed(&json!({"image": "x"})));
-    assert_eq!(plan(&Slot::Waiting, &children.deployment), None);
+    assert_eq!(plan(&Slot::Waiting, &children[&ChildKind::Deployment]), None);
 }
 
 #[test]
@@ -150,8 +159,10 @@ fn every_write_names_the_object_that_was_seen() {
     let (world, uid) = (observed(&json!({"image": "x"})), Uid::from("seen"));
     let key = &world.server.meta.key;
     let write = Write { why: Why::Updated, precondition: Precondition::Is(uid.clone()) };
-    let object = &children(&world).service.object;
-    for request in [request::<Service>(key, &write, object), replace_ports::<Service>(key, &uid, object)] {
+    let object = &children(&world)[&ChildKind::Service].object;
+    for request in
+        [request(ChildKind::Service, key, &write, object), replace_ports(ChildKind::Service, key, &uid, object)]
+    {
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         assert_eq!(body["metadata"]["uid"], "seen");
     }

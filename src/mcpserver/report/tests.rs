@@ -37,7 +37,7 @@ fn scaled(replicas: i32, status: Option<&Value>) -> Applied {
 }
 
 fn report_at(now: &str, observed: &Observed, applied: &Applied) -> MCPServerStatus {
-    report(observed, &Outcome::Applied(applied), now.parse().unwrap())
+    report(observed, &Outcome::Applied(applied), None, now.parse().unwrap())
 }
 
 /// A server with this number of replicas and this earlier status.
@@ -132,7 +132,7 @@ fn a_conflict_says_nothing_of_the_strangers_pods() {
     let mut world = world(1, None);
     world.deployment = Some(Arc::new(deployment(&json!([]), &says(7, 7))));
     let why = HandsOff::NameConflict("Deployment web exists".to_owned());
-    let status = report(&world, &Outcome::HandsOff(&why), NOW.parse().unwrap());
+    let status = report(&world, &Outcome::HandsOff(&why), None, NOW.parse().unwrap());
     assert_eq!((status.replicas, status.phase), (0, Some(Phase::Failed)));
     assert_eq!(said(&status, ACCEPTED), pair("False", "NameConflict"));
     assert_eq!(said(&status, READY), pair("False", "NameConflict"));
@@ -159,7 +159,7 @@ fn a_refusal_is_quoted() {
 #[test]
 fn a_suspended_server_says_so_and_how_it_is() {
     let world = standing(world(1, None));
-    let say = |followed| report(&world, &Outcome::Suspended { followed }, NOW.parse().unwrap());
+    let say = |followed| report(&world, &Outcome::Suspended { followed }, None, NOW.parse().unwrap());
     let status = say(true);
     assert_eq!((status.phase, said(&status, READY).0.as_str()), (Some(Phase::Suspended), "True"));
     // Found with a port that was changed during the suspension: url and Ready described what had not been applied.
@@ -188,7 +188,7 @@ fn pods_that_serve_are_told_of_though_the_spec_can_not_be_read() {
     let mut world = standing(world(1, None));
     world.server = Arc::new(server(&json!({"image": 7}), None));
     let why = HandsOff::Undecodable("no".to_owned());
-    let status = report(&world, &Outcome::HandsOff(&why), NOW.parse().unwrap());
+    let status = report(&world, &Outcome::HandsOff(&why), None, NOW.parse().unwrap());
     assert_eq!((said(&status, READY), status.phase), (pair("False", "UndecodableObject"), Some(Phase::Failed)));
     assert_eq!(said(&status, AVAILABLE), pair("True", "MinimumReplicasAvailable"));
     assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the current spec has not been applied");
@@ -245,7 +245,7 @@ fn a_secret_that_can_not_be_read_leaves_readiness_unknown() {
 #[test]
 fn a_server_that_is_being_deleted_says_what_is_still_there() {
     let world = Observed { children: 2, ..world(1, None) };
-    let status = report(&world, &Outcome::HandsOff(&HandsOff::Terminating), NOW.parse().unwrap());
+    let status = report(&world, &Outcome::HandsOff(&HandsOff::Terminating), None, NOW.parse().unwrap());
     assert_eq!(status.phase, Some(Phase::Terminating));
     assert!(status.condition(ACCEPTED).unwrap().message.contains("2 of its objects"), "{status:?}");
 }

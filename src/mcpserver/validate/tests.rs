@@ -61,18 +61,18 @@ fn a_child_that_can_not_be_read_is_a_conflict_and_not_absent() {
 fn an_orphan_of_ours_is_adopted() {
     let mut world = observed(&json!({"image": "x"}));
     world.deployment = Some(Arc::new(deployment(&json!([]), &json!({}))));
-    assert!(matches!(wanted(&world).deployment, Slot::Adopted(_)));
+    assert!(matches!(wanted(&world).slots.get(ChildKind::Deployment), Slot::Adopted(_)));
 }
 
 #[test]
 fn the_children_of_an_earlier_server_of_this_name_are_waited_for() {
     let mut world = observed(&json!({"image": "x"}));
     world.deployment = Some(Arc::new(deployment(&owner("MCPServer", "web", "an earlier uid"), &json!({}))));
-    assert!(matches!(wanted(&world).deployment, Slot::Waiting));
+    assert!(matches!(wanted(&world).slots.get(ChildKind::Deployment), Slot::Waiting));
     let mut dying = deployment(&owner("MCPServer", "web", UID), &json!({}));
     dying.child.meta.deleting = true;
     world.deployment = Some(Arc::new(dying));
-    assert!(matches!(wanted(&world).deployment, Slot::Waiting));
+    assert!(matches!(wanted(&world).slots.get(ChildKind::Deployment), Slot::Waiting));
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn without_its_secret_a_deployment_is_not_made_but_the_service_is() {
     let mut world = observed(&json!({"image": "x", "secretName": "s"}));
     world.secret = SecretState::Missing("s".to_owned());
     let wanted = wanted(&world);
-    assert!(matches!(wanted.deployment, Slot::Waiting));
-    assert!(matches!(wanted.service, Slot::Empty));
+    assert!(matches!(wanted.slots.get(ChildKind::Deployment), Slot::Waiting));
+    assert!(matches!(wanted.slots.get(ChildKind::Service), Slot::Empty));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_deployment_that_exists_keeps_its_hash_while_the_secret_is_away() {
     world.deployment = Some(Arc::new(deployment(&owner("MCPServer", "web", UID), &json!({}))));
     world.secret = SecretState::Missing("s".to_owned());
     let away = wanted(&world);
-    assert!(matches!(away.deployment, Slot::Taken(_)));
+    assert!(matches!(away.slots.get(ChildKind::Deployment), Slot::Taken(_)));
     let old = InjectedSecret { name: "s".to_owned(), hash: Some("old".to_owned()) };
     assert_eq!(away.secret, Some(old.clone()));
     world.server = Arc::new(server(&json!({"image": "x", "secretName": "another"}), None));

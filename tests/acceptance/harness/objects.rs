@@ -42,6 +42,9 @@ pub(crate) const SECRETS: Kind = Kind::namespaced("v1", "secrets");
 pub(crate) const CONFIG_MAPS: Kind = Kind::namespaced("v1", "configmaps");
 pub(crate) const EVENTS: Kind = Kind::namespaced("events.k8s.io/v1", "events");
 pub(crate) const LEASES: Kind = Kind::namespaced("coordination.k8s.io/v1", "leases");
+pub(crate) const BUDGETS: Kind = Kind::namespaced("policy/v1", "poddisruptionbudgets");
+pub(crate) const POLICIES: Kind = Kind::namespaced("networking.k8s.io/v1", "networkpolicies");
+pub(crate) const AUTOSCALERS: Kind = Kind::namespaced("autoscaling/v2", "horizontalpodautoscalers");
 pub(crate) const NAMESPACES: Kind = Kind::cluster_wide("v1", "namespaces");
 pub(crate) const CRDS: Kind = Kind::cluster_wide("apiextensions.k8s.io/v1", "customresourcedefinitions");
 

@@ -185,6 +185,7 @@ impl<'a> View<'a> {
         let mut status = Status::counted(self.deployment, &self.spec, self.new.as_ref(), &all, self.now);
         if rollout {
             status.judge_progress(self.deployment, &self.spec, self.new.as_ref(), self.now);
+            status.note_failure(self.new.as_ref(), &all);
         }
         let again = status.deadline(&self.spec, self.now).filter(|_| rollout);
         let deployment = status.in_place(self.deployment);

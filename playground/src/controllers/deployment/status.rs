@@ -6,6 +6,7 @@ use tokio::time::Duration;
 
 use super::spec::{Set, Spec, total_available, total_size};
 use crate::controllers::meta::{condition, int, name, stamp, text, time};
+use crate::controllers::replica_set::FAILURE;
 
 /// A status in the making.
 #[derive(Debug, Clone)]
@@ -116,6 +117,18 @@ impl Status {
         } else if current.as_ref().is_some_and(|condition| is_late(condition, deadline, now)) {
             let message = format!("{who} has timed out progressing.");
             self.set("Progressing", "False", "ProgressDeadlineExceeded", &message);
+        }
+    }
+
+    /// Takes over what keeps a ReplicaSet from having its pods; of several the newest set's word counts.
+    pub(super) fn note_failure(&mut self, new: Option<&Set<'_>>, all: &[Set<'_>]) {
+        let failure = |set: &Set<'_>| {
+            let conditions = set.value["status"]["conditions"].as_array()?;
+            condition(conditions, FAILURE).cloned()
+        };
+        match new.and_then(failure).or_else(|| all.iter().find_map(failure)) {
+            Some(failure) => self.set(FAILURE, "True", text(&failure, &["reason"]), text(&failure, &["message"])),
+            None => self.remove(FAILURE),
         }
     }
 

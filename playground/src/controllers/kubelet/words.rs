@@ -33,7 +33,10 @@ fn of_container(pod: &Value, container: &Value, before: &Value) -> Vec<Word> {
     let started = text(state, &["running", "startedAt"]);
     if !started.is_empty() {
         return vec![
-            Word::normal("Pulled", format!("Container image \"{image}\" already present on machine")),
+            Word::normal(
+                "Pulled",
+                format!("Container image \"{image}\" already present on machine and can be accessed by the pod"),
+            ),
             Word::normal("Created", "Container created"),
             Word::normal("Started", "Container started"),
         ];

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::super::table::since;
 use super::{AGE, Printer, list, made, number, text_or_none};
 use crate::resources::selector_text;
 
@@ -153,16 +152,5 @@ fn some(all: &[String], none: &str) -> String {
         0 => none.to_owned(),
         1..=3 => all.join(","),
         more => format!("{} + {} more...", all[..3].join(","), more - 3),
-    }
-}
-
-/// `2 (5s ago)`: how often a pod's containers were restarted, and when the last one was.
-pub(super) fn restarts(pod: &Value, now: jiff::Timestamp) -> Value {
-    let statuses = list(&pod["status"]["containerStatuses"]);
-    let count: i64 = statuses.iter().map(|status| number(&status["restartCount"])).sum();
-    let ended = statuses.iter().filter_map(|status| status["lastState"]["terminated"]["finishedAt"].as_str()).max();
-    match ended {
-        Some(ended) if count > 0 => format!("{count} ({} ago)", since(ended, now)).into(),
-        _ => count.to_string().into(),
     }
 }

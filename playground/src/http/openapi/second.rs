@@ -1,8 +1,7 @@
-//! OpenAPI v2, made from v3: for tools that read it as JSON.
+//! OpenAPI v2, made from v3.
 //!
 //! There is one document for all groups, its schemas are `definitions`, and what v2 can't say (one of several, null) is
-//! left open, as the API server does. client-go and kubectl before 1.27 ask for it as protobuf only, which is never
-//! written here: they get 406, and kubectl goes on without.
+//! left open, as the API server does.
 
 use serde_json::{Map, Value, json};
 

@@ -1,0 +1,111 @@
+//! The objects that a spec may call for beside the Deployment and the Service.
+
+use serde_json::{Value, json};
+
+use crate::harness::World;
+use crate::harness::objects::{AUTOSCALERS, BUDGETS, DEPLOYMENTS, POLICIES, SERVERS, condition, generation, says, uid};
+
+/// A spec with every block that is an object of its own.
+pub(crate) fn every_block() -> Value {
+    json!({
+        "replicas": 2,
+        "disruptionBudget": {"minAvailable": "50%"},
+        "networkPolicy": {"from": [{"namespaceSelector": {}}], "egress": []},
+        "autoscaling": {
+            "minReplicas": 1,
+            "maxReplicas": 5,
+            "targetCPUUtilizationPercentage": 70,
+            "metrics": [{"type": "Pods", "pods": {
+                "metric": {"name": "calls"}, "target": {"type": "AverageValue", "averageValue": "0.5"},
+            }}],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}},
+        },
+    })
+}
+
+#[tokio::test]
+async fn each_block_is_an_object_of_the_server_and_goes_with_its_block() {
+    let world = World::start().await;
+    let _operator = world.operator(|_| {}).await;
+    let server = world.create_server("x", every_block()).await;
+    world.until_ready("x").await;
+    for kind in [BUDGETS, POLICIES, AUTOSCALERS] {
+        let object = world.until("it is made", kind, "x", |_| true).await;
+        let owner = &object["metadata"]["ownerReferences"][0];
+        assert_eq!((&owner["uid"], &owner["controller"]), (&server["metadata"]["uid"], &json!(true)));
+    }
+    assert_eq!(world.get(BUDGETS, "x").await["spec"]["minAvailable"], "50%");
+    world.told("PodDisruptionBudgetCreated", "x").await;
+
+    world.merge(SERVERS, "x", &json!({"spec": {"disruptionBudget": {"minAvailable": 1}}})).await;
+    world.until("it follows its block", BUDGETS, "x", |budget| budget["spec"]["minAvailable"] == 1).await;
+    world.delete(POLICIES, "x").await;
+    world.until("it is made again", POLICIES, "x", |_| true).await;
+
+    let none = json!({"disruptionBudget": null, "networkPolicy": null, "autoscaling": null});
+    world.merge(SERVERS, "x", &json!({"spec": none})).await;
+    for kind in [BUDGETS, POLICIES, AUTOSCALERS] {
+        world.until_gone(kind, "x").await;
+    }
+    world.told("NetworkPolicyDeleted", "x").await;
+    world.stays_quiet().await;
+    world.until_ready("x").await;
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_neither_changed_nor_deleted_and_stands_in_nobodys_way() {
+    let world = World::start().await;
+    let _operator = world.operator(|_| {}).await;
+    let foreign = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "x"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"a": "b"}}},
+    });
+    let foreign = world.create(BUDGETS, &foreign).await;
+    world.create_server("x", json!({})).await;
+    world.until_ready("x").await;
+
+    world.merge(SERVERS, "x", &json!({"spec": {"disruptionBudget": {"minAvailable": 1}}})).await;
+    let conflict = |server: &Value| says(server, "Accepted") == "False NameConflict";
+    let server = world.until("the conflict is told", SERVERS, "x", conflict).await;
+    let message = condition(&server, "Accepted")["message"].as_str().unwrap();
+    assert!(message.contains("PodDisruptionBudget x"), "{message}");
+    world.merge(SERVERS, "x", &json!({"spec": {"disruptionBudget": null}})).await;
+    world.until_ready("x").await;
+    let still = world.get(BUDGETS, "x").await;
+    assert_eq!((uid(&still), &still["spec"]), (uid(&foreign), &foreign["spec"]));
+}
+
+/// When the operator stops managing the number of replicas, the number must not fall back to its default; and while the
+/// autoscaler manages it, whatever it writes is right.
+#[tokio::test]
+async fn with_autoscaling_the_number_of_pods_is_the_autoscalers() {
+    let world = World::start().await;
+    let _operator = world.operator(|_| {}).await;
+    world.create_server("x", json!({"replicas": 3})).await;
+    world.until_ready("x").await;
+    world.merge(SERVERS, "x", &json!({"spec": {"autoscaling": {"maxReplicas": 9}}})).await;
+    world.until("the autoscaler is made", AUTOSCALERS, "x", |_| true).await;
+    world.stays_quiet().await;
+    assert_eq!(world.get(DEPLOYMENTS, "x").await["spec"]["replicas"], 3, "as many as before");
+
+    let scale = json!({"spec": {"replicas": 5}});
+    world.merge(DEPLOYMENTS, "x/scale", &scale).await;
+    let scaled =
+        |server: &Value| server["status"]["availableReplicas"] == 5 && says(server, "Ready") == "True Available";
+    world.until("the status follows", SERVERS, "x", scaled).await;
+    world.stays_quiet().await;
+    let deployment = world.get(DEPLOYMENTS, "x").await;
+    assert_eq!(deployment["spec"]["replicas"], 5, "as the autoscaler wants it");
+    // Another change of the spec leaves it alone, too.
+    world.merge(SERVERS, "x", &json!({"spec": {"port": 9090}})).await;
+    let followed = |it: &Value| generation(it) > generation(&deployment);
+    let deployment = world.until("the Deployment follows", DEPLOYMENTS, "x", followed).await;
+    assert_eq!(deployment["spec"]["replicas"], 5);
+    assert_eq!(world.events("DriftCorrected", "x").await, 0);
+
+    world.merge(SERVERS, "x", &json!({"spec": {"autoscaling": null}})).await;
+    world.until("the spec decides again", DEPLOYMENTS, "x", |it| it["spec"]["replicas"] == 3).await;
+    world.until_gone(AUTOSCALERS, "x").await;
+    world.merge(DEPLOYMENTS, "x/scale", &scale).await;
+    world.until("it is scaled back", DEPLOYMENTS, "x", |it| it["spec"]["replicas"] == 3).await;
+}

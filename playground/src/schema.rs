@@ -24,6 +24,7 @@ mod lists;
 mod node;
 mod prune;
 mod rules;
+mod typed;
 mod types;
 
 use serde_json::Value;
@@ -63,6 +64,11 @@ impl Structural {
     pub fn default(&self, object: &mut Value) {
         fill::drop_nulls(object, Some(&self.root));
         fill::default(object, &self.root);
+    }
+
+    /// The values that are of another type than the schema says, and what server-side apply says of them.
+    pub fn mistyped(&self, object: &Value) -> Vec<(String, String)> {
+        typed::mistyped(&self.root, object)
     }
 
     /// Removes the fields that the schema does not know, and names them as the API server does in a

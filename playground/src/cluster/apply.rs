@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use super::Cluster;
 use super::admit::{self, Context};
 use super::attempt::{Attempt, Rival, Step, Write};
 use super::commit::{Live, Next};
 use super::write::{Target, WriteOptions};
+use super::{Cluster, decode};
 use crate::fields;
 use crate::resources::Resource;
 use crate::schema::Cause;
@@ -25,7 +25,7 @@ impl Cluster {
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
         check_applied_type(&target.resource, config)?;
-        let mut config = admit::decoded(&target.resource, config.clone())?;
+        let mut config = decode::decoded(&target.resource, config.clone())?;
         target.check_named(&config)?;
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);

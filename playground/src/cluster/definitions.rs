@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 
 use super::Cluster;
 use super::commit::Decision;
-use super::delete::{DeleteOptions, Deleted};
+use super::delete::DeleteOptions;
 use super::write::Target;
 use crate::resources::{Registry, Resource, parse_definition};
 use crate::schema::Cause;
-use crate::status::Status;
 use crate::storage::Object;
+
+/// What holds a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Defaults and validation of a definition; of a change, too, if it was there before.
 pub(super) fn prepare(definition: &mut Value, live: Option<&Value>) -> Vec<Cause> {
@@ -86,16 +88,8 @@ impl Cluster {
         self.set_registry(|registry| registry.remove_custom(&group, &plural));
     }
 
-    /// A definition takes its objects with it: it is marked, and goes with the last of them.
-    pub(super) fn delete_definition(&self, target: &Target) -> Result<Deleted, Status> {
-        let marked = self.settle(target, |live| {
-            let mut object = (*live.value).clone();
-            if object["metadata"]["deletionTimestamp"].is_null() {
-                object["metadata"]["deletionTimestamp"] = self.timestamp().into();
-                object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
-            }
-            if object == *live.value { Decision::Keep } else { Decision::Put(live.with(object)) }
-        })?;
+    /// A definition takes its objects with it: it has been marked, and goes with the last of them.
+    pub(super) fn empty_definition(&self, target: &Target) {
         if let Some(resource) = self.registry().by_name(&target.key.name) {
             let objects = self.store().list(&resource.table(), None).objects;
             for object in objects {
@@ -105,13 +99,11 @@ impl Cluster {
             self.finish_definition(&resource);
         } else {
             // None of its versions is served, so there is no object either.
-            drop(self.settle(target, |live| Decision::Remove(live.with((*live.value).clone()))));
+            self.let_go(target);
         }
-        let standing = self.store().get(&target.stored.table(), &target.key).is_some();
-        Ok(if standing { Deleted::Marked(marked) } else { Deleted::Gone(marked) })
     }
 
-    /// Removes a definition that is being deleted, once no object of its kind is left.
+    /// Lets a definition that is being deleted go, once no object of its kind is left.
     pub(super) fn finish_definition(&self, resource: &Resource) {
         let Some(custom) = resource.custom() else { return };
         let name = &custom.definition;
@@ -122,8 +114,53 @@ impl Cluster {
             return;
         }
         if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", name) {
-            drop(self.settle(&target, |live| Decision::Remove(live.with((*live.value).clone()))));
+            self.let_go(&target);
         }
+    }
+
+    /// Takes the server's own finalizer off; a definition that nobody else holds is gone.
+    fn let_go(&self, target: &Target) {
+        // Somebody else may have removed it in the meantime, which is what is wanted.
+        drop(self.settle(target, |live| {
+            let mut object = (*live.value).clone();
+            let finalizers = object["metadata"]["finalizers"].as_array_mut();
+            let held = finalizers.is_some_and(|names| {
+                names.retain(|name| name != CLEANUP);
+                !names.is_empty()
+            });
+            if held {
+                return Decision::Put(live.with(object));
+            }
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("finalizers");
+            }
+            Decision::Remove(live.with(object))
+        }));
+    }
+}
+
+/// Marks a definition: it is held until its objects are gone, and says so.
+pub(super) fn terminate(definition: &mut Value, now: &str) {
+    let metadata = &mut definition["metadata"];
+    metadata["deletionTimestamp"] = now.into();
+    match metadata["finalizers"].as_array_mut() {
+        Some(finalizers) if finalizers.iter().any(|name| name == CLEANUP) => {}
+        Some(finalizers) => finalizers.push(CLEANUP.into()),
+        None => metadata["finalizers"] = json!([CLEANUP]),
+    }
+    let terminating = json!({
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    match definition["status"]["conditions"].as_array_mut() {
+        Some(conditions) => {
+            conditions.retain(|condition| condition["type"] != "Terminating");
+            conditions.push(terminating);
+        }
+        None => definition["status"]["conditions"] = json!([terminating]),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::attempt::{Attempt, Rival, Step, Write};
 use super::commit::{Live, Next};
-use super::{Cluster, admit};
+use super::{Cluster, admit, decode};
 use crate::auth::User;
 use crate::patch;
 use crate::resources::{Resource, Trait};
@@ -180,7 +180,7 @@ impl Cluster {
         object: Value,
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
-        let mut object = admit::decoded(&target.resource, object)?;
+        let mut object = decode::decoded(&target.resource, object)?;
         let mut target = target.clone();
         target.key.name = self.settle_name(&mut object);
         target.check_identity(&object)?;
@@ -206,7 +206,7 @@ impl Cluster {
         object: Value,
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
-        let mut object = admit::decoded(&target.resource, object)?;
+        let mut object = decode::decoded(&target.resource, object)?;
         target.check_named(&object)?;
         target.to_stored(&mut object);
         let absent = self.store().get(&target.stored.table(), &target.key).is_none();
@@ -258,7 +258,7 @@ impl Cluster {
                 return Err(Status::unfit_patch(&text, &format!("Object 'Kind' is missing in '{text}'")));
             }
             target.check_named(&patched)?;
-            admit::check_type(&target.resource, &patched)?;
+            decode::check_type(&target.resource, &patched)?;
             target.to_stored(&mut patched);
             admit::check_version(&context, &live.value, &patched)?;
             let (next, warnings) = admit::update(&context, &live, patched)?;

@@ -1,7 +1,8 @@
-//! JSON as Go sees it (`encoding/json`, scanner.go): what it says of a text that is none, and which fields are given twice.
+//! JSON as Go sees it (`encoding/json`, scanner.go): what it says of a text that is none, and which fields it is given
+//! twice.
 //!
 //! The words are part of the API: clients show them to people, and `fieldValidation` speaks of fields that are given
-//! twice. `serde_json`, which does the decoding, neither words its errors that way nor tells of duplicates; so a text is
+//! twice. `serde_json`, which decodes, neither words its errors that way nor tells of duplicates; so a text is
 //! scanned once more where it has been refused, and where somebody writes. The scanner keeps its own stack, and no more
 //! of it than Go would.
 

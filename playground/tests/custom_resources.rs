@@ -327,3 +327,119 @@ async fn a_definition_that_serves_nothing_can_be_deleted() {
     assert_eq!(ask(&cluster, "DELETE", path, JSON, "").await.0, 200);
     assert_eq!(ask(&cluster, "GET", path, JSON, "").await.0, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_deletes_a_definition_sees_it_marked_whatever_is_left_of_it() {
+    let cluster = cluster().await;
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.test.dev";
+    for query in ["?dryRun=All", ""] {
+        let (code, marked) = ask(&cluster, "DELETE", &format!("{path}{query}"), JSON, "").await;
+        assert_eq!((code, &marked["kind"]), (200, &json!("CustomResourceDefinition")), "{marked}");
+        assert!(marked["metadata"]["deletionTimestamp"].is_string());
+        assert_eq!(marked["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+        let last = marked["status"]["conditions"].as_array().unwrap().last().unwrap();
+        assert_eq!((&last["type"], &last["reason"]), (&json!("Terminating"), &json!("InstanceDeletionPending")));
+    }
+    assert_eq!(ask(&cluster, "GET", path, JSON, "").await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_somebody_else_holds_outlives_its_objects() {
+    let cluster = cluster().await;
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.test.dev";
+    ask(&cluster, "PATCH", path, MERGE, r#"{"metadata":{"finalizers":["test.dev/f"]}}"#).await;
+    ask(&cluster, "DELETE", path, JSON, "").await;
+    assert_eq!(ask(&cluster, "GET", &format!("{THINGS}/a"), JSON, "").await.0, 404);
+    let held = ask(&cluster, "GET", path, JSON, "").await.1;
+    assert_eq!(held["metadata"]["finalizers"], json!(["test.dev/f"]), "{held}");
+    ask(&cluster, "PATCH", path, MERGE, r#"{"metadata":{"finalizers":null}}"#).await;
+    assert_eq!(ask(&cluster, "GET", path, JSON, "").await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apply_of_a_value_of_another_type_fails_before_it_is_validated() {
+    let cluster = cluster().await;
+    let rows = [
+        (json!({"spec": {"image": 1}}), ".spec.image: expected string, got &value.valueUnstructured{Value:1}"),
+        (
+            json!({"spec": {"image": {"a": [true]}}}),
+            ".spec.image: expected string, got &value.valueUnstructured{Value:map[string]interface {}{\"a\":[]interface \
+             {}{true}}}",
+        ),
+        (json!({"spec": {"replicas": "x"}}), ".spec.replicas: expected numeric (int or float), got string"),
+        (json!({"spec": ["x", 1]}), ".spec: expected map, got &{[x 1]}"),
+        (
+            json!({"spec": {"image": 1, "zz": 1}}),
+            "errors:\n  .spec.image: expected string, got &value.valueUnstructured{Value:1}\n  .spec.zz: field not \
+             declared in schema",
+        ),
+    ];
+    for (fields, why) in rows {
+        let mut object = json!({"apiVersion": "test.dev/v1", "kind": "Thing", "metadata": {"name": "a"}});
+        object["spec"] = fields["spec"].clone();
+        let wanted = format!("failed to create typed patch object (/a; test.dev/v1, Kind=Thing): {why}");
+        let path = format!("{THINGS}/a?fieldManager=m");
+        hold(&cluster, "PATCH", &path, APPLY, &object.to_string(), (500, &wanted)).await;
+    }
+    let metadata = json!({"name": "a", "labels": {"a": 1}, "finalizers": [1], "ownerReferences": [{"uid": 1}]});
+    let object = json!({"apiVersion": "test.dev/v1", "kind": "Thing", "metadata": metadata});
+    let (code, answer) =
+        ask(&cluster, "PATCH", &format!("{THINGS}/a?fieldManager=m"), APPLY, &object.to_string()).await;
+    let told = answer["message"].as_str().unwrap();
+    assert_eq!(code, 500, "{told}");
+    for at in [".metadata.labels.a", ".metadata.finalizers[=1]", ".metadata.ownerReferences[uid=1].uid"] {
+        assert!(told.contains(&format!("  {at}: expected string, got &value.valueUnstructured{{Value:1}}")), "{told}");
+    }
+}
+
+/// The events of a watch that ends of itself.
+async fn events(cluster: &Cluster, path: &str, accept: &str) -> Vec<Value> {
+    let request = Request::builder().uri(path).header("accept", accept).body(Bytes::new()).unwrap();
+    let body = cluster.exchange(request).await.unwrap().into_body();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_tables_of_a_watch_the_first_alone_has_columns() {
+    let cluster = cluster().await;
+    ask(&cluster, "POST", THINGS, JSON, &thing("b").to_string()).await;
+    let path = format!("{THINGS}?watch=true&timeoutSeconds=1");
+    let tables = events(&cluster, &path, "application/json;as=Table;v=v1;g=meta.k8s.io").await;
+    let [first, second] = tables.as_slice() else { panic!("{tables:?}") };
+    assert_eq!(first["object"]["columnDefinitions"][0]["name"], "Name");
+    assert_eq!(second["object"].get("columnDefinitions"), Some(&Value::Null));
+    assert_eq!(second["object"]["rows"][0]["cells"][0], "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streamed_list_of_the_future_is_an_error_in_a_stream() {
+    let cluster = cluster().await;
+    let ahead = cluster.revision() + 100;
+    let path = format!(
+        "{THINGS}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&\
+         resourceVersion={ahead}"
+    );
+    let told = events(&cluster, &path, JSON).await;
+    let [error] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((&error["type"], &error["object"]["code"]), (&json!("ERROR"), &json!(504)));
+    let why = format!("Timeout: Too large resource version: {ahead}, current: {}", ahead - 100);
+    assert_eq!(error["object"]["message"], why);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_with_bookmarks_tells_where_the_state_it_began_with_ends() {
+    let cluster = cluster().await;
+    let revision = cluster.revision().to_string();
+    for (bookmarks, wanted) in [("&allowWatchBookmarks=true", 2), ("", 1)] {
+        let told = events(&cluster, &format!("{THINGS}?watch=true&timeoutSeconds=1{bookmarks}"), JSON).await;
+        assert_eq!(told.len(), wanted, "{told:?}");
+        let Some(end) = told.get(1) else { continue };
+        assert_eq!(
+            (&end["type"], &end["object"]["metadata"]["resourceVersion"]),
+            (&json!("BOOKMARK"), &json!(revision))
+        );
+        assert_eq!(end["object"]["metadata"]["annotations"], json!({"k8s.io/initial-events-end": "true"}));
+    }
+}

@@ -88,7 +88,7 @@ pub(super) fn apply(
     let place = |(path, why): (String, String)| format!("{}: {why}", context.stored.schema.place(sent, &path));
     let faults: Vec<String> = faults.map(place).collect();
     if !faults.is_empty() {
-        return Err(apply_error(context, &fields::ApplyError::Untyped(faults)));
+        return Err(apply_error(context, sent, &fields::ApplyError::Untyped(faults)));
     }
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
@@ -101,7 +101,7 @@ pub(super) fn apply(
         now: &context.now,
     };
     let merged = fields::apply(live.map(Live::state), &config, by, &context.stored.schema);
-    let (mut object, managed) = merged.map_err(|error| apply_error(context, &error))?;
+    let (mut object, managed) = merged.map_err(|error| apply_error(context, sent, &error))?;
     match live {
         None => {
             let warnings = prepare_new(context, &mut object)?;

@@ -86,8 +86,8 @@ fn check_applied_type(resource: &Resource, config: &Value) -> Result<(), Status>
     Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")))
 }
 
-/// The words for a failed apply.
-pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyError) -> Status {
+/// The words for a failed apply of what was sent.
+pub(super) fn apply_error(context: &admit::Context<'_>, sent: &Value, error: &fields::ApplyError) -> Status {
     let message = error.to_string();
     let Context { key, resource, .. } = context;
     match error {
@@ -105,7 +105,7 @@ pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyErr
             "",
             format!(
                 "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
-                key.namespace,
+                sent["metadata"]["namespace"].as_str().unwrap_or_default(),
                 key.name,
                 resource.api_version(),
                 resource.kind,

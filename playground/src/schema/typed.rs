@@ -1,8 +1,8 @@
 //! Whether values have the types that a schema gives them, as structured-merge-diff asks before it merges an apply.
 //!
-//! It knows less than the validation of the object does (strings with a format, and integers with a fraction, pass), and
+//! It knows less than the validation of the object does (strings with a format pass, and integers with a fraction), and
 //! words it otherwise, in terms of Go's values; what it refuses never gets as far as the validation. A `null` has every
-//! type. Lists whose items have keys, and items without one, are looked at where the lists are merged.
+//! type. Items that should have a key and have none are told where lists are merged.
 
 use std::sync::LazyLock;
 

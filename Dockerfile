@@ -25,7 +25,7 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /smooth-operator /smooth-operator
 # A number, because the kubelet can't tell from a name that the user is not root.
 USER 65532:65532
-# metrics, health
-EXPOSE 8080 8081
+# metrics, health; with the components of config/full also metrics over HTTPS and the webhook
+EXPOSE 8080 8081 8443 9443
 ENTRYPOINT ["/smooth-operator"]
 CMD ["run"]

@@ -2,6 +2,8 @@
 
 # The operator's image. `make deploy IMG=registry.example/smooth-operator:v1` installs this one.
 IMG ?= smooth-operator:dev
+# What `make deploy` installs: default, or full, which has the webhook and metrics over HTTPS, too.
+CONFIG ?= default
 # The platforms of `make docker-buildx`.
 PLATFORMS ?= linux/amd64,linux/arm64
 # Arguments to pass on: `make run ARGS="--namespaces dev --log-level debug"`, `make test ARGS="reflector"`.
@@ -94,10 +96,17 @@ lint-config:
 	@if ! command -v $(KUBECTL) >/dev/null; then \
 		echo "lint-config: skipped, kubectl is not installed"; exit 0; \
 	fi; \
-	for directory in default samples; do \
+	for directory in default full namespaced prometheus grafana samples; do \
 		$(KUBECTL) kustomize config/$$directory >/dev/null; \
 		echo "config/$$directory builds"; \
 	done
+	@if command -v helm >/dev/null; then \
+		helm lint --strict config/chart; \
+		helm template smooth-operator config/chart --kube-version v1.36.0 --set prometheus.enabled=true >/dev/null; \
+		helm template smooth-operator config/chart --kube-version v1.36.0 --set 'namespaces={a,b}' >/dev/null; \
+	else \
+		echo "lint-config: the chart is not rendered, helm is not installed"; \
+	fi
 
 # Advisories and licences need cargo-deny, and a network for the advisories.
 .PHONY: lint-deny
@@ -121,10 +130,11 @@ doc: ## Build the book: target/doc/smooth_operator/index.html.
 
 # Through a second file: if the program failed, a direct redirection would leave an empty CRD.
 .PHONY: manifests
-manifests: ## Generate the CRD in config/crd from the Rust types.
+manifests: ## Generate the CRD from the Rust types, and the Helm chart from the manifests.
 	$(NEED_CARGO)
 	$(CARGO) run --quiet --locked -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
+	config/chart.sh
 
 .PHONY: clean
 clean: ## Remove everything that was built.
@@ -149,10 +159,15 @@ run: ## Run the operator on this machine, as you, until Ctrl-C. Not while one is
 	$(NEED_CARGO)
 	$(CARGO) run --locked -- run $(ARGS)
 
+.PHONY: doctor
+doctor: ## Ask the cluster, as you, whether the operator can run there.
+	$(NEED_CARGO)
+	$(CARGO) run --quiet --locked -- doctor $(ARGS)
+
 .PHONY: deploy
 deploy: ## Install the CRD, the permissions and the operator's image IMG.
 	$(NEED_KUBECTL)
-	$(KUBECTL) kustomize config/default \
+	$(KUBECTL) kustomize config/$(CONFIG) \
 		| sed 's|image: $(CONFIG_IMG)$$|image: $(IMG)|' \
 		| $(KUBECTL) apply --server-side -f -
 	$(KUBECTL) -n smooth-operator-system rollout status deployment/smooth-operator --timeout=120s
@@ -161,7 +176,7 @@ deploy: ## Install the CRD, the permissions and the operator's image IMG.
 .PHONY: undeploy
 undeploy: ## Remove the operator and its permissions. MCPServers stay and keep running.
 	$(NEED_KUBECTL)
-	$(KUBECTL) kustomize config/default \
+	$(KUBECTL) kustomize config/full \
 		| $(KUBECTL) delete --ignore-not-found -l app.kubernetes.io/part-of=smooth-operator -f -
 
 .PHONY: e2e

@@ -15,8 +15,8 @@
 //!
 //! # What it does not promise
 //!
-//! To check the permissions before the start: a missing one shows when it is needed, in a log line with the rule to
-//! add.
+//! That `run` checks its permissions before the start: a missing one shows when it is needed, in a log line with the
+//! rule to add. [`doctor`] checks them all, and everything else that `run` needs, without running anything.
 //!
 //! # Equivalents
 //!
@@ -25,10 +25,18 @@
 //! # What to try
 //!
 //! `cargo run -- run --workers 0`, `KUBECONFIG=/nowhere cargo run -- run`, and `cargo run -- run --retry-period 9s`.
+//! With `make playground` in another terminal, `cargo run -- doctor`.
 
+pub mod cluster;
 pub mod crd;
+pub mod doctor;
 pub mod run;
+mod values;
 
+use std::io::{ErrorKind, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// Runs Model Context Protocol (MCP) servers on Kubernetes.
@@ -47,18 +55,30 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Print the CustomResourceDefinition of MCPServer, as YAML for `kubectl apply -f -`.
     Crd,
+    /// Ask the cluster whether the operator can run there: version, CRD, permissions, Lease, webhook.
+    #[command(after_help = "The exit code is 1 where something is wrong.")]
+    Doctor(Box<doctor::DoctorArgs>),
 }
 
 impl Command {
-    /// Executes the command.
+    /// Executes the command, and returns with which code the program ends.
     ///
     /// # Errors
     ///
     /// The command failed; the message is for people.
-    pub async fn execute(self) -> anyhow::Result<()> {
+    pub async fn execute(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Run(args) => Box::pin(run::run(*args)).await,
-            Self::Crd => crd::print(),
+            Self::Run(args) => Box::pin(run::run(*args)).await.map(|()| ExitCode::SUCCESS),
+            Self::Crd => crd::print().map(|()| ExitCode::SUCCESS),
+            Self::Doctor(args) => Box::pin(doctor::doctor(*args)).await,
         }
+    }
+}
+
+/// Prints to standard output. If the reader closes the pipe early, as `head` does, that is not an error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("can't write to standard output"),
     }
 }

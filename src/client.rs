@@ -54,7 +54,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
 pub use connect::{ConnectError, Connection, Target, connect};
-pub use error::{Error, StreamError};
+pub use error::{Error, StreamError, rule_to_add};
 pub use fence::Fence;
 pub use request::{FIELD_MANAGER, ListParams, Operation, Request, Verb, WatchParams};
 

@@ -1,4 +1,4 @@
-//! The operator's own HTTP servers: liveness, readiness and metrics.
+//! The operator's own HTTP servers: liveness, readiness, metrics and the webhook.
 //!
 //! # The naive solution, and how it breaks
 //!
@@ -11,13 +11,17 @@
 //! # The mechanism
 //!
 //! ```text
-//!   accept --> a free slot? --> hyper, HTTP/1 --> GET or HEAD? --> Site::answer(path) --> close
-//!              (64 of them)     head <= 16 KiB    else 405         else 404
-//!                               within 5 s
-//!              '--------------- the whole connection within 10 s ---------------'
+//!   accept --> a free slot? --> TLS?  --> hyper, HTTP/1 --> Gate? --> a method of the site? --> Site --> close
+//!              (64 of them)    handshake  head <= 16 KiB   401, 403   else 405                 else 404
+//!                              within 5 s within 5 s                  body <= 4 MiB, else 413
+//!              '------------------------- the whole connection within 10 s -------------------------'
 //! ```
 //!
-//! * A [`Site`] is a function from a path to an answer. It does no I/O, so it needs no timeout of its own.
+//! * A [`Site`] is a function from a path, and perhaps a body, to an answer. It does no I/O, so it needs no timeout of
+//!   its own.
+//! * With [TLS](Server::over_tls), the certificate is read from a [`Slot`](crate::tls::Slot) in each handshake, so it can
+//!   be replaced at any time. A client that begins a handshake and falls silent is a client that sends no head.
+//! * With a [`Gate`], each request needs a bearer token, and the API server decides who may pass.
 //! * One request per connection. Probes and scrapes come every few seconds; with keep-alive, idle connections would
 //!   occupy slots.
 //! * When all slots are taken, connections wait in the kernel's backlog. The time limits free the slots.
@@ -26,7 +30,8 @@
 //!
 //! # What it does not promise
 //!
-//! Encryption or authentication: this is plain HTTP for the Pod's own network. Nothing secret is served.
+//! Encryption or authentication by default: health and metrics are plain HTTP for the Pod's own network, and contain
+//! nothing secret.
 //!
 //! # Equivalents
 //!
@@ -60,17 +65,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+
+use crate::access::{Gate, Refusal};
 
 pub use address::{AddressError, BindAddress, BindError};
 pub use health::Health;
@@ -78,12 +87,29 @@ pub use health::Health;
 mod address;
 mod health;
 mod metrics;
+mod webhook;
 
-/// What a server serves: paths and their answers.
+/// What a server serves: paths and their answers. A site is either read or written to.
 pub trait Site: Send + Sync + 'static {
+    /// The methods that it knows, for the `Allow` header.
+    fn methods(&self) -> &'static str {
+        READ
+    }
+
     /// The answer for `path`, or `None` if there is nothing at this path. `query` is the part after the `?`.
     fn answer(&self, path: &str, query: Option<&str>) -> Option<Answer>;
+
+    /// The answer to a POST of `body` to `path`, or `None` if there is nothing at this path.
+    fn receive(&self, path: &str, body: &[u8]) -> Option<Answer> {
+        _ = (path, body);
+        None
+    }
 }
+
+/// The methods of a site that is read.
+const READ: &str = "GET, HEAD";
+/// The methods of a site that is written to.
+const WRITE: &str = "POST";
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +133,10 @@ impl Answer {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connections: usize,
-    /// From accepting the connection to the end of the request's head.
+    /// For the TLS handshake, and then for the request's head.
     head_time: Duration,
     head_bytes: usize,
+    body_bytes: usize,
     /// From accepting the connection to its end.
     connection_time: Duration,
 }
@@ -118,6 +145,7 @@ const LIMITS: Limits = Limits {
     connections: 64,
     head_time: Duration::from_secs(5),
     head_bytes: 16 * 1024,
+    body_bytes: crate::admission::MAX_REVIEW,
     connection_time: Duration::from_secs(10),
 };
 
@@ -128,8 +156,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    site: Arc<dyn Site>,
     limits: Limits,
+    tls: Option<TlsAcceptor>,
+    desk: Desk,
+}
+
+/// Who answers requests, one at a time or many.
+struct Desk {
+    site: Box<dyn Site>,
+    gate: Option<Gate>,
+    body_bytes: usize,
 }
 
 impl Server {
@@ -137,7 +173,26 @@ impl Server {
     /// message.
     pub async fn bind(address: &BindAddress, flag: &'static str, site: impl Site) -> Result<Option<Self>, BindError> {
         let Some((listener, address)) = address.bind(flag).await? else { return Ok(None) };
-        Ok(Some(Self { listener, address, site: Arc::new(site), limits: LIMITS }))
+        let desk = Desk { site: Box::new(site), gate: None, body_bytes: LIMITS.body_bytes };
+        Ok(Some(Self { listener, address, limits: LIMITS, tls: None, desk }))
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn over_tls(self, acceptor: TlsAcceptor) -> Self {
+        Self { tls: Some(acceptor), ..self }
+    }
+
+    /// The same for those whom `gate` admits.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        Self { desk: Desk { gate: Some(gate), ..self.desk }, ..self }
+    }
+
+    /// With fewer connections at the same time, for a site whose requests need memory.
+    #[must_use]
+    pub fn with_connections(self, connections: usize) -> Self {
+        Self { limits: Limits { connections, ..self.limits }, ..self }
     }
 
     /// The address; for port 0, with the port that the kernel chose.
@@ -147,9 +202,9 @@ impl Server {
 
     /// Serves until `stop`, then ends the open connections and returns.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, address, site, limits } = self;
-        info!(%address, "listening");
-        let slots = Arc::new(Semaphore::new(limits.connections));
+        let Self { listener, address, limits, tls, desk } = self;
+        info!(%address, tls = tls.is_some(), "listening");
+        let (slots, desk) = (Arc::new(Semaphore::new(limits.connections)), Arc::new(desk));
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -157,7 +212,7 @@ impl Server {
                 () = stop.cancelled() => break,
                 Some(_ended) = connections.join_next() => {}
                 (stream, slot) = accept(&listener, &slots) => {
-                    connections.spawn(serve(stream, slot, Arc::clone(&site), limits, stop.clone()));
+                    connections.spawn(serve(stream, slot, tls.clone(), Arc::clone(&desk), limits, stop.clone()));
                 }
             }
         }
@@ -187,13 +242,36 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, O
 async fn serve(
     stream: TcpStream,
     _slot: Option<OwnedSemaphorePermit>,
-    site: Arc<dyn Site>,
+    tls: Option<TlsAcceptor>,
+    desk: Arc<Desk>,
     limits: Limits,
     stop: CancellationToken,
 ) {
+    let served = timeout(limits.connection_time, async {
+        let Some(acceptor) = tls else { return talk(stream, desk, limits, &stop).await };
+        let shaken = stop.run_until_cancelled(timeout(limits.head_time, acceptor.accept(stream))).await;
+        match shaken {
+            Some(Ok(Ok(stream))) => talk(stream, desk, limits, &stop).await,
+            Some(Ok(Err(error))) => debug!(%error, "a TLS handshake failed"),
+            Some(Err(_elapsed)) => debug!("a TLS handshake took too long"),
+            None => {}
+        }
+    });
+    if served.await.is_err() {
+        debug!("a connection took too long");
+    }
+}
+
+/// Answers the request of one connection.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    desk: Arc<Desk>,
+    limits: Limits,
+    stop: &CancellationToken,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&*site, &request);
-        async move { Ok::<_, Infallible>(response) }
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.respond(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -202,33 +280,70 @@ async fn serve(
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let served = timeout(limits.connection_time, async {
+    let ended = async {
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         connection.await
-    });
-    match served.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "a connection ended badly"),
-        Err(_elapsed) => debug!("a connection took too long"),
+    };
+    if let Err(error) = ended.await {
+        debug!(%error, "a connection ended badly");
     }
 }
 
-fn respond<B>(site: &dyn Site, request: &Request<B>) -> Response<Full<Bytes>> {
-    match *request.method() {
-        Method::GET | Method::HEAD => {
-            let (path, query) = (request.uri().path(), request.uri().query());
-            let nothing = || Answer::text(StatusCode::NOT_FOUND, "not found\n");
-            response(site.answer(path, query).unwrap_or_else(nothing))
+impl Desk {
+    async fn respond<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Err(refusal) = self.admit(&request).await {
+            return refused(&refusal);
         }
-        _ => {
-            let mut refusal = response(Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"));
-            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            refusal
-        }
+        let (parts, body) = request.into_parts();
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let answer = match (parts.method, self.site.methods()) {
+            (Method::GET | Method::HEAD, READ) => self.site.answer(path, query),
+            (Method::POST, WRITE) => match Limited::new(body, self.body_bytes).collect().await {
+                Ok(body) => self.site.receive(path, &body.to_bytes()),
+                Err(error) => Some(unread(&*error)),
+            },
+            (_, methods) => {
+                let mut refusal = response(Answer::text(StatusCode::METHOD_NOT_ALLOWED, format!("only {methods}\n")));
+                refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+                return refusal;
+            }
+        };
+        response(answer.unwrap_or_else(|| Answer::text(StatusCode::NOT_FOUND, "not found\n")))
     }
+
+    async fn admit<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let Some(gate) = &self.gate else { return Ok(()) };
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        gate.admit(authorization.and_then(|value| value.to_str().ok())).await
+    }
+}
+
+fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Answer {
+    if error.is::<LengthLimitError>() {
+        Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
+    } else {
+        Answer::text(StatusCode::BAD_REQUEST, "the body can't be read\n")
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
+    let status = match refusal {
+        Refusal::NoToken | Refusal::Unknown => StatusCode::UNAUTHORIZED,
+        Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+        Refusal::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = response(Answer::text(status, format!("{refusal}\n")));
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 fn response(answer: Answer) -> Response<Full<Bytes>> {

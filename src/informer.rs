@@ -47,11 +47,12 @@
 //!    ├──► Reflector<K>  the next namespace
 //!    └──► resync        repeats every object once in a while
 //!
-//!  shared by all of them: Arc<Store<K>>, the handlers, and the number of scopes that have not synced yet
+//!  shared by all of them: Arc<Store<K>>, the handlers, and the set of scopes that have not synced yet
 //! ```
 //!
 //! With several namespaces, the reflectors fill one store together, and nothing outside of these namespaces is ever
-//! requested.
+//! requested. Each [syncs](Synced::covers) by itself, because one may have no Role for this operator (yet), or may not
+//! exist, and the others must not wait for it.
 //!
 //! # What it does not promise
 //!
@@ -81,6 +82,7 @@ pub mod reflector;
 pub mod run;
 pub mod store;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,8 +111,8 @@ pub struct Informer<K> {
     store: Arc<Store<K>>,
     scopes: Vec<Scope>,
     handlers: Vec<Handler<K>>,
-    /// How many scopes have not synced yet.
-    waiting: watch::Sender<usize>,
+    /// The scopes that have not synced yet.
+    waiting: watch::Sender<BTreeSet<Scope>>,
     timing: Timing,
     resync: Option<Duration>,
 }
@@ -118,7 +120,7 @@ pub struct Informer<K> {
 impl<K: Object> Informer<K> {
     /// An informer for these scopes, with these indexes. It does nothing before [`start`](Self::start).
     pub fn new(scopes: Vec<Scope>, indexers: Vec<Indexer<K>>, timing: Timing) -> Self {
-        let (waiting, _) = watch::channel(scopes.len());
+        let (waiting, _) = watch::channel(scopes.iter().cloned().collect());
         let store = Arc::new(Store::new(indexers));
         Self { store, scopes, handlers: Vec::new(), waiting, timing, resync: None }
     }
@@ -191,18 +193,38 @@ async fn resync_forever<K: Object>(period: Duration, seed: u64, store: Arc<Store
 }
 
 /// Tells whether an informer knows the complete state and has passed it to its handlers. Clones are equivalent.
+///
+/// With several namespaces each syncs by itself: one that the operator may not read says nothing about the others.
 #[derive(Debug, Clone)]
-pub struct Synced(watch::Receiver<usize>);
+pub struct Synced(watch::Receiver<BTreeSet<Scope>>);
 
 impl Synced {
-    /// Whether it has synced.
+    /// Whether all scopes have synced.
     pub fn now(&self) -> bool {
-        *self.0.borrow() == 0
+        self.0.borrow().is_empty()
     }
 
-    /// Waits until it has synced. If the informer was stopped before that, this waits for ever.
+    /// Whether the scope that this namespace belongs to has synced.
+    pub fn covers(&self, namespace: &str) -> bool {
+        let of_namespace = |scope: &Scope| scope.as_deref().is_none_or(|scope| scope == namespace);
+        !self.0.borrow().iter().any(of_namespace)
+    }
+
+    /// The scopes that have not synced yet.
+    pub fn waiting(&self) -> BTreeSet<Scope> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until all scopes have synced. If the informer was stopped before that, this waits for ever.
     pub async fn wait(&mut self) {
-        if self.0.wait_for(|waiting| *waiting == 0).await.is_err() {
+        if self.0.wait_for(BTreeSet::is_empty).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until another scope has synced than at the last look. If the informer was stopped, this waits for ever.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -56,8 +56,9 @@
 //! | 12 | [`verification`] | How do you ask ten thousand servers again and again, and speak only when something is new? |
 //! | 13 | [`manager`] | In which order does all this start, and stop? |
 //!
-//! Four smaller modules support them: [`backoff`] (how long to wait before the next attempt), [`telemetry`] (logs and
-//! metrics), [`http`] (health and metrics over HTTP) and [`cli`] (the command line). If you are in a hurry, read
+//! Smaller modules support them: [`backoff`] (how long to wait before the next attempt), [`telemetry`] (logs and
+//! metrics), [`http`] (health, metrics and the webhook over HTTP), [`admission`] (what the webhook says), [`tls`] (its
+//! certificate), [`access`] (who may read the metrics) and [`cli`] (the command line). If you are in a hurry, read
 //! chapters 5, 6 and 10.
 //!
 //! # Rules that hold everywhere
@@ -72,6 +73,8 @@
 //! - **Randomness comes from one seed**, which is handed down, so that what happened once can be reproduced.
 //! - **Every task has an owner, a stop signal and a join.** No task runs unless somebody waits for its end.
 
+pub mod access;
+pub mod admission;
 pub mod api;
 pub mod backoff;
 pub mod cli;
@@ -86,6 +89,7 @@ pub mod mcp;
 pub mod mcpserver;
 pub mod object;
 pub mod telemetry;
+pub mod tls;
 pub mod verification;
 pub mod watch;
 pub mod workqueue;

@@ -11,17 +11,18 @@
 //! Up in one order, down in the other:
 //!
 //! ```text
-//!  1 health, metrics     a port that is in use is reported before anything else happens
+//!  1 health, metrics,    a port that is in use is reported before anything else happens
+//!    webhook
 //!  2 informers           every instance keeps its caches warm, followers too
 //!  3 the Lease           (with --leader-elect) the fence opens
-//!  4 all caches synced   no decision is made before this
+//!  4 caches synced       nothing is decided about a namespace before all of it is known
 //!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
-//!    informers
+//!    informers           and the keeper of the webhook's certificate
 //!    the Lease           the fence closes, then the Lease is released: nobody waits, nobody overlaps.
 //!                        If a reconcile was aborted, its last write may still arrive: then the Lease expires by itself
-//!    health, metrics
+//!    health, metrics, webhook
 //! ```
 //!
 //! If leadership is lost, there is no order to keep: the fence is closed already, so no write can follow. The workers
@@ -50,11 +51,12 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::MCPServer;
 use crate::client::{Client, Connection, Fence};
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
-use crate::http::{BindAddress, BindError, Health, Server};
-use crate::informer::{Scope, Synced, Timing as WatchTiming};
+use crate::http::{BindAddress, BindError};
+use crate::informer::{Scope, Store, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
 use crate::mcp::{Limits, Prober};
@@ -62,8 +64,17 @@ use crate::mcpserver::Reconciler;
 use crate::mcpserver::triggers::Informers;
 use crate::object::ObjectKey;
 use crate::telemetry::{Metrics, VerificationMetrics};
+use crate::tls::{FilesError, Keeper, PairError};
 use crate::verification::{self, Verification};
-use crate::workqueue::{RateLimit, Workqueue};
+use crate::workqueue::{Priority, RateLimit, Workqueue};
+use served::{OnlyServed, Served};
+
+mod served;
+
+mod serving;
+
+use serving::{Opening, Sites};
+pub use serving::{Serving, Webhook};
 
 /// The name of the controller and of its queue, in metrics.
 const NAME: &str = "mcpserver";
@@ -81,6 +92,8 @@ pub struct Settings {
     pub metrics: BindAddress,
     /// The address for health.
     pub health: BindAddress,
+    /// What is served over TLS.
+    pub serving: Serving,
     /// After how many seconds the API server ends a watch.
     pub watch_seconds: RangeInclusive<u64>,
     /// How often every server is reconciled again even though nothing seems to have happened.
@@ -112,6 +125,15 @@ pub enum Error {
     /// The operator can't listen on an address.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// The certificate can't be read from the given files.
+    #[error("the certificate for --metrics-secure and the webhook can't be used: {0}")]
+    Certificate(#[from] FilesError),
+    /// No certificate can be made.
+    #[error("TLS can't be served: {0}")]
+    Pair(#[from] PairError),
+    /// The TLS library refuses its own defaults.
+    #[error("TLS can't be served: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
     /// A task that should run as long as the operator has ended. Only a panic does that, and it has been printed
     /// already.
     #[error("a part of the operator has panicked; this is a bug, and the message above says where")]
@@ -131,13 +153,23 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let client = connection.client.measured_by(metrics.client(host)).behind(fence.clone());
     let identity = Identity::new(&hostname(), &mut seeds);
 
-    let mut informers = informers(&settings);
+    let mut caches = Caches::new(&settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    informers.enqueue_on_change(&queue);
+    caches.informers.enqueue_on_change(&queue);
     let stop_http = CancellationToken::new();
-    let mut servers = listen(&settings, &metrics, &informers.synced(), &stop_http).await?;
+    let opening = Opening {
+        settings: &settings,
+        client: &client,
+        fence: &fence,
+        metrics: &metrics,
+        secrets: &caches.informers.secrets,
+        served: &caches.served,
+        stop: &stop_http,
+    };
+    let Sites { tasks: mut servers, keeper } = opening.serve().await?;
 
-    let work = Work::begin(informers, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let mut work = Work::begin(caches, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    work.keep(keeper);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
@@ -155,29 +187,13 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     ended
 }
 
-/// Serves health and metrics until `stop_http`.
-async fn listen(
-    settings: &Settings,
-    metrics: &Metrics,
-    synced: &[(&'static str, Synced)],
-    stop_http: &CancellationToken,
-) -> Result<JoinSet<()>, BindError> {
-    let bound = [
-        Server::bind(&settings.metrics, "--metrics-bind-address", metrics.clone()).await?,
-        Server::bind(&settings.health, "--health-bind-address", health(synced)).await?,
-    ];
-    let mut servers = JoinSet::new();
-    for server in bound.into_iter().flatten() {
-        servers.spawn(server.run(stop_http.clone()));
-    }
-    Ok(servers)
-}
-
 /// Everything that works while the Lease is held: caches, which are being filled already, and a controller, which waits
 /// for them.
 struct Work {
-    synced: Vec<(&'static str, Synced)>,
-    controller: Controller<ObjectKey, Reconciler>,
+    served: Served,
+    /// Puts all servers of a scope into the queue.
+    enqueue: Box<dyn Fn(&Scope) + Send + Sync>,
+    controller: Controller<ObjectKey, OnlyServed<Reconciler>>,
     verifier: Verifier,
     events: Delivery,
     reflectors: JoinSet<()>,
@@ -187,7 +203,7 @@ struct Work {
 impl Work {
     /// Begins to fill the caches.
     fn begin(
-        informers: Informers,
+        caches: Caches,
         queue: Workqueue<ObjectKey>,
         options: Options,
         client: &Client,
@@ -195,35 +211,43 @@ impl Work {
         identity: &Identity,
         seeds: &mut StdRng,
     ) -> Self {
-        let (synced, stores) = (informers.synced(), informers.stores());
+        let Caches { informers, served } = caches;
+        let stores = informers.stores();
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
         let (recorder, events) = Recorder::new(client, identity.as_str());
+        let enqueue = enqueue_all(queue.clone(), Arc::clone(&stores.servers));
         let verification = Verification::new(verification::CONCURRENCY, seeds.random());
         let verifier =
             Verifier { verification: verification.clone(), metrics: metrics.verification(), queue: queue.clone() };
         let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification);
-        let reconciler = Arc::new(reconciler);
+        let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
-        Self { synced, controller, verifier, events, reflectors, stop_reflectors }
+        Self { served, enqueue, controller, verifier, events, reflectors, stop_reflectors }
     }
 
-    /// Works from when all caches have synced until `stop`, and cleans up.
+    /// Also keeps the webhook's certificate. It writes, so it has to end before the Lease is released.
+    fn keep(&mut self, keeper: Option<Keeper>) {
+        if let Some(keeper) = keeper {
+            self.reflectors.spawn(keeper.run(self.stop_reflectors.clone()));
+        }
+    }
+
+    /// Works from when the caches of a namespace have synced until `stop`, and cleans up.
     ///
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { synced, controller, verifier, events, mut reflectors, stop_reflectors } = self;
+        let Self { mut served, enqueue, controller, verifier, events, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
-        let all_synced = async {
-            for (_resource, mut synced) in synced {
-                synced.wait().await;
-            }
-        };
         let work = async {
-            match stop.run_until_cancelled(all_synced).await {
-                Some(()) => tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0,
-                None => Stopped::InOrder,
+            if stop.run_until_cancelled(served.anything()).await.is_none() {
+                return Stopped::InOrder;
+            }
+            let working = async { tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0 };
+            tokio::select! {
+                stopped = working => stopped,
+                never = served.follow(enqueue) => match never {},
             }
         };
         tokio::pin!(work);
@@ -307,25 +331,33 @@ async fn lead<A: LeaseApi>(
     }
 }
 
-/// The informers for these settings, which are not started yet.
-fn informers(settings: &Settings) -> Informers {
-    let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
-        [] => vec![None],
-        names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
-    };
-    let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
-    let mut informers = Informers::new(&scopes, &timing);
-    informers.servers.resync_every(settings.resync);
-    informers
+/// The caches for these settings, which are not being filled yet.
+struct Caches {
+    informers: Informers,
+    served: Served,
 }
 
-/// Ready means that all caches have synced. A follower is ready, too: it waits only for the Lease.
-fn health(synced: &[(&'static str, Synced)]) -> Health {
-    let synced = synced.to_vec();
-    Health::new().with_check("informers-synced", move || {
-        let waiting: Vec<&str> =
-            synced.iter().filter(|(_, synced)| !synced.now()).map(|(resource, _)| *resource).collect();
-        if waiting.is_empty() { Ok(()) } else { Err(format!("waiting for {}", waiting.join(", "))) }
+impl Caches {
+    fn new(settings: &Settings) -> Self {
+        let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
+            [] => vec![None],
+            names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
+        };
+        let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
+        let mut informers = Informers::new(&scopes, &timing);
+        informers.servers.resync_every(settings.resync);
+        let served = Served::new(informers.synced(), scopes);
+        Self { informers, served }
+    }
+}
+
+/// A function that puts all servers of a scope into the queue, behind whatever people have just changed.
+fn enqueue_all(queue: Workqueue<ObjectKey>, servers: Arc<Store<MCPServer>>) -> Box<dyn Fn(&Scope) + Send + Sync> {
+    Box::new(move |scope| {
+        let keys = servers.keys().into_iter();
+        for key in keys.filter(|key| scope.as_deref().is_none_or(|namespace| namespace == key.namespace())) {
+            queue.add_with_priority(key, Priority::LOW);
+        }
     })
 }
 

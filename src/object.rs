@@ -54,7 +54,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// A kind of object as the API server addresses it: group, version and plural form the path,
 /// `kind` appears in the object itself.
 ///
-/// All the kinds that this operator uses are namespaced, so there is no scope here to get wrong.
+/// Nearly all of these kinds are namespaced. An object of one that is not has an [`ObjectKey`] without a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource {
     /// API group; empty for the core group.
@@ -85,7 +85,7 @@ impl Resource {
 
     /// The path of one object.
     pub fn path(&self, key: &ObjectKey) -> String {
-        format!("{}/{}", self.collection(Some(key.namespace())), key.name())
+        format!("{}/{}", self.collection(key.scope()), key.name())
     }
 }
 
@@ -123,6 +123,23 @@ pub const HORIZONTAL_POD_AUTOSCALERS: Resource = Resource {
 };
 /// `coordination.k8s.io/v1` Leases.
 pub const LEASES: Resource = Resource { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" };
+/// `admissionregistration.k8s.io/v1` ValidatingWebhookConfigurations, which have no namespace.
+pub const WEBHOOK_CONFIGURATIONS: Resource = Resource {
+    group: "admissionregistration.k8s.io",
+    version: "v1",
+    plural: "validatingwebhookconfigurations",
+    kind: "ValidatingWebhookConfiguration",
+};
+/// `authentication.k8s.io/v1` TokenReviews: questions in the form of objects, which are answered and not stored.
+pub const TOKEN_REVIEWS: Resource =
+    Resource { group: "authentication.k8s.io", version: "v1", plural: "tokenreviews", kind: "TokenReview" };
+/// `authorization.k8s.io/v1` SubjectAccessReviews: likewise.
+pub const ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    plural: "subjectaccessreviews",
+    kind: "SubjectAccessReview",
+};
 /// `events.k8s.io/v1` Events.
 pub const EVENTS: Resource = Resource { group: "events.k8s.io", version: "v1", plural: "events", kind: "Event" };
 
@@ -141,9 +158,19 @@ impl ObjectKey {
         Self { namespace: namespace.into(), name: name.into() }
     }
 
-    /// The namespace.
+    /// The key of an object whose kind has no namespaces.
+    pub fn cluster_wide(name: impl Into<Arc<str>>) -> Self {
+        Self::new("", name)
+    }
+
+    /// The namespace; empty where there is none.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The namespace, if there is one.
+    pub fn scope(&self) -> Option<&str> {
+        Some(self.namespace()).filter(|namespace| !namespace.is_empty())
     }
 
     /// The name within the namespace.
@@ -161,7 +188,10 @@ impl ObjectKey {
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        match self.scope() {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Probe for Prober {
 
 /// How many checks may run at once, unless somebody says otherwise. A check of a healthy server takes a few milliseconds,
 /// so this is enough for thousands a minute.
-pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// The verification of all servers; see the [chapter](self). Clones are handles to the same one.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! What the project promises of itself: the manifests are what the code says, and the layers are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use smooth_operator::api::crd;
 
@@ -9,8 +10,8 @@ use smooth_operator::api::crd;
 const LAYERS: [&[&str]; 8] = [
     &["object", "telemetry", "backoff"],
     &["api", "watch"],
-    &["client", "mcp"],
-    &["informer", "workqueue", "leader_election", "events", "verification"],
+    &["client", "mcp", "admission"],
+    &["access", "tls", "informer", "workqueue", "leader_election", "events", "verification"],
     &["controller"],
     &["mcpserver", "http"],
     &["manager"],
@@ -122,4 +123,46 @@ fn the_operator_and_the_playground_meet_over_http_alone() {
 fn the_crd_in_config_is_the_one_that_the_types_make() {
     let written = read(&root().join("config/crd/mcp.mcp.dev_mcpservers.yaml"));
     assert!(written == crd::yaml().unwrap(), "config/crd is not what the types make: run `make manifests`");
+}
+
+#[test]
+fn the_readme_and_the_doctor_support_the_same_versions() {
+    let told = smooth_operator::cli::doctor::version::judge("v1.36.0").found;
+    let supported = told.split(['(', ')']).nth(1).unwrap().trim_end_matches(" are supported").to_owned();
+    assert!(read(&root().join("README.md")).contains(&format!("Kubernetes {supported}")), "{supported}");
+}
+
+#[test]
+fn the_role_for_one_namespace_has_the_rules_of_the_cluster_role() {
+    let rules = |file: &str| -> serde_json::Value {
+        let role: serde_json::Value = serde_saphyr::from_str(&read(&root().join("config").join(file))).unwrap();
+        role["rules"].clone()
+    };
+    assert!(rules("rbac/manager_role.yaml").is_array());
+    assert_eq!(rules("namespaced/namespace/role.yaml"), rules("rbac/manager_role.yaml"));
+}
+
+#[test]
+fn the_chart_is_the_one_that_the_manifests_make_and_of_this_version() {
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-{}", std::process::id()));
+    let made = Command::new("bash").arg(root().join("config/chart.sh")).arg(&fresh).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let written = root().join("config/chart");
+    for folder in ["templates", "crds"] {
+        let names = |chart: &Path| -> BTreeSet<String> {
+            let files = std::fs::read_dir(chart.join(folder)).unwrap();
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let by_hand = BTreeSet::from(["NOTES.txt".to_owned()]);
+        assert_eq!(names(&fresh), &names(&written) - &by_hand, "run `make manifests`");
+        for name in names(&fresh) {
+            let same = read(&fresh.join(folder).join(&name)) == read(&written.join(folder).join(&name));
+            assert!(same, "config/chart/{folder}/{name} is not what the manifests make: run `make manifests`");
+        }
+    }
+    std::fs::remove_dir_all(fresh).unwrap();
+    let chart: serde_json::Value = serde_saphyr::from_str(&read(&written.join("Chart.yaml"))).unwrap();
+    for version in ["version", "appVersion"] {
+        assert_eq!(chart[version], env!("CARGO_PKG_VERSION"), "{version}");
+    }
 }

@@ -21,7 +21,7 @@ use smooth_operator::controller;
 use smooth_operator::http::BindAddress;
 use smooth_operator::leader_election::config::{InvalidTiming, hostname};
 use smooth_operator::leader_election::{Identity, Timing};
-use smooth_operator::manager::{self, Election, Settings};
+use smooth_operator::manager::{self, Election, Serving, Settings};
 use smooth_operator::object::ObjectKey;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -82,6 +82,7 @@ pub(crate) fn settings(metrics: &BindAddress, seed: u64, election: Option<Electi
         election,
         metrics: metrics.clone(),
         health: BindAddress::Disabled,
+        serving: Serving::default(),
         watch_seconds: 300..=600,
         resync: Duration::from_secs(10 * 60 * 60),
         seed,

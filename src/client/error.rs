@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::request::{Operation, Target};
+use super::request::{Operation, Target, Verb};
+use crate::object::Resource;
 use crate::watch::{LineTooLong, Status};
 
 /// A request that failed.
@@ -97,19 +98,30 @@ fn remedy(operation: &Operation, status: &Status) -> String {
 /// The RBAC rule that a refused operation needs, in the notation of a Role.
 fn missing_rule(operation: &Operation) -> String {
     let Operation { verb, resource, subresource, target } = operation;
-    let Some(resource) = resource else { return "allow the operator's service account this path".to_owned() };
+    match resource {
+        Some(resource) => rule_to_add(resource, subresource, &[*verb], target),
+        None => "allow the operator's service account this path".to_owned(),
+    }
+}
+
+/// Which RBAC rule to add where, in the notation of a Role, so that these verbs are allowed.
+pub fn rule_to_add(resource: &Resource, subresource: &str, verbs: &[Verb], target: &Target) -> String {
     let slash = if subresource.is_empty() { "" } else { "/" };
     let kind = match target {
         Target::Cluster => "ClusterRole".to_owned(),
         Target::Namespace(namespace) => format!("Role (or ClusterRole) for namespace {namespace}"),
-        Target::Object(key) => format!("Role (or ClusterRole) for namespace {}", key.namespace()),
+        Target::Object(key) => match key.scope() {
+            Some(namespace) => format!("Role (or ClusterRole) for namespace {namespace}"),
+            None => "ClusterRole".to_owned(),
+        },
         Target::Path(path) => format!("ClusterRole for {path}"),
     };
+    let verbs: Vec<String> = verbs.iter().map(|verb| format!("\"{}\"", verb.as_str())).collect();
     format!(
-        "add to the operator's {kind}: {{apiGroups: [\"{}\"], resources: [\"{}{slash}{subresource}\"], verbs: [\"{}\"]}}",
+        "add to the operator's {kind}: {{apiGroups: [\"{}\"], resources: [\"{}{slash}{subresource}\"], verbs: [{}]}}",
         resource.group,
         resource.plural,
-        verb.as_str(),
+        verbs.join(", "),
     )
 }
 

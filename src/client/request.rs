@@ -16,8 +16,16 @@ use crate::object::{ObjectKey, Resource, ResourceVersion, Uid};
 /// The name of this operator in `managedFields`.
 pub const FIELD_MANAGER: &str = "smooth-operator";
 
-/// A complete request that has not been sent.
-#[derive(Debug, Clone)]
+/// Questions about the caller's own rights, which everybody who is logged in may ask.
+const ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    version: "v1",
+    plural: "selfsubjectaccessreviews",
+    kind: "SelfSubjectAccessReview",
+};
+
+/// A complete request that has not been sent. Its `Debug` form leaves out the body, which may contain a key or a token.
+#[derive(Clone)]
 pub struct Request {
     /// What the request does, for errors, logs and the fence.
     pub operation: Operation,
@@ -25,6 +33,13 @@ pub struct Request {
     pub(super) uri: String,
     pub(super) content_type: Option<&'static str>,
     pub(super) body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, method, uri, content_type: _, body } = self;
+        write!(f, "Request({operation}: {method} {uri}, {} bytes)", body.len())
+    }
 }
 
 /// What a request does, in the words of an RBAC rule.
@@ -207,7 +222,7 @@ impl Request {
 
     /// Creates an object, which must not exist yet.
     pub fn create(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
-        let uri = resource.collection(Some(key.namespace()));
+        let uri = resource.collection(key.scope());
         let request = Self::object(Verb::Create, Method::POST, resource, "", key, uri);
         request.with_body("application/json", object)
     }
@@ -241,6 +256,25 @@ impl Request {
         let uri = format!("{}?fieldManager={FIELD_MANAGER}-handover", resource.path(key));
         let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, uri);
         request.with_body("application/apply-patch+yaml", object)
+    }
+
+    /// Asks whether the caller may do this: a SelfSubjectAccessReview. Nothing is stored, and nothing is done.
+    pub fn may_i(verb: Verb, resource: &Resource, subresource: &str, target: &Target) -> Self {
+        let (namespace, name) = match target {
+            Target::Object(key) => (key.namespace(), key.name()),
+            Target::Namespace(namespace) => (namespace.as_str(), ""),
+            Target::Cluster | Target::Path(_) => ("", ""),
+        };
+        let about = json!({
+            "verb": verb.as_str(), "group": resource.group, "resource": resource.plural, "subresource": subresource,
+            "namespace": namespace, "name": name,
+        });
+        let (api_version, kind) = (ACCESS_REVIEWS.api_version(), ACCESS_REVIEWS.kind);
+        let body = json!({"apiVersion": api_version, "kind": kind, "spec": {"resourceAttributes": about}});
+        let operation =
+            Operation { verb: Verb::Create, resource: Some(ACCESS_REVIEWS), subresource: "", target: Target::Cluster };
+        let (method, uri) = (Method::POST, ACCESS_REVIEWS.collection(None));
+        Self { operation, method, uri, content_type: None, body: Bytes::new() }.with_body("application/json", &body)
     }
 
     fn apply_to(resource: &Resource, subresource: &'static str, key: &ObjectKey, object: &Value) -> Self {
@@ -307,7 +341,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{DEPLOYMENTS, SECRETS};
+    use crate::object::{DEPLOYMENTS, SECRETS, WEBHOOK_CONFIGURATIONS};
 
     #[test]
     fn a_list_from_a_version_says_not_older_than() {
@@ -339,6 +373,24 @@ mod tests {
             Request::watch(&SECRETS, None, Some("a=b"), &params).uri(),
             "/api/v1/secrets?labelSelector=a%3Db&watch=true&allowWatchBookmarks=true&timeoutSeconds=300&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
         );
+    }
+
+    #[test]
+    fn debug_does_not_show_what_is_in_a_request() {
+        let secret = json!({"data": {"tls.key": "hunter2"}});
+        let request = Request::create(&SECRETS, &ObjectKey::new("n", "s"), &secret);
+        let shown = format!("{request:?}");
+        assert!(shown.contains("create secrets n/s") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn an_object_without_a_namespace_has_a_path_without_one() {
+        let key = ObjectKey::cluster_wide("c");
+        let get = Request::get(&WEBHOOK_CONFIGURATIONS, &key);
+        let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+        assert_eq!(get.uri(), format!("{path}/c"));
+        assert_eq!(Request::create(&WEBHOOK_CONFIGURATIONS, &key, &json!({})).uri(), path);
+        assert_eq!(get.operation.to_string(), "get validatingwebhookconfigurations.admissionregistration.k8s.io c");
     }
 
     #[test]

@@ -19,11 +19,16 @@ use super::{Answer, Site};
 /// A readiness check: fine, or the reason why not.
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// Something to tell that is no reason not to be ready; mostly nothing.
+type Note = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// The site of the probes.
 #[derive(Clone, Default)]
 pub struct Health {
     /// In the order in which they are printed.
     checks: Vec<(&'static str, Check)>,
+    /// Printed after the checks.
+    notes: Vec<(&'static str, Note)>,
 }
 
 impl Health {
@@ -44,15 +49,24 @@ impl Health {
         self
     }
 
+    /// Adds a note: what `note` returns is told under `name`, and does not count. It runs for each probe and must not
+    /// block.
+    #[must_use]
+    pub fn with_note(mut self, name: &'static str, note: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.notes.push((name, Arc::new(note)));
+        self
+    }
+
     /// Alive: the process answers.
     fn healthz(query: Option<&str>) -> Answer {
-        report("healthz", &[("ping", Ok(()))], verbose(query))
+        report("healthz", &[("ping", Ok(()))], &[], verbose(query))
     }
 
     /// Ready: every check is fine.
     fn readyz(&self, query: Option<&str>) -> Answer {
         let results: Vec<_> = self.checks.iter().map(|(name, check)| (*name, check())).collect();
-        report("readyz", &results, verbose(query))
+        let notes: Vec<_> = self.notes.iter().filter_map(|(name, note)| Some((*name, note()?))).collect();
+        report("readyz", &results, &notes, verbose(query))
     }
 }
 
@@ -77,10 +91,11 @@ fn verbose(query: Option<&str>) -> bool {
     parameters.any(|parameter| parameter.split('=').next() == Some("verbose"))
 }
 
-/// `ok` in short. If `verbose`, or if a check fails, a line for each check, in the API server's format.
-fn report(endpoint: &str, results: &[(&str, Result<(), String>)], verbose: bool) -> Answer {
+/// `ok` in short. If `verbose`, or if a check fails or there is something to note, a line for each, in the API server's
+/// format.
+fn report(endpoint: &str, results: &[(&str, Result<(), String>)], notes: &[(&str, String)], verbose: bool) -> Answer {
     let fine = results.iter().all(|(_name, result)| result.is_ok());
-    if fine && !verbose {
+    if fine && notes.is_empty() && !verbose {
         return Answer::text(StatusCode::OK, "ok");
     }
     let mut body = String::new();
@@ -90,6 +105,9 @@ fn report(endpoint: &str, results: &[(&str, Result<(), String>)], verbose: bool)
             Ok(()) => writeln!(body, "[+]{name} ok"),
             Err(reason) => writeln!(body, "[-]{name} failed: {reason}"),
         };
+    }
+    for (name, note) in notes {
+        _ = writeln!(body, "[!]{name} {note}");
     }
     let (status, verdict) = if fine {
         (StatusCode::OK, "passed")
@@ -145,6 +163,14 @@ mod tests {
             assert_eq!(get(&health, "/readyz", Some(query)), (200, body.into()), "?{query}");
         }
         assert_eq!(get(&health, "/readyz", Some("verbosely")).1, "ok");
+    }
+
+    #[test]
+    fn a_note_is_told_and_changes_nothing() {
+        let health = synced_when(&Arc::new(AtomicBool::new(true)));
+        let health = health.with_note("none", || None).with_note("namespaces", || Some("not served: b".to_owned()));
+        let body = "[+]ping ok\n[+]informers-synced ok\n[!]namespaces not served: b\nreadyz check passed\n";
+        assert_eq!(get(&health, "/readyz", None), (200, body.into()));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::telemetry::Metrics;
 
+mod secure;
+
 /// The longest time that a test waits for a fact.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,8 +28,13 @@ struct Running {
 
 impl Running {
     async fn start(site: impl Site, limits: Limits) -> Self {
-        let mut server = Server::bind(&loopback(), "--test", site).await.unwrap().unwrap();
+        Self::start_changed(site, limits, |server| server).await
+    }
+
+    async fn start_changed(site: impl Site, limits: Limits, change: impl FnOnce(Server) -> Server) -> Self {
+        let mut server = change(Server::bind(&loopback(), "--test", site).await.unwrap().unwrap());
         server.limits = limits;
+        server.desk.body_bytes = limits.body_bytes;
         let (address, stop) = (server.local_addr(), CancellationToken::new());
         let task = tokio::spawn(server.run(stop.clone()));
         Self { address, stop, task }

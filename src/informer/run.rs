@@ -1,6 +1,7 @@
 //! The acting half of the reflector: sends the requests that its [`Machine`] decides on, and puts the results into the
 //! store.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -48,8 +49,8 @@ pub(super) struct Reflector<K> {
     handlers: Arc<[Handler<K>]>,
     metrics: ReflectorMetrics,
     timing: Timing,
-    /// How many scopes have not synced yet.
-    synced: Sender<usize>,
+    /// The scopes that have not synced yet.
+    synced: Sender<BTreeSet<Scope>>,
     machine: Machine,
     backoff: Backoff,
     random: StdRng,
@@ -67,7 +68,7 @@ pub(super) struct Parts<K> {
     pub(super) handlers: Arc<[Handler<K>]>,
     pub(super) metrics: ReflectorMetrics,
     pub(super) timing: Timing,
-    pub(super) synced: Sender<usize>,
+    pub(super) synced: Sender<BTreeSet<Scope>>,
     pub(super) seed: u64,
 }
 
@@ -268,7 +269,7 @@ impl<K: Object> Reflector<K> {
         self.metrics.relisted(reason);
         self.deliver(&changes);
         if first {
-            self.synced.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+            self.synced.send_modify(|waiting| _ = waiting.remove(&self.scope));
         }
         tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "listed the complete state");
     }

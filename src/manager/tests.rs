@@ -10,6 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube_client::client::Body;
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::leader_election::api::LeaseError;
@@ -28,6 +29,7 @@ fn settings() -> Settings {
         election: None,
         metrics: BindAddress::Disabled,
         health: BindAddress::Disabled,
+        serving: Serving::default(),
         watch_seconds: 300..=600,
         resync: Duration::ZERO,
         seed: 0,
@@ -74,12 +76,16 @@ fn work() -> Work {
 }
 
 fn work_on(client: &Client) -> Work {
+    work_of(client, &settings())
+}
+
+fn work_of(client: &Client, settings: &Settings) -> Work {
     let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
-    let mut informers = informers(&settings());
+    let mut caches = Caches::new(settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    informers.enqueue_on_change(&queue);
+    caches.informers.enqueue_on_change(&queue);
     let identity = Identity::new("host", &mut seeds);
-    Work::begin(informers, queue, Options::default(), client, &metrics, &identity, &mut seeds)
+    Work::begin(caches, queue, Options::default(), client, &metrics, &identity, &mut seeds)
 }
 
 /// A task that records whether it was joined, and not merely dropped.
@@ -92,6 +98,73 @@ fn joined_at_the_end(work: &mut Work) -> Arc<AtomicBool> {
         said.store(true, Ordering::Relaxed);
     });
     joined
+}
+
+/// Two namespaces with a server each. In `b` nothing may be read before `allowed`. Writes fail, and are told by their path.
+fn two_namespaces(allowed: &Arc<AtomicBool>) -> (Client, UnboundedReceiver<String>) {
+    let (tell, told) = unbounded_channel();
+    let allowed = Arc::clone(allowed);
+    let answer = move |request: http::Request<Body>| {
+        let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+        let refused = path.contains("/namespaces/b/") && !allowed.load(Ordering::Relaxed);
+        let writes = request.method() != http::Method::GET;
+        if writes {
+            tell.send(path.clone()).unwrap();
+        }
+        async move {
+            if writes {
+                return Ok(answered(503, &json!({"kind": "Status", "code": 503, "reason": "ServiceUnavailable"})));
+            }
+            if refused {
+                return Ok(answered(403, &json!({"kind": "Status", "code": 403, "message": "x cannot list y"})));
+            }
+            if query.contains("sendInitialEvents") {
+                return Ok(answered(422, &json!({"kind": "Status", "code": 422, "reason": "Invalid"})));
+            }
+            if query.contains("watch=true") {
+                return pending().await;
+            }
+            let namespace = if path.contains("/namespaces/a/") { "a" } else { "b" };
+            let server = json!({
+                "metadata": {"namespace": namespace, "name": "web", "uid": namespace, "resourceVersion": "5", "generation": 1},
+                "spec": {"image": "web:1"},
+            });
+            let items = if path.ends_with("/mcpservers") { json!([server]) } else { json!([]) };
+            Ok::<_, Infallible>(answered(200, &json!({"metadata": {"resourceVersion": "9"}, "items": items})))
+        }
+    };
+    (Client::new(kube_client::Client::new(tower::service_fn(answer), "default")), told)
+}
+
+/// Nothing was done in any namespace until all were known everywhere: for ever, where one had no Role.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_may_not_be_read_does_not_stop_the_others_and_is_served_when_it_may() {
+    let (allowed, stop) = (Arc::<AtomicBool>::default(), CancellationToken::new());
+    let (client, mut written) = two_namespaces(&allowed);
+    let work = work_of(&client, &Settings { namespaces: vec!["a".into(), "b".into()], ..settings() });
+    let health = work.served.clone();
+    assert!(health.ready().unwrap_err().contains("deployments"));
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { work.run(&stop).await.ended }
+    });
+    let next = async |written: &mut UnboundedReceiver<String>| {
+        tokio::time::timeout(Duration::from_secs(600), written.recv()).await.expect("it writes").unwrap()
+    };
+    assert!(next(&mut written).await.contains("/namespaces/a/"));
+    assert_eq!(health.ready(), Ok(()));
+    let shortfall = health.shortfall().unwrap();
+    assert!(shortfall.starts_with("not served: b (waiting for mcpservers, deployments, "), "{shortfall}");
+
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    while let Ok(path) = written.try_recv() {
+        assert!(path.contains("/namespaces/a/"), "{path}");
+    }
+    allowed.store(true, Ordering::Relaxed);
+    while !next(&mut written).await.contains("/namespaces/b/") {}
+    assert_eq!(health.shortfall(), None);
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 fn lease() -> ObjectKey {

@@ -105,6 +105,17 @@ pub(super) struct Answer {
     pub(super) body: Body,
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nothing in HTTP came: what happened instead.
+    NoAnswer(String),
+    /// What came broke off, or was too late.
+    Incomplete(String),
+    /// What came is no HTTP, or more than is read.
+    NotHttp(String),
+}
+
 /// Reads a body, chunk by chunk.
 #[derive(Debug)]
 pub(super) enum Reader {

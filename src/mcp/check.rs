@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, Head, Reader};
-use super::conversation::{Conversation, Failure, Turn};
+use super::answer::{Answer, Failure, Head, Reader};
+use super::conversation::{Conversation, Turn};
 use super::request::Expects;
 use super::{Era, Target, Verdict};
 

@@ -3,10 +3,10 @@
 //! Each state is the request that is to be sent, with what must be remembered until its answer. The picture is in the
 //! [chapter](super). Two rules hold in all states:
 //!
-//! - Whatever the verdict is, a session that was opened is ended first.
+//! - Whatever the verdict is, a session that was opened is ended first; also one that came with a refusal.
 //! - The course is finite: each state leads only to later ones, pages are counted, and starting over happens once.
 
-use super::answer::{Answer, Body, Reply, RpcError, read};
+use super::answer::{Answer, Body, Failure, Reply, RpcError, read};
 use super::request::{Ask, Manner};
 use super::results::{Capabilities, Discovered, Info, Initialized, Supported, Versions};
 use super::tools::{Page, Tools};
@@ -14,6 +14,9 @@ use super::{Claim, DEPRECATED, Era, Facts, LEGACY, MODERN, Reason, SessionMode, 
 
 /// How many pages of tools are read. Whoever has more has no end.
 const MOST_PAGES: u32 = 64;
+
+/// Without an agreement, a session is ended in the version that servers assume when none is named.
+const FIRST_WITH_SESSIONS: &str = LEGACY[2];
 
 /// Errors that only servers of 2026-07-28 know.
 const HEADER_MISMATCH: i64 = -32020;
@@ -53,6 +56,12 @@ enum State {
         manner: Manner,
         verdict: Verdict,
     },
+    /// A session that came with a refusal: some servers open one for every request that names none, before they look
+    /// at it.
+    Dismiss {
+        manner: Manner,
+        then: Box<Turn>,
+    },
 }
 
 /// What comes next.
@@ -62,15 +71,27 @@ pub(super) enum Turn {
     Over(Verdict),
 }
 
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// Nothing in HTTP came: what happened instead.
-    NoAnswer(String),
-    /// What came broke off, or was too late.
-    Incomplete(String),
-    /// What came is no HTTP, or more than is read.
-    NotHttp(String),
+impl Turn {
+    /// Whether the next request belongs to a session.
+    fn is_in_session(&self) -> bool {
+        match self {
+            Self::Ask(next) => match &next.state {
+                State::Confirm { manner, .. } | State::List { manner, .. } | State::Leave { manner, .. } => {
+                    manner.has_session()
+                }
+                State::Discover | State::Initialize(_) | State::Stream | State::Dismiss { .. } => false,
+            },
+            Self::Over(_) => false,
+        }
+    }
+
+    fn id(&self) -> u64 {
+        match self {
+            Self::Ask(next) => next.id,
+            // No request follows that has one.
+            Self::Over(_) => 0,
+        }
+    }
 }
 
 impl Conversation {
@@ -98,7 +119,7 @@ impl Conversation {
             State::Stream => Ask::Stream,
             State::Confirm { manner, .. } => Ask::Initialized(manner.clone()),
             State::List { manner, cursor, .. } => Ask::ListTools(manner.clone(), cursor.clone()),
-            State::Leave { manner, .. } => Ask::EndSession(manner.clone()),
+            State::Leave { manner, .. } | State::Dismiss { manner, .. } => Ask::EndSession(manner.clone()),
         }
     }
 
@@ -106,34 +127,54 @@ impl Conversation {
     pub(super) fn has_to_leave(&self) -> bool {
         match &self.state {
             State::Confirm { manner, .. } | State::List { manner, .. } => manner.has_session(),
-            State::Discover | State::Initialize(_) | State::Stream | State::Leave { .. } => false,
+            State::Discover | State::Initialize(_) | State::Stream | State::Leave { .. } | State::Dismiss { .. } => {
+                false
+            }
         }
     }
 
     /// The current request was answered.
-    pub(super) fn heard(mut self, answer: &Answer) -> Turn {
-        if let State::Leave { manner: _, verdict } = self.state {
-            // Whether the server accepts it or not, nothing more can be done.
-            return Turn::Over(verdict);
-        }
-        if answer.head.wants_credentials() {
+    pub(super) fn heard(self, answer: &Answer) -> Turn {
+        let begins = matches!(self.state, State::Discover | State::Initialize(_));
+        let turn = self.concluded(answer);
+        let session = answer.head.session.clone().filter(|_| begins && !turn.is_in_session());
+        let Some(session) = session else { return turn };
+        let manner = Manner::Legacy { version: FIRST_WITH_SESSIONS, session: Some(session) };
+        let (id, state) = (turn.id(), State::Dismiss { manner, then: Box::new(turn) });
+        Turn::Ask(Self { state, id, remembered: false, seen: Vec::new() })
+    }
+
+    fn concluded(mut self, answer: &Answer) -> Turn {
+        if answer.head.wants_credentials() && !self.is_leaving() {
             let message = format!("{} was answered with {}", self.ask().name(), answer.head);
             return self.end(Verdict::failed(Reason::AuthenticationRequired, message));
         }
+        let id = self.id;
         self.id += 1;
-        let id = self.id - 1;
         match std::mem::replace(&mut self.state, State::Discover) {
             State::Discover => self.discovered(answer, id),
             State::Initialize(_) => self.initialized(answer, id),
             State::Stream => self.streamed(answer),
             State::Confirm { manner, facts, has_tools } => self.confirmed(answer, manner, facts, has_tools),
             State::List { manner, facts, tools, cursor: _ } => self.listed(answer, id, manner, facts, tools),
+            // Whether the server accepts it or not, nothing more can be done.
             State::Leave { manner: _, verdict } => Turn::Over(verdict),
+            State::Dismiss { manner: _, then } => *then,
         }
+    }
+
+    /// Whether the current request only ends a session: then its answer changes nothing.
+    fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leave { .. } | State::Dismiss { .. })
     }
 
     /// The current request was not answered.
     pub(super) fn failed(mut self, failure: Failure) -> Turn {
+        match self.state {
+            State::Leave { manner: _, verdict } => return Turn::Over(verdict),
+            State::Dismiss { manner: _, then } => return *then,
+            State::Discover | State::Initialize(_) | State::Stream | State::Confirm { .. } | State::List { .. } => {}
+        }
         let (reason, what) = match failure {
             // A stream that is open and silent. Every other way was refused in HTTP, so the server is not unreachable.
             Failure::Incomplete(what) if matches!(self.state, State::Stream) => (Reason::NotMcp, what),
@@ -152,9 +193,9 @@ impl Conversation {
     fn end(self, verdict: Verdict) -> Turn {
         match self.state {
             State::Confirm { manner, .. } | State::List { manner, .. } => Self::leave(self.id, manner, verdict),
-            State::Discover | State::Initialize(_) | State::Stream => Turn::Over(verdict),
-            // What happens to the DELETE changes nothing.
-            State::Leave { manner: _, verdict } => Turn::Over(verdict),
+            State::Discover | State::Initialize(_) | State::Stream | State::Leave { .. } | State::Dismiss { .. } => {
+                Turn::Over(verdict)
+            }
         }
     }
 
@@ -251,7 +292,7 @@ impl Conversation {
         let Some(known) = LEGACY.into_iter().find(|known| *known == agreed.as_str()) else {
             self.seen.push(format!("initialize: wants {agreed}; this operator speaks {MODERN}, {}", LEGACY.join(", ")));
             let verdict = Verdict::failed(Reason::UnsupportedVersion, self.seen.join("; "));
-            return Self::leave(self.id, Manner::Legacy { version: LEGACY[0], session }, verdict);
+            return Self::leave(self.id, Manner::Legacy { version: FIRST_WITH_SESSIONS, session }, verdict);
         };
         // From here on it is known what the server speaks; how it was found out explains nothing any more.
         self.seen.clear();

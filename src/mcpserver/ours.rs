@@ -155,7 +155,7 @@ pub struct ManagedFields<'json> {
 /// It is the text that the API server sends, in the form
 /// [FieldsV1](https://kubernetes.io/docs/reference/using-api/server-side-apply/#ssa-field-ownership): `f:` a field,
 /// `k:` the list item with these keys, `v:` an item of a set, `.` the value itself; `{}` all of it. It names no values,
-/// so ten thousand Deployments of one form [share](shared) one text.
+/// so ten thousand Deployments of one form share one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnFields(Arc<str>);
 

@@ -116,7 +116,7 @@ pub fn report(
         updated_replicas: counts.updated_replicas,
         selector: selector(server.meta.key.name()),
         url: view.url(&findings),
-        server: verification.and_then(|verification| verify::info(verification, now)),
+        server: verification.and_then(|verification| verify::info(verification, now).or_else(|| view.told_before())),
         conditions: findings.into_iter().map(|finding| view.condition(finding, now)).collect(),
     }
 }
@@ -307,10 +307,24 @@ impl View<'_> {
                 let warning = verify::session_warning(self.observed, facts);
                 found(ConditionStatus::True, Reason::Verified, &format!("the server {facts}{warning}"))
             }
-            (Verified::NotYetVerified, _) | (Verified::Verified, None) => {
+            (Verified::NotYetVerified, _) | (Verified::Verified, None) => self.verified_before().unwrap_or_else(|| {
                 found(ConditionStatus::Unknown, Reason::NotYetVerified, "no ready pod has been asked yet")
-            }
+            }),
         }
+    }
+
+    /// What was reported before this operator started, as long as there are pods of which it may be true. Otherwise each
+    /// restart would write the status of every server twice, and once say less than was known.
+    fn verified_before(&self) -> Option<Finding> {
+        let before = self.observed.server.status.as_ref()?.condition(VERIFIED)?;
+        let reason = Reason::VERDICTS.into_iter().find(|reason| reason.is_of(before))?;
+        let asked = self.observed.pods.iter().any(|pod| pod.ready);
+        asked.then(|| finding(VERIFIED, before.status, reason, &before.message))
+    }
+
+    /// What the server said when it was last verified.
+    fn told_before(&self) -> Option<ServerInfo> {
+        self.observed.server.status.as_ref()?.server.clone()
     }
 
     /// Ready copies the first condition that is not True.

@@ -1,6 +1,6 @@
 //! Whether the server speaks MCP: what to ask, and what the answers mean for the status.
 //!
-//! The [verification](crate::verification) asks, all the time and on its own; a reconcile only says which pods there are
+//! The [verification] asks, all the time and on its own; a reconcile only says which pods there are
 //! to be asked, and reads what is known. Whatever that is, it is reported and changes nothing else.
 
 use std::collections::BTreeMap;

@@ -12,8 +12,8 @@ use prometheus_client::registry::Registry;
 const NO_ANSWER: &str = "<error>";
 /// The codes of success, by method. Their series and those of [`NO_ANSWER`] exist at 0 from the start. Which other
 /// codes a server will answer with is not known, so the series of those appear with the first such answer.
-const EXPECTED: [(&str, &[&str]); 4] =
-    [("GET", &["200"]), ("POST", &["201"]), ("PUT", &["200"]), ("PATCH", &["200", "201"])];
+const EXPECTED: [(&str, &[&str]); 5] =
+    [("GET", &["200"]), ("POST", &["201"]), ("PUT", &["200"]), ("PATCH", &["200", "201"]), ("DELETE", &["200"])];
 
 /// The metrics of the requests to one host.
 #[derive(Clone, Debug)]

@@ -99,6 +99,7 @@ fn the_families_have_the_names_and_types_that_dashboards_know() {
         "smooth_operator_informer_objects gauge",
         "smooth_operator_informer_relists counter",
         "smooth_operator_informer_undecodable counter",
+        "smooth_operator_mcp_tools_changed counter",
         "smooth_operator_mcp_verify counter",
         "smooth_operator_mcp_verify_duration_seconds histogram",
         "smooth_operator_mcpserver_condition gauge",
@@ -216,10 +217,13 @@ fn the_series_of_a_deleted_server_go_away_and_no_others() {
         &metrics,
         "smooth_operator_mcpserver_replicas{namespace=\"default\",name=\"a\",state=\"available\"} 1.0"
     ));
+    servers.tools_changed("default", "a");
+    assert!(has(&metrics, "smooth_operator_mcp_tools_changed_total{namespace=\"default\",name=\"a\"} 1"));
+    assert!(has(&metrics, "smooth_operator_mcp_tools_changed_total{namespace=\"default\",name=\"b\"} 0"));
     servers.remove("default", "a");
     let rest = samples(&metrics);
     assert!(!rest.iter().any(|sample| sample.contains("name=\"a\"")), "{rest:#?}");
-    assert_eq!(rest.iter().filter(|sample| sample.contains("name=\"b\"")).count(), 4);
+    assert_eq!(rest.iter().filter(|sample| sample.contains("name=\"b\"")).count(), 5);
 }
 
 #[test]
@@ -243,7 +247,9 @@ fn a_server_is_in_one_phase_and_each_condition_has_one_status() {
 fn what_every_request_may_come_to_exists_at_0_from_the_start() {
     let metrics = Metrics::new();
     let _handle = metrics.client("h");
-    for (method, code) in [("GET", "200"), ("POST", "201"), ("PUT", "200"), ("PATCH", "200"), ("PATCH", "201")] {
+    for (method, code) in
+        [("GET", "200"), ("POST", "201"), ("PUT", "200"), ("PATCH", "200"), ("PATCH", "201"), ("DELETE", "200")]
+    {
         for code in [code, "<error>"] {
             let sample = format!("rest_client_requests_total{{code=\"{code}\",method=\"{method}\",host=\"h\"}} 0");
             assert!(has(&metrics, &sample), "{sample} is missing in {:#?}", samples(&metrics));

@@ -9,6 +9,7 @@
 
 pub(crate) mod client;
 pub(crate) mod haste;
+pub(crate) mod https;
 pub(crate) mod objects;
 pub(crate) mod operator;
 pub(crate) mod peer;
@@ -86,6 +87,21 @@ impl World {
             return None;
         }
         Some(Self::start().await)
+    }
+
+    /// A playground whose pods listen and speak MCP; None likewise.
+    pub(crate) async fn with_pods_that_listen() -> Option<Self> {
+        if on_a_real_cluster() {
+            println!("passed over: the images of a real cluster speak as they like");
+            return None;
+        }
+        if !cfg!(target_os = "linux") {
+            println!("passed over: only Linux gives each pod an address of its own");
+            return None;
+        }
+        let world = Self::on_a_playground(Options { listeners: 64, ..Options::default() }).await;
+        world.install_definition().await;
+        Some(world)
     }
 
     /// A playground on which nobody has heard of MCPServers; None likewise.

@@ -4,12 +4,14 @@
 //! in the same process. With `SMOOTH_E2E` in the environment the same tests run against the cluster that `KUBECONFIG`
 //! names, each in a namespace of its own; those that need the playground's own levers say so and pass over.
 
+mod doctor;
 mod drift;
 mod election;
 mod faults;
 mod fields;
 mod harness;
 mod lifecycle;
+mod namespaced;
 mod namespaces;
 mod ownership;
 mod pods;
@@ -17,7 +19,10 @@ mod policies;
 mod refusals;
 mod rights;
 mod secrets;
+mod secure_metrics;
 mod settled;
 mod shutdown;
 mod trouble;
+mod verified;
 mod watches;
+mod webhook;

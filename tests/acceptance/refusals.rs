@@ -79,6 +79,21 @@ async fn refused_credentials_are_named_with_the_remedy() {
     refused(&ended, 1, &["401", "credentials", "log in again"]);
 }
 
+#[tokio::test]
+async fn a_policy_that_nothing_would_enforce_is_a_mistake_in_the_usage() {
+    let ended = run(&[&QUIETLY[..], &["--allowed-registries", "ghcr.io"]].concat()).await;
+    refused(&ended, 2, &["--allowed-registries", "--webhook-bind-address"]);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_there_is_named_with_the_remedy() {
+    let peer = Peer::answering(|_| (200, json!({"gitVersion": "v1.36.2"}))).await;
+    let kubeconfig = peer.kubeconfig.to_str().unwrap();
+    let files = ["--tls-cert-file", "/nowhere/tls.crt", "--tls-key-file", "/nowhere/tls.key"];
+    let ended = run(&[&QUIETLY[..], &["--kubeconfig", kubeconfig], &files].concat()).await;
+    refused(&ended, 1, &["/nowhere/tls.crt", "No such file", "mounted"]);
+}
+
 /// A permission can be given while it runs, so it waits; and says which.
 #[tokio::test]
 async fn a_missing_permission_is_named_as_the_rule_to_add() {

@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 
 use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
+use smooth_operator::cli::doctor::permissions::{Need, needed};
+use smooth_operator::client::request::Target;
+use smooth_operator::object::ObjectKey;
 
 use crate::harness::objects::{
     AUTOSCALERS, BUDGETS, DEPLOYMENTS, POLICIES, SECRETS, SERVERS, SERVICES, container, rolled_out, says, secret,
 };
-use crate::harness::process::QUICK_ELECTION;
+use crate::harness::process::{LEASE, QUICK_ELECTION};
 use crate::harness::rights::manifests;
 use crate::harness::{World, eventually};
 use crate::policies::every_block;
@@ -159,6 +162,24 @@ async fn people_may_have_servers_where_they_may_have_deployments() {
         let answer = world.client.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await.unwrap();
         assert_eq!(answer["status"]["allowed"], expected, "{user} may {verb} mcpservers/{subresource}");
     }
+}
+
+/// What the doctor asks for has been granted by the files, and what these grant, the doctor asks for.
+#[test]
+fn the_doctor_asks_for_what_the_roles_grant() {
+    let lease = ObjectKey::new("smooth-operator-system", LEASE);
+    let mut asked = BTreeSet::new();
+    for Need { resource, subresource, verbs, target } in needed(&[], Some(&lease)) {
+        for verb in verbs {
+            let name = match &target {
+                Target::Object(key) => key.name().to_owned(),
+                Target::Namespace(_) | Target::Cluster | Target::Path(_) => String::new(),
+            };
+            let (resource, subresource) = (resource.to_string(), subresource.to_owned());
+            asked.insert(Right { verb: verb.as_str().to_owned(), resource, subresource, name });
+        }
+    }
+    assert_eq!(asked, granted());
 }
 
 /// One combination of a rule that the operator is granted.

@@ -41,6 +41,8 @@ pub(crate) enum Act {
     Forever(Vec<u8>, Vec<u8>),
     /// Sends a byte at a time, with pauses.
     Drip(Vec<u8>),
+    /// Sends these bytes after a while, and closes.
+    Late(Vec<u8>),
     /// Closes with a reset.
     Reset,
 }
@@ -153,6 +155,10 @@ async fn serve(mut socket: TcpStream, act: &(impl Fn(&Asked) -> Act + Sync), see
                 }
                 sleep(Duration::from_millis(5)).await;
             }
+        }
+        Act::Late(bytes) => {
+            sleep(Duration::from_millis(50)).await;
+            write(&mut socket, &bytes).await;
         }
         Act::Reset => socket.set_zero_linger().unwrap(),
     }

@@ -1,5 +1,6 @@
 //! Servers that break, stall, lie and never end. None of them may cost more than a check's limits.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -114,10 +115,10 @@ async fn a_connection_that_breaks_makes_a_server_unreachable() {
             Act::Send(headed("application/json", "transfer-encoding: chunked\r\n", "5\r\n{\"jso")),
             "Unreachable: server/discover: the answer breaks off",
         ),
-        (Act::Stay(Vec::new()), "Unreachable: server/discover: no answer within 400ms"),
+        (Act::Stay(Vec::new()), "Unreachable: server/discover: no answer within 800ms"),
         (
             Act::Stay(headed("application/json", "", "{")),
-            "Unreachable: server/discover: no end of the answer within 400ms",
+            "Unreachable: server/discover: no end of the answer within 800ms",
         ),
     ] {
         assert_eq!(verdict(act).await, expected);
@@ -138,6 +139,25 @@ async fn a_byte_now_and_then_does_not_prolong_the_check() {
     let verdict = verdict(Act::Drip(whole)).await;
     assert!(verdict.starts_with("Unreachable: server/discover: no "), "{verdict}");
     assert!(begun.elapsed() < SHORT * 10, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_time_is_one_for_all_requests_of_a_check() {
+    let server = Server::start(|asked| {
+        let answer = match asked.method() {
+            "server/discover" => {
+                result(asked, &[], &json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}))
+            }
+            _ => result(asked, &[], &json!({"tools": [], "nextCursor": "next"})),
+        };
+        match answer {
+            Act::Send(bytes) => Act::Late(bytes),
+            other => other,
+        }
+    })
+    .await;
+    let verdict = check_within(SHORT, server.address, "/mcp", None).await.to_string();
+    assert!(verdict.starts_with("Unreachable: tools/list: no "), "each answer is quick, and there are many: {verdict}");
 }
 
 #[tokio::test]
@@ -248,6 +268,32 @@ async fn a_session_is_named_in_every_request_and_ended() {
     assert_eq!(sessions, [false, false, true, true, true]);
 }
 
+/// As a kit does that many servers are built with: whoever names no session gets one, and is refused only then.
+#[tokio::test]
+async fn sessions_that_nobody_asked_for_are_ended_too() {
+    let opened = AtomicUsize::new(0);
+    let server = Server::start(move |asked| {
+        if asked.headers.contains_key("mcp-session-id") {
+            return legacy(asked, |asked| (asked.line == "DELETE /mcp").then(|| reply(200, &[], "")));
+        }
+        let id = if asked.method() == "initialize" { 1 } else { 100 + opened.fetch_add(1, Ordering::SeqCst) };
+        let session = format!("s-{id}");
+        match asked.method() {
+            "initialize" => legacy(asked, |_| None),
+            _ => reply(
+                400,
+                &[JSON, ("mcp-session-id", &session)],
+                r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Missing session ID"}}"#,
+            ),
+        }
+    })
+    .await;
+    assert_eq!(facts(check(server.address).await).era, Era::Legacy);
+    let asked = server.asked();
+    let ended = asked.iter().filter(|asked| asked.line == "DELETE /mcp").map(|asked| &*asked.headers["mcp-session-id"]);
+    assert_eq!(ended.collect::<Vec<_>>(), ["s-100", "s-1"]);
+}
+
 #[tokio::test]
 async fn pages_of_tools_without_an_end_have_one() {
     let server = Server::start(|asked| {
@@ -318,7 +364,7 @@ async fn a_stream_that_names_no_endpoint_is_no_proof() {
     let silent = Server::start(stream(": nothing\n\ndata: endpoint\n\n")).await;
     let verdict = check_within(SHORT, silent.address, "/mcp", None).await.to_string();
     assert!(
-        verdict.starts_with("NotMCP: ") && verdict.ends_with("GET: no end of the answer within 400ms"),
+        verdict.starts_with("NotMCP: ") && verdict.ends_with("GET: no end of the answer within 800ms"),
         "{verdict}"
     );
     let naming = Server::start(stream("event: endpoint\ndata: /messages?sessionId=1\n\n")).await;

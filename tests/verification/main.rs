@@ -16,7 +16,7 @@ use smooth_operator::mcp::{Era, Facts, Limits, Prober, Target, Verdict};
 /// Plenty for any answer that comes.
 const LONG: Duration = Duration::from_secs(20);
 /// For checks that are to run out of it.
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_millis(800);
 
 /// Checks a server, with so much time.
 async fn check_within(time: Duration, address: SocketAddr, path: &str, remembered: Option<Era>) -> Verdict {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use smooth_operator::client::Connection;
 use smooth_operator::controller::Options;
 use smooth_operator::http::BindAddress;
-use smooth_operator::manager::{self, Settings};
+use smooth_operator::manager::{self, Serving, Settings};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,7 @@ impl Operator {
             election: None,
             metrics: BindAddress::Disabled,
             health: BindAddress::Disabled,
+            serving: Serving::default(),
             watch_seconds: 77..=77,
             resync: Duration::ZERO,
             seed: 1,

@@ -92,6 +92,10 @@ impl From<mcp::Reason> for Reason {
 }
 
 impl Reason {
+    /// The reasons of a server that has been asked.
+    pub const VERDICTS: [Self; 5] =
+        [Self::Verified, Self::NotMcp, Self::Unreachable, Self::AuthenticationRequired, Self::UnsupportedVersion];
+
     /// The word in the object.
     pub fn as_str(self) -> &'static str {
         match self {

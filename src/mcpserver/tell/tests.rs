@@ -48,3 +48,30 @@ fn drift_is_a_warning_and_all_other_writes_are_normal() {
     assert_eq!((told[1].reason, told[1].event_type), ("DriftCorrected", EventType::Warning));
     assert_eq!(told[1].note, "Service web restored: another client changed fields that this operator manages");
 }
+
+fn offers(tools: &str, pods: &str) -> MCPServerStatus {
+    let server =
+        ServerInfo { tools_hash: tools.to_owned(), pod_template_hash: pods.to_owned(), ..ServerInfo::default() };
+    MCPServerStatus { server: Some(server), ..status(VERIFIED, ConditionStatus::True, "Verified", None) }
+}
+
+#[test]
+fn tools_that_change_while_the_pods_do_not_are_a_warning() {
+    assert_eq!(reasons(Some(&offers("a", "1")), &offers("b", "1")), ["ToolsChanged"]);
+    assert_eq!(reasons(Some(&offers("a", "1")), &offers("b", "2")), [""; 0], "a new version may have other tools");
+    assert_eq!(reasons(Some(&offers("a", "1")), &offers("a", "1")), [""; 0]);
+    assert_eq!(reasons(Some(&offers("", "1")), &offers("b", "1")), [""; 0], "it did not show them before");
+}
+
+#[test]
+fn a_verdict_is_told_when_it_is_another_and_a_login_is_no_failure() {
+    let verdict = |holds, reason| status(VERIFIED, holds, reason, None);
+    let verified = verdict(ConditionStatus::True, "Verified");
+    assert_eq!(reasons(None, &verified), ["Verified"]);
+    assert_eq!(reasons(Some(&verified), &verified), [""; 0]);
+    let failed = verdict(ConditionStatus::False, "NotMCP");
+    assert_eq!(reasons(Some(&verified), &failed), ["VerificationFailed"]);
+    assert_eq!(reasons(Some(&failed), &verdict(ConditionStatus::False, "Unreachable")), ["VerificationFailed"]);
+    assert_eq!(reasons(Some(&failed), &verdict(ConditionStatus::False, "AuthenticationRequired")), [""; 0]);
+    assert_eq!(reasons(None, &verdict(ConditionStatus::Unknown, "NotYetVerified")), [""; 0]);
+}

@@ -63,7 +63,21 @@ impl Client {
         self.ask(Method::PATCH, &path, Some((APPLY, object))).await
     }
 
+    /// Creates an object; what it has become, and the warnings that came along.
+    pub(crate) async fn create_and_hear(&self, path: &str, object: &Value) -> Result<(Value, Vec<String>), Refused> {
+        self.exchange(Method::POST, path, Some((JSON, object))).await
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Value, Refused> {
+        self.exchange(method, path, body).await.map(|(object, _warnings)| object)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<(Value, Vec<String>), Refused> {
         let mut request = http::Request::builder().method(method).uri(path).header(http::header::USER_AGENT, STRANGER);
         let mut bytes = Vec::new();
         if let Some((media_type, value)) = body {
@@ -74,11 +88,13 @@ impl Client {
         let answer =
             self.0.send(request.body(Body::from(bytes)).unwrap()).await.map_err(|error| unreachable(&error))?;
         let code = answer.status();
+        let warnings = answer.headers().get_all(http::header::WARNING).iter();
+        let warnings = warnings.map(|warning| warning.to_str().unwrap().to_owned()).collect();
         let body = answer.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
         if !code.is_success() {
             return Err(Refused { code: code.as_u16(), body: String::from_utf8_lossy(&body).into_owned() });
         }
-        Ok(serde_json::from_slice(&body).unwrap())
+        Ok((serde_json::from_slice(&body).unwrap(), warnings))
     }
 }
 
@@ -133,6 +149,11 @@ impl Place {
     /// A strategic merge patch, as kubectl sends it.
     pub(crate) async fn edit(&self, kind: Kind, path: &str, change: &Value) -> Value {
         self.patch(kind, path, STRATEGIC, change).await
+    }
+
+    /// A JSON merge patch of an object without a namespace, or in another one.
+    pub(crate) async fn merge_at(&self, path: &str, change: &Value) -> Result<Value, Refused> {
+        self.client.ask(Method::PATCH, &format!("{path}?fieldManager={STRANGER}"), Some((MERGE, change))).await
     }
 
     async fn patch(&self, kind: Kind, path: &str, media_type: &str, change: &Value) -> Value {

@@ -46,12 +46,19 @@ pub(crate) const BUDGETS: Kind = Kind::namespaced("policy/v1", "poddisruptionbud
 pub(crate) const POLICIES: Kind = Kind::namespaced("networking.k8s.io/v1", "networkpolicies");
 pub(crate) const AUTOSCALERS: Kind = Kind::namespaced("autoscaling/v2", "horizontalpodautoscalers");
 pub(crate) const NAMESPACES: Kind = Kind::cluster_wide("v1", "namespaces");
+pub(crate) const ENDPOINT_SLICES: Kind = Kind::namespaced("discovery.k8s.io/v1", "endpointslices");
+pub(crate) const WEBHOOK_CONFIGURATIONS: Kind =
+    Kind::cluster_wide("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations");
 pub(crate) const CRDS: Kind = Kind::cluster_wide("apiextensions.k8s.io/v1", "customresourcedefinitions");
 
-/// An MCPServer; `spec` may leave out the image.
+/// An MCPServer; `spec` may leave out the image. Unless it says otherwise, nobody asks the server whether it speaks MCP:
+/// most pods of these tests listen nowhere.
 pub(crate) fn server(name: &str, mut spec: Value) -> Value {
     if spec["image"].is_null() {
         spec["image"] = super::image().into();
+    }
+    if spec["mcp"]["verify"].is_null() {
+        spec["mcp"]["verify"] = "Off".into();
     }
     json!({"apiVersion": "mcp.mcp.dev/v1alpha1", "kind": "MCPServer", "metadata": {"name": name}, "spec": spec})
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smooth_operator::client::{Target, connect};
 use smooth_operator::controller::Options;
-use smooth_operator::manager::{self, Settings};
+use smooth_operator::manager::{self, Serving, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -40,6 +40,7 @@ impl World {
             election: None,
             metrics: metrics.parse().unwrap(),
             health: "0".parse().unwrap(),
+            serving: Serving::default(),
             watch_seconds: 300..=600,
             resync: Duration::from_secs(36_000),
             seed: 1,
@@ -107,13 +108,19 @@ impl Drop for Operator {
 }
 
 async fn scrape(address: &str) -> std::io::Result<String> {
+    let (head, body) = get(address, "/metrics").await?;
+    assert!(head.contains(" 200 "), "{head}");
+    Ok(body)
+}
+
+/// Asks without a client: head and body of the answer.
+pub(crate) async fn get(address: &str, path: &str) -> std::io::Result<(String, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    assert!(head.contains(" 200 "), "{answer}");
-    Ok(body.to_owned())
+    Ok((head.to_owned(), body.to_owned()))
 }
 
 /// A port that nobody had a moment ago.

@@ -528,7 +528,7 @@ async fn an_apply_of_an_unknown_field_is_refused_whatever_was_asked() {
     odd["spec"]["template"]["spec"]["containers"][0]["imag"] = "x".into();
     let path = format!("{DEPLOYMENTS}/odd?fieldManager=me&fieldValidation=Ignore");
     let (status, refused) = ask_as(&cluster, "PATCH", &path, "application/apply-patch+yaml", odd).await;
-    let why = "failed to create typed patch object (default/odd; apps/v1, Kind=Deployment): \
+    let why = "failed to create typed patch object (/odd; apps/v1, Kind=Deployment): \
                .spec.template.spec.containers[name=\"c\"].imag: field not declared in schema";
     assert_eq!((status, refused["message"].as_str()), (500, Some(why)));
 }

@@ -81,12 +81,7 @@ pub(super) fn apply(
 ) -> Result<(Next, Vec<String>), Status> {
     let sent = config;
     let mut config = sent.clone();
-    let mistyped = context.stored.custom().map(|custom| custom.structural.mistyped(sent)).unwrap_or_default();
-    let undeclared =
-        unknown(context, &mut config).into_iter().map(|path| (path, "field not declared in schema".into()));
-    let faults = mistyped.into_iter().chain(undeclared);
-    let place = |(path, why): (String, String)| format!("{}: {why}", context.stored.schema.place(sent, &path));
-    let faults: Vec<String> = faults.map(place).collect();
+    let faults = untyped(context, sent, &mut config);
     if !faults.is_empty() {
         return Err(apply_error(context, sent, &fields::ApplyError::Untyped(faults)));
     }
@@ -112,6 +107,18 @@ pub(super) fn apply(
             Ok((finish(context, live, object, managed), warnings))
         }
     }
+}
+
+/// What keeps a configuration from being merged field by field; what no schema knows is dropped from it.
+fn untyped(context: &Context<'_>, sent: &Value, config: &mut Value) -> Vec<String> {
+    let mistyped = context.stored.custom().map(|custom| custom.structural.mistyped(sent)).unwrap_or_default();
+    let undeclared = unknown(context, config);
+    // A value of the wrong type is not looked into.
+    let within = |path: &str, outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let undeclared = undeclared.iter().filter(|path| !mistyped.iter().any(|(outer, _)| within(path, outer)));
+    let undeclared = undeclared.map(|path| (path.as_str(), "field not declared in schema"));
+    let faults = mistyped.iter().map(|(path, why)| (path.as_str(), why.as_str())).chain(undeclared);
+    faults.map(|(path, why)| format!("{}: {why}", context.stored.schema.place(sent, path))).collect()
 }
 
 /// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.

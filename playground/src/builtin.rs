@@ -27,7 +27,7 @@ mod field;
 mod labels;
 mod lease;
 mod mount;
-mod names;
+pub(crate) mod names;
 mod namespace;
 mod placement;
 mod pod;

@@ -16,6 +16,7 @@ mod admit;
 mod apply;
 mod attempt;
 mod commit;
+mod decode;
 mod definitions;
 mod delete;
 mod metadata;

@@ -184,11 +184,15 @@ impl Call<'_> {
         if across_namespaces && (place.name.is_some() || *self.method != Method::GET) {
             return Ok(response::page_not_found());
         }
+        if let Some(answer) = self.answer_odd_custom(place) {
+            return answer;
+        }
         match (place.subresource.as_deref(), place.name.is_some(), self.method) {
             (None, false, &Method::GET) if self.query.watch => watch::watch(self, place).await,
             (None, false, &Method::GET) => read::list(self, place).await,
-            (None | Some("status"), true, &Method::GET) => read::get(self, place),
+            (None | Some("status"), true, &Method::GET) => read::get(self, place).await,
             (None, false, &Method::POST) => mutate::create(self, place).await,
+            (None, true, &Method::POST) if place.resource.custom().is_some() => mutate::create(self, place).await,
             (None | Some("status"), true, &Method::PUT) => mutate::update(self, place).await,
             (None | Some("status"), true, &Method::PATCH) => mutate::patch(self, place).await,
             (None, true, &Method::DELETE) => mutate::delete(self, place).await,
@@ -198,6 +202,23 @@ impl Call<'_> {
             (Some("scale"), true, _) => scale::scale(self, place).await,
             (Some("token"), true, &Method::POST) => token::request(self, place),
             _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    /// Custom resources are served by one handler for all paths, which takes more of them than the others' routes do,
+    /// and says more about what it does not take.
+    fn answer_odd_custom(&self, place: &Place) -> Option<Answer> {
+        place.resource.custom()?;
+        let refused = |verb| Some(Err(Status::verb_not_supported(&place.resource, verb)));
+        match (place.subresource.as_deref(), place.name.as_deref(), self.method) {
+            (Some("status" | "scale"), _, &Method::GET | &Method::PUT | &Method::PATCH) => None,
+            (Some("status" | "scale"), _, &Method::POST) => refused("create"),
+            (Some("status" | "scale"), _, &Method::DELETE) => refused("delete"),
+            (Some("status" | "scale"), ..) => refused(""),
+            (Some(_), name, _) => Some(Err(Status::not_found(&place.resource, name.unwrap_or_default()))),
+            (None, None, &Method::PUT | &Method::PATCH) => Some(Err(Status::bad_request("name must be provided"))),
+            (None, _, &Method::GET | &Method::PUT | &Method::PATCH | &Method::POST | &Method::DELETE) => None,
+            (None, ..) => refused(""),
         }
     }
 

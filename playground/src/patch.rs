@@ -13,6 +13,8 @@ mod strategic;
 
 use serde_json::Value;
 
+use crate::types;
+
 pub use strategic::strategic;
 
 /// The API server refuses more operations than this in one patch.
@@ -25,7 +27,7 @@ pub enum Error {
     #[error("{0}")]
     Malformed(String),
     /// The patch has too many operations: HTTP 413, reason `RequestEntityTooLarge`.
-    #[error("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {0}")]
+    #[error("Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {0}")]
     TooLarge(usize),
     /// The patch does not fit the object: HTTP 422, reason `Invalid`. The server does not say more.
     #[error("the server rejected our request due to an error in our request")]
@@ -54,25 +56,43 @@ pub fn merge(target: &mut Value, patch: &Value) {
 
 /// Applies a JSON patch (RFC 6902). All of it or nothing.
 pub fn json_patch(target: &Value, operations: &Value) -> Result<Value, Error> {
-    if !operations.is_array() {
-        let found = match operations {
-            Value::Object(_) => "object",
-            Value::String(_) => "string",
-            Value::Number(_) => "number",
-            _ => "bool",
-        };
-        return Err(Error::Malformed(format!(
-            "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
-        )));
+    let operations = match operations {
+        Value::Null => &[],
+        Value::Array(operations) => operations.as_slice(),
+        other => {
+            return Err(Error::Malformed(format!(
+                "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
+                types::json_kind(other)
+            )));
+        }
+    };
+    if operations.len() > MAX_OPERATIONS {
+        return Err(Error::TooLarge(operations.len()));
     }
-    let patch: json_patch::Patch = serde_json::from_value(operations.clone())
-        .map_err(|error| Error::Malformed(format!("error decoding patch: {error}")))?;
-    if patch.len() > MAX_OPERATIONS {
-        return Err(Error::TooLarge(patch.len()));
+    let mut patch = Vec::new();
+    for operation in operations {
+        if let Some(why) = operation_fault(operation) {
+            return Err(Error::Malformed(format!("invalid operation {operation}: {why}")));
+        }
+        let read = serde_json::from_value::<json_patch::PatchOperation>(operation.clone());
+        patch.push(read.map_err(|error| Error::Malformed(format!("error decoding patch: {error}")))?);
     }
     let mut patched = target.clone();
     json_patch::patch(&mut patched, &patch).map_err(|_| Error::Rejected)?;
     Ok(patched)
+}
+
+/// What an operation lacks.
+fn operation_fault(operation: &Value) -> Option<&'static str> {
+    let op = operation["op"].as_str().unwrap_or_default();
+    if !matches!(op, "add" | "remove" | "replace" | "move" | "copy" | "test") {
+        return Some("unsupported operation");
+    }
+    if !operation["path"].is_string() {
+        return Some("failed to decode 'path': operation missing path field: missing value");
+    }
+    let needs_value = matches!(op, "add" | "replace") && operation.get("value").is_none();
+    needs_value.then_some("failed to decode 'value': operation, missing value field: missing value")
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod lists;
 mod node;
 mod prune;
 mod rules;
+mod typed;
 mod types;
 
 use serde_json::Value;
@@ -63,6 +64,11 @@ impl Structural {
     pub fn default(&self, object: &mut Value) {
         fill::drop_nulls(object, Some(&self.root));
         fill::default(object, &self.root);
+    }
+
+    /// The values that are of another type than the schema says, and what server-side apply says of them.
+    pub fn mistyped(&self, object: &Value) -> Vec<(String, String)> {
+        typed::mistyped(&self.root, object)
     }
 
     /// Removes the fields that the schema does not know, and names them as the API server does in a
@@ -121,15 +127,53 @@ fn replicas(path: &str, object: &Value) -> Option<Cause> {
     if path.is_empty() {
         return None;
     }
-    let steps = path.split('.').filter(|step| !step.is_empty());
-    let found = steps.into_iter().try_fold(object, |value, step| value.get(step))?;
-    let number = found.as_i64()?;
+    let mut found = object;
+    let mut steps = path.split('.').filter(|step| !step.is_empty()).peekable();
+    let unreadable = |value: &Value, wanted: &str| {
+        let why =
+            format!("{path} accessor error: {} is of the type {}, expected {wanted}", go_text(value), go_type(value));
+        Some(Cause::invalid(path, 0, &why))
+    };
+    while let Some(step) = steps.next() {
+        found = found.get(step)?;
+        if steps.peek().is_some() && !found.is_object() {
+            return unreadable(found, "map[string]interface{}");
+        }
+    }
+    let Some(number) = found.as_i64() else { return unreadable(found, "int64") };
     if number < 0 {
         Some(Cause::invalid(path, found, "should be a non-negative integer"))
     } else if number > i64::from(i32::MAX) {
         Some(Cause::invalid(path, found, &format!("should be less than or equal to {}", i32::MAX)))
     } else {
         None
+    }
+}
+
+/// A JSON value as Go's `%v` prints it; what is in lists and maps only as far as they are empty or flat.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |float| float.to_string()),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| format!("{name}:{}", go_text(value)));
+            format!("map[{}]", members.collect::<Vec<_>>().join(" "))
+        }
+        Value::Bool(truth) => truth.to_string(),
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -3,6 +3,8 @@
 //! Grammar and semantics are those of `k8s.io/apimachinery/pkg/labels` and `.../fields`: a requirement on a key that is
 //! missing holds for `!=`, `notin` and `!key`, and fails for the rest.
 
+mod labels;
+
 use std::collections::BTreeMap;
 
 use crate::storage::Object;
@@ -40,7 +42,7 @@ struct FieldRule {
 impl Selector {
     /// Parses both selectors; either may be empty. The error is a message for a 400.
     pub fn parse(labels: &str, fields: &str) -> Result<Self, String> {
-        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields)? })
+        Ok(Self { labels: labels::parse(labels)?, fields: parse_fields(fields)? })
     }
 
     /// True where everything matches.
@@ -98,77 +100,61 @@ impl FieldRule {
     }
 }
 
-fn parse_labels(text: &str) -> Result<Vec<LabelRule>, String> {
-    split_outside_parentheses(text).into_iter().map(|part| parse_label(part.trim())).collect()
+fn parse_fields(text: &str) -> Result<Vec<FieldRule>, String> {
+    let mut rules = Vec::new();
+    for part in terms(text).into_iter().filter(|part| !part.is_empty()) {
+        let operator = ["!=", "==", "="].into_iter().filter_map(|operator| Some((part.find(operator)?, operator)));
+        // The first operator counts, and of two at one place the longer one.
+        let Some((at, operator)) = operator.min_by_key(|(at, operator)| (*at, 2 - operator.len())) else {
+            return Err(format!("invalid selector: '{text}'; can't understand '{part}'"));
+        };
+        let value = unescape(&part[at + operator.len()..])?;
+        // Nothing equal to nothing holds for everything.
+        if at > 0 || !value.is_empty() {
+            rules.push(FieldRule { label: part[..at].to_owned(), value, equal: operator != "!=" });
+        }
+    }
+    Ok(rules)
 }
 
-fn parse_label(part: &str) -> Result<LabelRule, String> {
-    let unusable = || format!("unable to parse requirement: found '{part}', expected: a label selector");
-    let rule = |key: &str, test| {
-        let key = key.trim();
-        if key.is_empty() || key.contains(char::is_whitespace) {
-            return Err(unusable());
-        }
-        Ok(LabelRule { key: key.to_owned(), test })
-    };
-    if let Some(key) = part.strip_prefix('!') {
-        return rule(key, LabelTest::Absent);
-    }
-    if let Some((left, values)) = part.strip_suffix(')').and_then(|part| part.split_once('(')) {
-        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
-        let left = left.trim();
-        if let Some(key) = left.strip_suffix(" notin") {
-            return rule(key, LabelTest::NotIn(values));
-        }
-        return rule(left.strip_suffix(" in").ok_or_else(unusable)?, LabelTest::In(values));
-    }
-    if let Some((key, value)) = part.split_once("!=") {
-        return rule(key, LabelTest::NotIn(vec![value.trim().to_owned()]));
-    }
-    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return rule(key, LabelTest::In(vec![value.trim().to_owned()]));
-    }
-    if let Some((key, value)) = part.split_once('>') {
-        return rule(key, LabelTest::Greater(value.trim().parse().map_err(|_| unusable())?));
-    }
-    if let Some((key, value)) = part.split_once('<') {
-        return rule(key, LabelTest::Less(value.trim().parse().map_err(|_| unusable())?));
-    }
-    rule(part, LabelTest::Exists)
-}
-
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut start, mut depth) = (0, 0);
+/// The parts between commas that no backslash stands before.
+fn terms(text: &str) -> Vec<&str> {
+    let mut terms = Vec::new();
+    let (mut start, mut escaped) = (0, false);
     for (at, character) in text.char_indices() {
         match character {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&text[start..at]);
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ',' => {
+                terms.push(&text[start..at]);
                 start = at + 1;
             }
             _ => {}
         }
     }
-    parts.push(&text[start..]);
-    parts.retain(|part| !part.trim().is_empty());
-    parts
+    terms.push(&text[start..]);
+    terms
 }
 
-fn parse_fields(text: &str) -> Result<Vec<FieldRule>, String> {
-    let parts = text.split(',').filter(|part| !part.is_empty());
-    let rules = parts.map(|part| {
-        let (label, value, equal) = if let Some((label, value)) = part.split_once("!=") {
-            (label, value, false)
-        } else if let Some((label, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-            (label, value, true)
-        } else {
-            return Err(format!("invalid selector: '{text}'; can't understand '{part}'"));
-        };
-        Ok(FieldRule { label: label.to_owned(), value: value.replace('\\', ""), equal })
-    });
-    rules.collect()
+/// A value without its backslashes; what separates must have one before it.
+fn unescape(text: &str) -> Result<String, String> {
+    let mut value = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some(escaped @ ('\\' | ',' | '=')) => value.push(escaped),
+                Some(other) => return Err(format!("invalid field selector: invalid escape sequence: \\{other}")),
+                None => return Err("invalid field selector: invalid escape sequence: \\".to_owned()),
+            },
+            ',' | '=' => {
+                let code = u32::from(character);
+                return Err(format!("invalid field selector: unescaped character in value: {code}"));
+            }
+            other => value.push(other),
+        }
+    }
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -222,5 +208,13 @@ mod tests {
             assert!(Selector::parse(nonsense, "").is_err(), "{nonsense}");
         }
         assert!(Selector::parse("", "metadata.name").is_err());
+        assert!(Selector::parse("", "a=b=c").unwrap_err().contains("unescaped character in value: 61"));
+    }
+
+    #[test]
+    fn a_field_selector_escapes_what_separates() {
+        assert!(!matches("", "metadata.name=x\\,y"));
+        assert!(matches("", "metadata.name!=x\\,y"));
+        assert!(matches("", "="));
     }
 }

@@ -111,6 +111,27 @@ impl Status {
         Self::about(422, "Invalid", message, Details { causes, ..Details::of_kind(resource, name) })
     }
 
+    /// The same of a fault that the storage finds, which knows the resource and not its kind.
+    pub fn invalid_resource(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
+        let message = schema::message(&resource.group_resource(), name, &causes);
+        Self::about(422, "Invalid", message, Details { causes, ..Details::of_resource(resource, name) })
+    }
+
+    /// 422: the object is of another kind or version than what is served; the details name its own.
+    pub fn invalid_type(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
+        let message = schema::message(&format!("{kind}.{group}"), name, &causes);
+        let details =
+            Details { name: name.into(), group: group.into(), kind: kind.into(), causes, ..Details::default() };
+        Self::about(422, "Invalid", message, details)
+    }
+
+    /// 422: what a patch makes of the object is none of its kind.
+    pub fn unfit_patch(patched: &str, why: &str) -> Self {
+        let causes = vec![Cause::invalid("patch", Value::from(patched), why)];
+        let message = schema::message("", "", &causes);
+        Self::about(422, "Invalid", message, Details { causes, ..Details::default() })
+    }
+
     /// 422: the options of a request (`ListOptions`, `PatchOptions`) break a rule.
     pub fn invalid_options(kind: &str, causes: Vec<Cause>) -> Self {
         let message = schema::message(&format!("{kind}.meta.k8s.io"), "", &causes);
@@ -120,13 +141,7 @@ impl Status {
 
     /// 422: an object of a kind that is answered and never stored breaks rules.
     pub fn invalid_kind(group: &str, kind: &str, causes: Vec<Cause>) -> Self {
-        let message = schema::message(&format!("{kind}.{group}"), "", &causes);
-        Self::about(
-            422,
-            "Invalid",
-            message,
-            Details { group: group.into(), kind: kind.into(), causes, ..Details::default() },
-        )
+        Self::invalid_type(group, kind, "", causes)
     }
 
     /// 422: a Scale breaks a rule.
@@ -194,6 +209,12 @@ impl Status {
         let code = result["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
         let details = result["details"].is_object().then(|| Box::new(Details::of_value(&result["details"])));
         Self { code: code.unwrap_or(400), reason: text("reason").to_owned().into(), message, details }
+    }
+
+    /// 405 of a custom resource, which says what was tried on what.
+    pub fn verb_not_supported(resource: &Resource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", resource.group_resource());
+        Self::about(405, "MethodNotAllowed", message, Details::of_resource(resource, ""))
     }
 
     /// 405: the resource exists, the verb does not.

@@ -1,84 +1,144 @@
-//! What Go says of a text that is not JSON (`encoding/json`, scanner.go).
+//! JSON as Go sees it (`encoding/json`, scanner.go): what it says of a text that is none, and which fields it is given
+//! twice.
 //!
-//! Clients show these words to people. The text is read once more only where the real reader has refused it, with a stack
-//! of its own, so that no depth of nesting is too deep.
+//! The words are part of the API: clients show them to people, and `fieldValidation` speaks of fields that are given
+//! twice. `serde_json`, which decodes, neither words its errors that way nor tells of duplicates; so a text is
+//! scanned once more where it has been refused, and where somebody writes. The scanner keeps its own stack, and no more
+//! of it than Go would.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// The value of a JSON text; the error is what Go would say.
+pub(crate) fn decode(text: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(text).map_err(|error| complaint(text).unwrap_or_else(|| error.to_string()))
+}
 
 /// The words for what is wrong with this text; `None`, where Go would find nothing wrong.
 pub(crate) fn complaint(text: &[u8]) -> Option<String> {
-    let mut scanner = Scanner { rest: text };
-    match scanner.document() {
+    match Scanner::new(text).document() {
         Ok(()) => None,
         Err(End) => Some("unexpected end of JSON input".to_owned()),
+        Err(TooDeep) => Some("exceeded max depth".to_owned()),
         Err(At(byte, context)) => Some(format!("invalid character {} {context}", quoted(byte))),
     }
 }
 
+/// The fields that are given more than once, `spec.image`, `spec.list[0].name`, in the order in which they are found.
+pub(crate) fn duplicates(text: &[u8]) -> Vec<String> {
+    let mut scanner = Scanner::new(text);
+    // A text that is no JSON has been refused before.
+    let _ = scanner.document();
+    scanner.twice
+}
+
+/// How many objects and lists may be open at once.
+const DEEPEST: usize = 10_000;
+
 enum Fault {
     End,
+    TooDeep,
     At(u8, &'static str),
 }
 
-use Fault::{At, End};
+use Fault::{At, End, TooDeep};
 
-/// What is being read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    Object,
-    Array,
+/// An object or a list that is being read.
+enum Open<'a> {
+    Object {
+        /// All names so far, `name` among them.
+        names: BTreeSet<&'a [u8]>,
+        /// The last one.
+        name: &'a [u8],
+    },
+    Array {
+        /// Of the element that is being read.
+        index: usize,
+    },
 }
 
 struct Scanner<'a> {
     rest: &'a [u8],
+    /// From the outermost to the innermost.
+    open: Vec<Open<'a>>,
+    twice: Vec<String>,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { rest: text, open: Vec::new(), twice: Vec::new() }
+    }
+
     fn document(&mut self) -> Result<(), Fault> {
-        let mut open: Vec<Inside> = Vec::new();
         loop {
-            // A value begins here.
-            match self.past_space()? {
-                b'{' => {
-                    self.advance();
-                    if self.past_space()? != b'}' {
-                        self.key()?;
-                        open.push(Inside::Object);
-                        continue;
-                    }
-                    self.advance();
-                }
-                b'[' => {
-                    self.advance();
-                    if self.past_space()? != b']' {
-                        open.push(Inside::Array);
-                        continue;
-                    }
-                    self.advance();
-                }
-                first => self.scalar(first)?,
-            }
-            // And has ended here; perhaps with it what it is in.
-            loop {
-                let Some(inside) = open.last().copied() else { return self.end() };
-                match (inside, self.past_space()?) {
-                    (Inside::Object, b',') => {
-                        self.advance();
-                        self.past_space()?;
-                        self.key()?;
-                        break;
-                    }
-                    (Inside::Array, b',') => {
-                        self.advance();
-                        break;
-                    }
-                    (Inside::Object, b'}') | (Inside::Array, b']') => {
-                        self.advance();
-                        open.pop();
-                    }
-                    (Inside::Object, other) => return Err(At(other, "after object key:value pair")),
-                    (Inside::Array, other) => return Err(At(other, "after array element")),
-                }
+            let inside = self.begin()?;
+            if !inside && !self.go_on()? {
+                return self.end();
             }
         }
+    }
+
+    /// A value begins here. True where it is an object or list whose first value comes next.
+    fn begin(&mut self) -> Result<bool, Fault> {
+        match self.past_space()? {
+            b'{' => {
+                self.enter(Open::Object { names: BTreeSet::new(), name: b"" })?;
+                if self.past_space()? != b'}' {
+                    return self.key().map(|()| true);
+                }
+                self.leave();
+            }
+            b'[' => {
+                self.enter(Open::Array { index: 0 })?;
+                if self.past_space()? != b']' {
+                    return Ok(true);
+                }
+                self.leave();
+            }
+            first => self.scalar(first)?,
+        }
+        Ok(false)
+    }
+
+    /// A value has ended here; perhaps with it what it is in. True where another one comes.
+    fn go_on(&mut self) -> Result<bool, Fault> {
+        while let Some(open) = self.open.last_mut() {
+            let (in_object, end, expected) = match open {
+                Open::Object { .. } => (true, b'}', "after object key:value pair"),
+                Open::Array { index } => {
+                    *index += 1;
+                    (false, b']', "after array element")
+                }
+            };
+            match self.past_space()? {
+                b',' => {
+                    self.advance();
+                    if in_object {
+                        self.past_space()?;
+                        self.key()?;
+                    }
+                    return Ok(true);
+                }
+                byte if byte == end => self.leave(),
+                other => return Err(At(other, expected)),
+            }
+        }
+        Ok(false)
+    }
+
+    fn enter(&mut self, what: Open<'a>) -> Result<(), Fault> {
+        if self.open.len() == DEEPEST {
+            return Err(TooDeep);
+        }
+        self.advance();
+        self.open.push(what);
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.advance();
+        self.open.pop();
     }
 
     fn end(&mut self) -> Result<(), Fault> {
@@ -89,22 +149,43 @@ impl Scanner<'_> {
     }
 
     fn key(&mut self) -> Result<(), Fault> {
-        match self.peek()? {
+        let key = match self.peek()? {
             b'"' => self.string()?,
             other => return Err(At(other, "looking for beginning of object key string")),
-        }
+        };
         match self.past_space()? {
-            b':' => {
-                self.advance();
-                Ok(())
-            }
-            other => Err(At(other, "after object key")),
+            b':' => self.advance(),
+            other => return Err(At(other, "after object key")),
         }
+        let Some(Open::Object { names, name }) = self.open.last_mut() else { return Ok(()) };
+        *name = key;
+        if !names.insert(key) {
+            let path = self.path();
+            if !self.twice.contains(&path) {
+                self.twice.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the scanner is.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            match open {
+                Open::Object { names: _, name } => {
+                    path.push_str(if path.is_empty() { "" } else { "." });
+                    path.push_str(&String::from_utf8_lossy(name));
+                }
+                Open::Array { index } => path.extend(["[", &index.to_string(), "]"]),
+            }
+        }
+        path
     }
 
     fn scalar(&mut self, first: u8) -> Result<(), Fault> {
         match first {
-            b'"' => self.string(),
+            b'"' => self.string().map(drop),
             b'-' | b'0'..=b'9' => self.number(),
             b't' => self.word(&[
                 (b'r', "in literal true (expecting 'r')"),
@@ -137,34 +218,40 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<(), Fault> {
+    /// The text between quotes, with what is escaped as it stands.
+    fn string(&mut self) -> Result<&'a [u8], Fault> {
         self.advance();
+        let text = self.rest;
         loop {
             match self.peek()? {
-                b'"' => {
-                    self.advance();
-                    return Ok(());
-                }
-                b'\\' => {
-                    self.advance();
-                    match self.peek()? {
-                        b'u' => {
-                            self.advance();
-                            for _ in 0..4 {
-                                match self.peek()? {
-                                    digit if digit.is_ascii_hexdigit() => self.advance(),
-                                    other => return Err(At(other, "in \\u hexadecimal character escape")),
-                                }
-                            }
-                        }
-                        b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"' => self.advance(),
-                        other => return Err(At(other, "in string escape code")),
-                    }
-                }
+                b'"' => break,
+                b'\\' => self.escape()?,
                 control if control < 0x20 => return Err(At(control, "in string literal")),
                 _ => self.advance(),
             }
         }
+        let length = text.len() - self.rest.len();
+        self.advance();
+        Ok(&text[..length])
+    }
+
+    fn escape(&mut self) -> Result<(), Fault> {
+        self.advance();
+        match self.peek()? {
+            b'u' => self.advance(),
+            b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"' => {
+                self.advance();
+                return Ok(());
+            }
+            other => return Err(At(other, "in string escape code")),
+        }
+        for _ in 0..4 {
+            match self.peek()? {
+                digit if digit.is_ascii_hexdigit() => self.advance(),
+                other => return Err(At(other, "in \\u hexadecimal character escape")),
+            }
+        }
+        Ok(())
     }
 
     /// A number may end with the text, where it may end at all.
@@ -229,13 +316,15 @@ fn quoted(byte: u8) -> String {
         b'\r' => "'\\r'".to_owned(),
         b'\t' => "'\\t'".to_owned(),
         byte if byte < 0x20 || byte == 0x7f => format!("'\\x{byte:02x}'"),
+        // What Unicode has no picture for.
+        byte @ (0x80..=0xa0 | 0xad) => format!("'\\u{byte:04x}'"),
         byte => format!("'{}'", char::from(byte)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::{complaint, duplicates};
 
     #[test]
     fn what_is_wrong_is_said_in_gos_words() {
@@ -262,10 +351,17 @@ mod tests {
     }
 
     #[test]
-    fn of_json_nothing_is_said_however_deep_it_is() {
-        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        for text in ["{\"a\": [1, -2.5e3, true, null, \"\\u00e9\"], \"b\": {}}", "0", &deep] {
+    fn of_json_nothing_is_said_unless_it_is_deeper_than_go_goes() {
+        let deep = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        for text in ["{\"a\": [1, -2.5e3, true, null, \"\\u00e9\"], \"b\": {}}", "0", &deep(10_000)] {
             assert_eq!(complaint(text.as_bytes()), None);
         }
+        assert_eq!(complaint(deep(10_001).as_bytes()).as_deref(), Some("exceeded max depth"));
+    }
+
+    #[test]
+    fn fields_that_are_given_twice_are_named_once_each() {
+        let text = r#"{"spec":{"a":1,"a":2,"a":3,"list":[{"b":1},{"b":1,"b":2}]},"spec":{}}"#;
+        assert_eq!(duplicates(text.as_bytes()), ["spec.a", "spec.list[1].b", "spec"]);
     }
 }

@@ -24,8 +24,10 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, check_metadata, json_kind, null_is_empty_text};
 pub(crate) use unknown::drop_unknown;
+
+const METADATA: &str = "meta/v1.ObjectMeta";
 
 /// All types of the table.
 #[derive(Debug)]
@@ -102,6 +104,11 @@ impl Types {
             return None;
         }
         self.by_name.get(format!("{package}/{version}.{kind}").as_str()).copied()
+    }
+
+    /// The type of every object's metadata.
+    pub(crate) fn metadata(&self) -> Id {
+        self.by_name[METADATA]
     }
 
     /// The type that an object says it is.

@@ -401,7 +401,8 @@ async fn what_is_not_there_is_named_and_never_invented() {
         ("POST", "/apis/certificates.k8s.io/v1/certificatesigningrequests", "application/json", 404),
         ("POST", CONFIG_MAPS, "application/cbor", 415),
         ("DELETE", "/api/v1/namespaces", "", 405),
-        ("PATCH", "/apis/apps/v1/namespaces/default/deployments/x/scale", "application/apply-patch+yaml", 404),
+        ("PATCH", "/apis/apps/v1/namespaces/default/deployments/x/scale", "application/apply-patch+yaml", 422),
+        ("PATCH", "/apis/apps/v1/namespaces/default/deployments/x/scale", "application/merge-patch+json", 404),
     ] {
         let (status, answer) = ask_as(&cluster, method, path, media, json!({})).await;
         assert_eq!(status, expected, "{method} {path}: {answer}");
@@ -512,7 +513,7 @@ async fn unknown_fields_of_built_in_kinds_are_told_as_the_client_asked() {
         let ignored = warnings(&cluster, "PATCH", &format!("{place}?fieldValidation=Ignore"), media, &patch).await;
         assert_eq!(ignored, (200, Vec::new()), "{media}");
         let strict = warnings(&cluster, "PATCH", &format!("{place}?fieldValidation=Strict"), media, &patch).await;
-        assert_eq!(strict.0, 400, "{media}");
+        assert_eq!(strict.0, 422, "{media}");
     }
     odd["spec"]["replicas"] = "two".into();
     let (status, refused) = ask(&cluster, "PUT", &place, odd).await;
@@ -527,7 +528,7 @@ async fn an_apply_of_an_unknown_field_is_refused_whatever_was_asked() {
     odd["spec"]["template"]["spec"]["containers"][0]["imag"] = "x".into();
     let path = format!("{DEPLOYMENTS}/odd?fieldManager=me&fieldValidation=Ignore");
     let (status, refused) = ask_as(&cluster, "PATCH", &path, "application/apply-patch+yaml", odd).await;
-    let why = "failed to create typed patch object (default/odd; apps/v1, Kind=Deployment): \
+    let why = "failed to create typed patch object (/odd; apps/v1, Kind=Deployment): \
                .spec.template.spec.containers[name=\"c\"].imag: field not declared in schema";
     assert_eq!((status, refused["message"].as_str()), (500, Some(why)));
 }

@@ -56,12 +56,12 @@ pub(super) fn dns_label(text: &str) -> Vec<String> {
 }
 
 /// A DNS-1123 subdomain: the name of most objects.
-pub(super) fn dns_subdomain(text: &str) -> Vec<String> {
+pub(crate) fn dns_subdomain(text: &str) -> Vec<String> {
     check(text, 253, text.split('.').all(label_shaped), SUBDOMAIN)
 }
 
 /// A DNS-1035 label: the name of a Service, which becomes a host name.
-pub(super) fn dns_label_1035(text: &str) -> Vec<String> {
+pub(crate) fn dns_label_1035(text: &str) -> Vec<String> {
     let first = |c: u8| c.is_ascii_lowercase();
     let fine = shaped(text, first, |c| lower(c) || c == b'-', lower);
     check(text, 63, fine, LABEL_1035)
@@ -79,13 +79,13 @@ pub(super) fn path_segment(text: &str) -> Vec<String> {
 }
 
 /// A label's value.
-pub(super) fn label_value(text: &str) -> Vec<String> {
+pub(crate) fn label_value(text: &str) -> Vec<String> {
     let fine = text.is_empty() || qualified_shaped(text);
     check(text, 63, fine, LABEL_VALUE)
 }
 
 /// A label's or annotation's key, a finalizer, an Event's reporting controller.
-pub(super) fn qualified(text: &str) -> Vec<String> {
+pub(crate) fn qualified(text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut parts = text.split('/');
     let (prefix, name) = match (parts.next(), parts.next(), parts.next()) {

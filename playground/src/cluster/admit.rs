@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::apply::apply_error;
 use super::commit::{Decision, Live, Next};
+use super::decode::{undecodable, unreadable};
 use super::definitions;
 use super::metadata;
 use super::write::{FieldValidation, WriteOptions};
@@ -39,45 +40,8 @@ pub(super) struct Context<'a> {
     pub(super) uid: String,
     /// Where Services get their addresses.
     pub(super) ips: &'a Mutex<ClusterIps>,
-}
-
-/// Checks that a body is an object of the resource's kind and version.
-pub(super) fn decoded(resource: &Resource, mut object: Value) -> Result<Value, Status> {
-    let Some(map) = object.as_object_mut() else {
-        return Err(Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): expected a JSON object",
-            resource.kind
-        )));
-    };
-    let given = |name: &str| map.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (kind, api_version) = (given("kind"), given("apiVersion"));
-    if kind.is_empty() && api_version.is_empty() && resource.custom().is_none() {
-        map.insert("kind".into(), resource.kind.as_str().into());
-        map.insert("apiVersion".into(), resource.api_version().into());
-    } else if kind.is_empty() {
-        return Err(Status::bad_request("Object 'Kind' is missing in the body of the request"));
-    } else if kind != resource.kind || api_version != resource.api_version() {
-        let message = if kind == resource.kind {
-            format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({})",
-                resource.api_version()
-            )
-        } else {
-            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-            format!(
-                "{kind} in version \"{version}\" cannot be handled as a {}: kind {kind} of group \"{group}\" was sent",
-                resource.kind
-            )
-        };
-        return Err(Status::bad_request(message));
-    }
-    if !map.get("metadata").is_none_or(|metadata| metadata.is_object() || metadata.is_null()) {
-        return Err(Status::bad_request(format!("{}: metadata must be an object", resource.kind)));
-    }
-    if !map.get("metadata").is_some_and(Value::is_object) {
-        map.insert("metadata".into(), Value::Object(Map::new()));
-    }
-    Ok(object)
+    /// What is written is the outcome of a patch, not the body of the request.
+    pub(super) patch: bool,
 }
 
 /// POST.
@@ -115,12 +79,11 @@ pub(super) fn apply(
     live: Option<&Live<'_>>,
     config: &Value,
 ) -> Result<(Next, Vec<String>), Status> {
-    let mut config = config.clone();
-    let undeclared = unknown(context, &mut config);
-    if !undeclared.is_empty() {
-        let fault =
-            |path: &String| format!("{}: field not declared in schema", context.stored.schema.place(&config, path));
-        return Err(apply_error(context, &fields::ApplyError::Untyped(undeclared.iter().map(fault).collect())));
+    let sent = config;
+    let mut config = sent.clone();
+    let faults = untyped(context, sent, &mut config);
+    if !faults.is_empty() {
+        return Err(apply_error(context, sent, &fields::ApplyError::Untyped(faults)));
     }
     if let Some(metadata) = config["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
@@ -133,7 +96,7 @@ pub(super) fn apply(
         now: &context.now,
     };
     let merged = fields::apply(live.map(Live::state), &config, by, &context.stored.schema);
-    let (mut object, managed) = merged.map_err(|error| apply_error(context, &error))?;
+    let (mut object, managed) = merged.map_err(|error| apply_error(context, sent, &error))?;
     match live {
         None => {
             let warnings = prepare_new(context, &mut object)?;
@@ -146,13 +109,25 @@ pub(super) fn apply(
     }
 }
 
+/// What keeps a configuration from being merged field by field; what no schema knows is dropped from it.
+fn untyped(context: &Context<'_>, sent: &Value, config: &mut Value) -> Vec<String> {
+    let mistyped = context.stored.custom().map(|custom| custom.structural.mistyped(sent)).unwrap_or_default();
+    let undeclared = unknown(context, config);
+    // A value of the wrong type is not looked into.
+    let within = |path: &str, outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let undeclared = undeclared.iter().filter(|path| !mistyped.iter().any(|(outer, _)| within(path, outer)));
+    let undeclared = undeclared.map(|path| (path.as_str(), "field not declared in schema"));
+    let faults = mistyped.iter().map(|(path, why)| (path.as_str(), why.as_str())).chain(undeclared);
+    faults.map(|(path, why)| format!("{}: {why}", context.stored.schema.place(sent, path))).collect()
+}
+
 /// Nothing, where nothing differs; removal, where the last finalizer of a deleted object went.
 pub(super) fn decide(live: &Live<'_>, next: Next) -> Decision {
     let metadata = &next.value["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
         || metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) > 0;
     if metadata["deletionTimestamp"].is_string() && !held {
-        return Decision::Remove(next);
+        return Decision::Finish(next);
     }
     if live.is(&next) { Decision::Keep } else { Decision::Put(next) }
 }
@@ -160,7 +135,11 @@ pub(super) fn decide(live: &Live<'_>, next: Next) -> Decision {
 /// A patch may carry a resourceVersion: then it is a precondition.
 pub(super) fn check_version(context: &Context<'_>, live: &Value, object: &Value) -> Result<(), Status> {
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if !version.is_empty() && live["metadata"]["resourceVersion"] != version {
+    if !matches!(version, "" | "0") && live["metadata"]["resourceVersion"] != version {
+        if version.parse::<u64>().is_err() {
+            let message = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+            return Err(Status::failure(500, "", message));
+        }
         return Err(Status::modified(context.resource, &context.key.name));
     }
     Ok(())
@@ -172,22 +151,32 @@ pub(super) fn check_put_preconditions(context: &Context<'_>, live: &Value, objec
     let (uid, live_uid) = (&object["metadata"]["uid"], &live["metadata"]["uid"]);
     if let Some(uid) = uid.as_str().filter(|uid| !uid.is_empty() && live_uid != uid) {
         let live_uid = live_uid.as_str().unwrap_or_default();
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}");
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {uid}, UID in object meta: {live_uid}",
+            storage_key(context)
+        );
         return Err(Status::conflict(context.resource, name, &why));
     }
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if version.is_empty() && context.resource.has(Trait::NeedsVersion) {
-        let cause = Cause {
-            reason: "FieldValueInvalid".into(),
-            field: "metadata.resourceVersion".into(),
-            message: "Invalid value: 0x0: must be specified for an update".into(),
-        };
-        return Err(Status::invalid(context.resource, name, vec![cause]));
+    if matches!(version, "" | "0") && context.resource.has(Trait::NeedsVersion) {
+        let field = "metadata.resourceVersion";
+        let cause = Cause::invalid(field, 0, "must be specified for an update");
+        return Err(Status::invalid_resource(context.resource, name, vec![cause]));
     }
     check_version(context, live, object)
 }
 
+/// Where an API server keeps the object, as its errors show it.
+fn storage_key(context: &Context<'_>) -> String {
+    let Context { stored, key, .. } = context;
+    let group = if stored.custom().is_some() { format!("{}/", stored.group) } else { String::new() };
+    let namespace = if stored.namespaced { format!("{}/", key.namespace) } else { String::new() };
+    format!("/registry/{group}{}/{namespace}{}", stored.plural, key.name)
+}
+
 fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
+    check_metadata(context, object)?;
     let mut warnings = drop_unknown(context, object)?;
     metadata::begin(context, object);
     if context.stored.has(Trait::Status)
@@ -203,7 +192,10 @@ fn prepare_new(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>,
 }
 
 fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Result<Vec<String>, Status> {
+    check_metadata(context, object)?;
     let mut warnings = drop_unknown(context, object)?;
+    let marks = metadata::mark_causes(live, object);
+    refuse(context, marks)?;
     metadata::carry_on(live, object);
     restrict_to_subresource(context, live, object);
     let mut causes = metadata::validate(context, object, Some(live));
@@ -217,8 +209,10 @@ fn prepare_change(context: &Context<'_>, live: &Value, object: &mut Value) -> Re
 
 /// What is allowed, and hardly meant; of a change only what it is about.
 fn odd(context: &Context<'_>, object: &Value, live: Option<&Value>) -> Vec<String> {
-    let aside = context.subresource.is_some() || context.stored.custom().is_some();
-    if aside || live.is_some_and(|live| live["spec"] == object["spec"]) {
+    if context.stored.custom().is_some() {
+        return metadata::warnings(object, live);
+    }
+    if context.subresource.is_some() || live.is_some_and(|live| live["spec"] == object["spec"]) {
         return Vec::new();
     }
     builtin::warnings(&context.stored.group_resource(), object, live)
@@ -233,7 +227,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
         });
     }
     if context.stored.kind == "CustomResourceDefinition" {
-        return Ok(definitions::prepare(object));
+        return Ok(definitions::prepare(object, live));
     }
     // An Event of the core group is taken as it comes, one of events.k8s.io has rules.
     let resource = match context.resource.form {
@@ -243,11 +237,7 @@ fn default_and_validate(context: &Context<'_>, object: &mut Value, live: Option<
     match builtin::prepare(&resource, object, live, context.ips) {
         Ok(()) => Ok(Vec::new()),
         Err(Refusal::Invalid(causes)) => Ok(causes),
-        Err(Refusal::Malformed(why)) => Err(Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}",
-            kind = context.resource.kind,
-            version = context.resource.version,
-        ))),
+        Err(Refusal::Malformed(why)) => Err(undecodable(context.resource, &why)),
     }
 }
 
@@ -255,21 +245,32 @@ fn refuse(context: &Context<'_>, causes: Vec<Cause>) -> Result<(), Status> {
     if causes.is_empty() { Ok(()) } else { Err(Status::invalid(context.resource, &context.key.name, causes)) }
 }
 
+/// The metadata of a custom resource has Kubernetes' own type, which its schema does not speak of.
+fn check_metadata(context: &Context<'_>, object: &mut Value) -> Result<(), Status> {
+    if context.stored.custom().is_none() {
+        return Ok(());
+    }
+    types::check_metadata(&object["metadata"]).map_err(|why| unreadable(context, object, &why))?;
+    types::null_is_empty_text(&mut object["metadata"]);
+    Ok(())
+}
+
 /// Drops what the schema of a custom resource or Kubernetes' own types don't know, and says what the client asked to be
-/// told.
+/// told; so it does of fields that were given twice.
 fn drop_unknown(context: &Context<'_>, object: &mut Value) -> Result<Vec<String>, Status> {
-    let unknown: Vec<String> =
-        unknown(context, object).iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    let strict = context.options.validation == FieldValidation::Strict;
+    let whole = (strict && context.patch).then(|| object.clone());
+    let unknown = unknown(context, object);
+    let twice = context.options.given_twice.iter().map(|path| format!("duplicate field \"{path}\""));
+    let faults: Vec<String> = twice.chain(unknown.iter().map(|path| format!("unknown field \"{path}\""))).collect();
     match context.options.validation {
         FieldValidation::Ignore => Ok(Vec::new()),
-        FieldValidation::Warn => Ok(unknown),
-        FieldValidation::Strict if unknown.is_empty() => Ok(unknown),
-        FieldValidation::Strict => Err(Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
-            unknown.join(", "),
-            kind = context.resource.kind,
-            version = context.resource.version,
-        ))),
+        FieldValidation::Warn => Ok(faults),
+        FieldValidation::Strict if faults.is_empty() => Ok(faults),
+        FieldValidation::Strict => {
+            let why = format!("strict decoding error: {}", faults.join(", "));
+            Err(unreadable(context, whole.as_ref().unwrap_or(object), &why))
+        }
     }
 }
 

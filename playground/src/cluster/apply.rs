@@ -5,14 +5,16 @@
 
 use serde_json::Value;
 
-use super::Cluster;
 use super::admit::{self, Context};
 use super::attempt::{Attempt, Rival, Step, Write};
 use super::commit::{Live, Next};
 use super::write::{Target, WriteOptions};
+use super::{Cluster, decode};
 use crate::fields;
+use crate::resources::Resource;
 use crate::schema::Cause;
 use crate::status::Status;
+use crate::types;
 
 impl Cluster {
     pub(super) fn plan_apply<'a>(
@@ -22,8 +24,9 @@ impl Cluster {
         config: &Value,
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
-        let mut config = admit::decoded(&target.resource, config.clone())?;
-        target.check_identity(&config)?;
+        check_applied_type(&target.resource, config)?;
+        let mut config = decode::decoded(&target.resource, config.clone())?;
+        target.check_named(&config)?;
         target.to_stored(&mut config);
         let context = self.context(target, subresource, options);
         let attempt = move || {
@@ -64,8 +67,27 @@ impl Cluster {
     }
 }
 
-/// The words for a failed apply.
-pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyError) -> Status {
+/// What is applied says what it is; nothing is assumed from the path.
+fn check_applied_type(resource: &Resource, config: &Value) -> Result<(), Status> {
+    if !config.is_object() && !config.is_null() {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value \
+             of type map[string]interface {{}}",
+            types::json_kind(config)
+        )));
+    }
+    let text = |name: &str| config[name].as_str().unwrap_or_default();
+    let (kind, api_version) = (text("kind"), text("apiVersion"));
+    if kind == resource.kind && api_version == resource.api_version() {
+        return Ok(());
+    }
+    // A version that is none is printed as a group that is none, too.
+    let shown = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
+    Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")))
+}
+
+/// The words for a failed apply of what was sent.
+pub(super) fn apply_error(context: &admit::Context<'_>, sent: &Value, error: &fields::ApplyError) -> Status {
     let message = error.to_string();
     let Context { key, resource, .. } = context;
     match error {
@@ -83,7 +105,7 @@ pub(super) fn apply_error(context: &admit::Context<'_>, error: &fields::ApplyErr
             "",
             format!(
                 "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
-                key.namespace,
+                sent["metadata"]["namespace"].as_str().unwrap_or_default(),
                 key.name,
                 resource.api_version(),
                 resource.kind,

@@ -101,7 +101,7 @@ impl Attempt {
             Step::Make { object, .. } => Some(object.full()),
             Step::Change { live, decision } => Some(match decision {
                 Decision::Keep => live.full(),
-                Decision::Put(next) | Decision::Remove(next) => next.full(),
+                Decision::Put(next) | Decision::Remove(next) | Decision::Finish(next) => next.full(),
             }),
         }
     }
@@ -149,7 +149,10 @@ impl Cluster {
         match step {
             Step::Make { object, rival } => self.commit_new(&target, object, rival, dry_run, warnings),
             Step::Change { live, decision } | Step::Delete { live, decision } => {
-                let end = if matches!(decision, Decision::Remove(_)) { End::Gone } else { End::Stands };
+                let end = match decision {
+                    Decision::Remove(_) | Decision::Finish(_) => End::Gone,
+                    Decision::Keep | Decision::Put(_) => End::Stands,
+                };
                 let done = self.commit(&target, &live, decision, dry_run);
                 Ok(done.ok().map(|object| Settled::of(object, end, warnings)))
             }

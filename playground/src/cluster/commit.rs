@@ -71,6 +71,8 @@ pub(super) enum Decision {
     Put(Next),
     /// The object goes; this is its last state.
     Remove(Next),
+    /// The object goes, for this lets go of it; who watches sees it as it stood before.
+    Finish(Next),
 }
 
 impl Cluster {
@@ -101,6 +103,13 @@ impl Cluster {
             Decision::Put(next) => self.put(target, Some(live), next, dry_run),
             Decision::Remove(_) if dry_run => Ok(Arc::clone(live)),
             Decision::Remove(last) => self.take_away(target, live, last),
+            Decision::Finish(last) => {
+                if !dry_run {
+                    let Live { object: _, value, managed } = Live::of(live);
+                    self.take_away(target, live, Next { value: (*value).clone(), managed })?;
+                }
+                Ok(Arc::new(draft(target, last).dry(target.key.clone())))
+            }
         }
     }
 

@@ -3,23 +3,27 @@
 //! In a real cluster controllers set the conditions a moment later. Here they are set before the answer leaves, by a
 //! second write of their own, so that watchers see the same two steps. The answer shows the first one.
 
+mod check;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::Cluster;
 use super::commit::Decision;
-use super::delete::{DeleteOptions, Deleted};
+use super::delete::DeleteOptions;
 use super::write::Target;
 use crate::resources::{Registry, Resource, parse_definition};
 use crate::schema::Cause;
-use crate::status::Status;
 use crate::storage::Object;
 
-/// Defaults and validation of a definition.
-pub(super) fn prepare(definition: &mut Value) -> Vec<Cause> {
+/// What holds a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Defaults and validation of a definition; of a change, too, if it was there before.
+pub(super) fn prepare(definition: &mut Value, live: Option<&Value>) -> Vec<Cause> {
     set_defaults(definition);
-    let mut causes = own_causes(definition);
+    let mut causes = check::check(definition, live);
     if let Err(found) = parse_definition(definition) {
         causes.extend(found);
     }
@@ -28,7 +32,7 @@ pub(super) fn prepare(definition: &mut Value) -> Vec<Cause> {
 
 fn set_defaults(definition: &mut Value) {
     let kind = definition["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-    if let Some(names) = definition["spec"]["names"].as_object_mut() {
+    if let Some(names) = definition["spec"]["names"].as_object_mut().filter(|_| !kind.is_empty()) {
         names.entry("singular").or_insert_with(|| kind.to_lowercase().into());
         names.entry("listKind").or_insert_with(|| format!("{kind}List").into());
     }
@@ -52,43 +56,6 @@ fn set_defaults(definition: &mut Value) {
 
 fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
     definition["spec"]["versions"].as_array().into_iter().flatten()
-}
-
-fn own_causes(definition: &Value) -> Vec<Cause> {
-    let spec = &definition["spec"];
-    let mut causes = Vec::new();
-    let mut fault = |reason: &str, field: &str, message: String| {
-        causes.push(Cause { reason: reason.into(), field: field.into(), message });
-    };
-    for field in ["group", "scope", "versions", "names"] {
-        if spec[field].is_null() {
-            fault("FieldValueRequired", &format!("spec.{field}"), "Required value".into());
-        }
-    }
-    for field in ["plural", "kind"] {
-        if spec["names"][field].as_str().is_none_or(str::is_empty) {
-            fault("FieldValueRequired", &format!("spec.names.{field}"), "Required value".into());
-        }
-    }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let name = text(&definition["metadata"]["name"]);
-    if name != format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"])) {
-        let message = format!("Invalid value: {name:?}: must be spec.names.plural+\".\"+spec.group");
-        fault("FieldValueInvalid", "metadata.name", message);
-    }
-    if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster") | None) {
-        let message = format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]);
-        fault("FieldValueNotSupported", "spec.scope", message);
-    }
-    if versions(definition).filter(|version| version["storage"] == true).count() != 1 {
-        let message = "Invalid value: must have exactly one version marked as storage version";
-        fault("FieldValueInvalid", "spec.versions", message.into());
-    }
-    if spec["conversion"]["strategy"] != "None" {
-        let message = "Unsupported value: the playground converts by strategy \"None\" alone";
-        fault("FieldValueNotSupported", "spec.conversion.strategy", message.into());
-    }
-    causes
 }
 
 impl Cluster {
@@ -121,16 +88,8 @@ impl Cluster {
         self.set_registry(|registry| registry.remove_custom(&group, &plural));
     }
 
-    /// A definition takes its objects with it: it is marked, and goes with the last of them.
-    pub(super) fn delete_definition(&self, target: &Target) -> Result<Deleted, Status> {
-        let marked = self.settle(target, |live| {
-            let mut object = (*live.value).clone();
-            if object["metadata"]["deletionTimestamp"].is_null() {
-                object["metadata"]["deletionTimestamp"] = self.timestamp().into();
-                object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
-            }
-            if object == *live.value { Decision::Keep } else { Decision::Put(live.with(object)) }
-        })?;
+    /// A definition takes its objects with it: it has been marked, and goes with the last of them.
+    pub(super) fn empty_definition(&self, target: &Target) {
         if let Some(resource) = self.registry().by_name(&target.key.name) {
             let objects = self.store().list(&resource.table(), None).objects;
             for object in objects {
@@ -138,12 +97,13 @@ impl Cluster {
                 drop(self.write_delete(&victim, &DeleteOptions::default()));
             }
             self.finish_definition(&resource);
+        } else {
+            // None of its versions is served, so there is no object either.
+            self.let_go(target);
         }
-        let standing = self.store().get(&target.stored.table(), &target.key).is_some();
-        Ok(if standing { Deleted::Marked(marked) } else { Deleted::Gone(marked) })
     }
 
-    /// Removes a definition that is being deleted, once no object of its kind is left.
+    /// Lets a definition that is being deleted go, once no object of its kind is left.
     pub(super) fn finish_definition(&self, resource: &Resource) {
         let Some(custom) = resource.custom() else { return };
         let name = &custom.definition;
@@ -154,8 +114,53 @@ impl Cluster {
             return;
         }
         if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", name) {
-            drop(self.settle(&target, |live| Decision::Remove(live.with((*live.value).clone()))));
+            self.let_go(&target);
         }
+    }
+
+    /// Takes the server's own finalizer off; a definition that nobody else holds is gone.
+    fn let_go(&self, target: &Target) {
+        // Somebody else may have removed it in the meantime, which is what is wanted.
+        drop(self.settle(target, |live| {
+            let mut object = (*live.value).clone();
+            let finalizers = object["metadata"]["finalizers"].as_array_mut();
+            let held = finalizers.is_some_and(|names| {
+                names.retain(|name| name != CLEANUP);
+                !names.is_empty()
+            });
+            if held {
+                return Decision::Put(live.with(object));
+            }
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("finalizers");
+            }
+            Decision::Remove(live.with(object))
+        }));
+    }
+}
+
+/// Marks a definition: it is held until its objects are gone, and says so.
+pub(super) fn terminate(definition: &mut Value, now: &str) {
+    let metadata = &mut definition["metadata"];
+    metadata["deletionTimestamp"] = now.into();
+    match metadata["finalizers"].as_array_mut() {
+        Some(finalizers) if finalizers.iter().any(|name| name == CLEANUP) => {}
+        Some(finalizers) => finalizers.push(CLEANUP.into()),
+        None => metadata["finalizers"] = json!([CLEANUP]),
+    }
+    let terminating = json!({
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    match definition["status"]["conditions"].as_array_mut() {
+        Some(conditions) => {
+            conditions.retain(|condition| condition["type"] != "Terminating");
+            conditions.push(terminating);
+        }
+        None => definition["status"]["conditions"] = json!([terminating]),
     }
 }
 

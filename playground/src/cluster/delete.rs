@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::Cluster;
 use super::attempt::{Attempt, Step, Write};
 use super::commit::{Decision, Live};
+use super::definitions;
 use super::write::Target;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
@@ -84,8 +85,9 @@ impl Cluster {
             return self.delete_namespace(target, options);
         }
         if target.stored.kind == "CustomResourceDefinition" && !options.dry_run {
-            self.check_delete(target, options)?;
-            return self.delete_definition(target);
+            let marked = self.finish(self.plan_delete(target, options)).map(Deleted::from)?;
+            self.empty_definition(target);
+            return Ok(marked);
         }
         self.finish(self.plan_delete(target, options)).map(Deleted::from)
     }
@@ -151,10 +153,14 @@ fn decide(
     deadline: impl Fn(i64) -> String,
 ) -> Decision {
     let mut object = (*live.value).clone();
+    let marked = object["metadata"]["deletionTimestamp"].is_string();
+    if resource.kind == "CustomResourceDefinition" && !marked {
+        definitions::terminate(&mut object, now);
+        return Decision::Put(live.with(object));
+    }
     set_propagation(&mut object, options.propagation);
     let metadata = &object["metadata"];
     let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
-    let marked = metadata["deletionTimestamp"].is_string();
     let grace = grace_seconds(resource, &object, options);
     let left = if marked { metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0).min(grace) } else { grace };
     if !held && left == 0 {

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::admit::Context;
+use crate::builtin::names;
 use crate::resources::Trait;
 use crate::schema::Cause;
 
@@ -15,12 +16,6 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
     start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
-    and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
-    validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
-    an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
-    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 /// Sum of all annotation keys and values.
 const MAX_ANNOTATIONS: usize = 256 << 10;
 
@@ -90,7 +85,10 @@ pub(super) fn validate(context: &Context<'_>, object: &Value, live: Option<&Valu
     let metadata = &object["metadata"];
     let mut causes = Vec::new();
     match live {
-        None => causes.extend(name_causes(context)),
+        None => {
+            causes.extend(prefix_causes(context, metadata["generateName"].as_str().unwrap_or_default()));
+            causes.extend(name_causes(context));
+        }
         Some(live) => {
             // The API server finds this twice: in the generic and in the kind's own validation of updates.
             let changed = uid_causes(&live["metadata"], metadata);
@@ -98,12 +96,59 @@ pub(super) fn validate(context: &Context<'_>, object: &Value, live: Option<&Valu
         }
     }
     let owners = owner_causes(metadata);
-    let times = if live.is_some() { 3 } else { 2 };
+    // An update is validated by what all kinds share, once as an object and once as a change, and by the kind itself.
+    let custom = context.stored.custom().is_some();
+    let times = match live {
+        Some(_) => 3,
+        None if custom => 1,
+        None => 2,
+    };
     (0..times).for_each(|_| causes.extend(owners.iter().cloned()));
-    causes.extend(label_causes(metadata));
-    causes.extend(annotation_causes(metadata));
-    let of_kubernetes = context.stored.custom().is_none() && context.stored.kind != "CustomResourceDefinition";
+    let texts: Vec<_> = label_causes(metadata).into_iter().chain(annotation_causes(metadata)).collect();
+    (0..if live.is_some() { 3 } else { 1 }).for_each(|_| causes.extend(texts.iter().cloned()));
+    let of_kubernetes = !custom && context.stored.kind != "CustomResourceDefinition";
     causes.extend(finalizer_causes(metadata, live.map(|live| &live["metadata"]), of_kubernetes));
+    causes
+}
+
+/// A mark of deletion is made by a delete alone.
+pub(super) fn mark_causes(live: &Value, object: &Value) -> Vec<Cause> {
+    let (mark, before) = (&object["metadata"]["deletionTimestamp"], &live["metadata"]["deletionTimestamp"]);
+    if mark.is_null() || mark == before {
+        return Vec::new();
+    }
+    vec![Cause::invalid("metadata.deletionTimestamp", mark, "field is immutable"); 2]
+}
+
+/// What is taken of a custom resource's metadata, and had better been given otherwise.
+pub(super) fn warnings(object: &Value, live: Option<&Value>) -> Vec<String> {
+    let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let known = live.map(finalizers).unwrap_or_default();
+    let added = finalizers(object).into_iter().filter(|name| !known.contains(name));
+    let plain = added.filter(|name| name.as_str().is_some_and(is_unqualified));
+    let warn = |name: Value| {
+        let path = if name.as_str().is_some_and(|name| name.contains('.')) { " including a path (/)" } else { "" };
+        format!(
+            "metadata.finalizers: {name}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts \
+             with other finalizer writers"
+        )
+    };
+    plain.map(warn).collect()
+}
+
+/// What a name is made from must begin one; that it may end in a dash is all the difference.
+fn prefix_causes(context: &Context<'_>, prefix: &str) -> Vec<Cause> {
+    if prefix.is_empty() || context.stored.custom().is_none() {
+        return Vec::new();
+    }
+    let masked = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |stem| format!("{stem}a"));
+    let mut causes = Vec::new();
+    if prefix.len() > 253 {
+        causes.push(invalid("metadata.generateName", prefix, "must be no more than 253 characters"));
+    }
+    if !masked.split('.').all(is_label) {
+        causes.push(invalid("metadata.generateName", prefix, SUBDOMAIN));
+    }
     causes
 }
 
@@ -140,28 +185,41 @@ fn uid_causes(live: &Value, metadata: &Value) -> Vec<Cause> {
 fn owner_causes(metadata: &Value) -> Vec<Cause> {
     let owners = metadata["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut causes = Vec::new();
-    for (at, owner) in owners.iter().enumerate() {
-        for name in ["apiVersion", "kind", "name", "uid"] {
-            if owner[name].as_str().is_none_or(str::is_empty) {
-                let what = if name == "apiVersion" { "version " } else { "" };
-                let message = format!("Invalid value: \"\": {what}must not be empty");
-                let field = format!("metadata.ownerReferences[{at}].{name}");
-                causes.push(cause("FieldValueInvalid", &field, &message));
-            }
+    let mut controller: Option<String> = None;
+    for owner in owners {
+        causes.extend(one_owner_causes(owner));
+        if owner["controller"] != true {
+            continue;
         }
-    }
-    let controllers: Vec<String> = owners
-        .iter()
-        .filter(|owner| owner["controller"] == true)
-        .map(|owner| format!("{}/{}", owner["kind"].as_str().unwrap_or(""), owner["name"].as_str().unwrap_or("")))
-        .collect();
-    if let [first, second, ..] = controllers.as_slice() {
-        let message = format!(
-            "Invalid value: [{}]: Only one reference can have Controller set to true. Found \"true\" in references for \
-             {first} and {second}",
-            owners.iter().map(owner_json).collect::<Vec<_>>().join(",")
+        let text = |name: &str| owner[name].as_str().unwrap_or_default();
+        let name = format!("{}/{}", text("kind"), text("name"));
+        let Some(first) = &controller else {
+            controller = Some(name);
+            continue;
+        };
+        let shown = format!("[{}]", owners.iter().map(owner_json).collect::<Vec<_>>().join(","));
+        let why = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
         );
-        causes.push(cause("FieldValueInvalid", "metadata.ownerReferences", &message));
+        causes.push(Cause::invalid("metadata.ownerReferences", shown, &why));
+    }
+    causes
+}
+
+fn one_owner_causes(owner: &Value) -> Vec<Cause> {
+    let text = |name: &str| owner[name].as_str().unwrap_or_default();
+    let field = |name: &str| format!("metadata.ownerReferences.{name}");
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let mut causes = Vec::new();
+    if api_version.is_empty() || api_version.matches('/').count() > 1 || api_version.ends_with('/') {
+        causes.push(invalid(&field("apiVersion"), api_version, "version must not be empty"));
+    }
+    for name in ["kind", "name", "uid"].into_iter().filter(|name| text(name).is_empty()) {
+        causes.push(invalid(&field(name), "", "must not be empty"));
+    }
+    if (api_version, kind) == ("v1", "Event") {
+        let why = "/v1, Kind=Event is disallowed from being an owner";
+        causes.push(Cause::invalid("metadata.ownerReferences", owner_json(owner), why));
     }
     causes
 }
@@ -178,26 +236,26 @@ fn owner_json(owner: &Value) -> String {
 fn label_causes(metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        causes.extend(qualified_cause("metadata.labels", key));
+        causes.extend(faults("metadata.labels", key, &names::qualified(key)));
         let Some(value) = value.as_str() else {
             causes.push(cause("FieldValueTypeInvalid", "metadata.labels", "Invalid value: must be a string"));
             continue;
         };
-        if value.len() > 63 {
-            causes.push(invalid("metadata.labels", value, "must be no more than 63 characters"));
-        }
-        if !value.is_empty() && !is_name_part(value) {
-            causes.push(invalid("metadata.labels", value, LABEL_VALUE));
-        }
+        causes.extend(faults("metadata.labels", value, &names::label_value(value)));
     }
     causes
+}
+
+fn faults(field: &str, value: &str, rules: &[String]) -> Vec<Cause> {
+    rules.iter().map(|rule| invalid(field, value, rule)).collect()
 }
 
 fn annotation_causes(metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut size = 0;
     for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
-        causes.extend(qualified_cause("metadata.annotations", &key.to_ascii_lowercase()));
+        let key = key.to_ascii_lowercase();
+        causes.extend(faults("metadata.annotations", &key, &names::qualified(&key)));
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > MAX_ANNOTATIONS {
@@ -213,11 +271,10 @@ fn finalizer_causes(metadata: &Value, live: Option<&Value>, of_kubernetes: bool)
         list.into_iter().filter_map(|name| name.as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     let named = finalizers(metadata);
-    let mut causes: Vec<Cause> = named.iter().filter_map(|name| qualified_cause("metadata.finalizers", name)).collect();
+    let mut causes: Vec<Cause> =
+        named.iter().flat_map(|name| faults("metadata.finalizers", name, &names::qualified(name))).collect();
     if of_kubernetes {
-        let known = ["foregroundDeletion", "kubernetes", "orphan"];
-        let strange = |name: &str| !name.contains('/') && !known.contains(&name);
-        let strange = named.iter().enumerate().filter(|(_, name)| strange(name.as_str()));
+        let strange = named.iter().enumerate().filter(|(_, name)| is_unqualified(name));
         causes.extend(strange.map(|(at, name)| {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             invalid(&format!("metadata.finalizers[{at}]"), name, why)
@@ -237,32 +294,14 @@ fn finalizer_causes(metadata: &Value, live: Option<&Value>, of_kubernetes: bool)
     causes
 }
 
-fn qualified_cause(field: &str, key: &str) -> Option<Cause> {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    if let Some(prefix) = prefix
-        && !(prefix.len() <= 253 && prefix.split('.').all(is_label))
-    {
-        return Some(invalid(field, key, &format!("prefix part {SUBDOMAIN}")));
-    }
-    if name.len() > 63 {
-        return Some(invalid(field, key, "name part must be no more than 63 characters"));
-    }
-    (!is_name_part(name)).then(|| invalid(field, key, QUALIFIED))
+/// Whether a finalizer is neither one of Kubernetes' own nor named after a domain.
+fn is_unqualified(finalizer: &str) -> bool {
+    !finalizer.contains('/') && !matches!(finalizer, "foregroundDeletion" | "kubernetes" | "orphan")
 }
 
 fn is_label(text: &str) -> bool {
     let inner = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     inner && !text.is_empty() && !text.starts_with('-') && !text.ends_with('-')
-}
-
-fn is_name_part(text: &str) -> bool {
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        && ends(text.bytes().next())
-        && ends(text.bytes().next_back())
 }
 
 fn invalid(field: &str, value: &str, rule: &str) -> Cause {

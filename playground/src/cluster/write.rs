@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::attempt::{Attempt, Rival, Step, Write};
 use super::commit::{Live, Next};
-use super::{Cluster, admit};
+use super::{Cluster, admit, decode};
 use crate::auth::User;
 use crate::patch;
 use crate::resources::{Resource, Trait};
 use crate::status::Status;
 use crate::storage::{Key, Object};
+use crate::types;
 
 /// A longer generateName is cut, to leave room for the suffix.
 const LONGEST_PREFIX: usize = 58;
@@ -40,6 +41,8 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// What to do about unknown fields.
     pub validation: FieldValidation,
+    /// Fields that the request's body gives more than once.
+    pub given_twice: Vec<String>,
     /// On whose behalf. `None` is the cluster's own, and may do everything.
     pub author: Option<Arc<User>>,
 }
@@ -48,7 +51,14 @@ impl WriteOptions {
     /// The usual options, for this field manager.
     pub fn by(manager: &str) -> Self {
         let validation = FieldValidation::Ignore;
-        Self { manager: manager.into(), force: false, dry_run: false, validation, author: None }
+        Self {
+            manager: manager.into(),
+            force: false,
+            dry_run: false,
+            validation,
+            given_twice: Vec::new(),
+            author: None,
+        }
     }
 }
 
@@ -107,6 +117,17 @@ impl Target {
         }
     }
 
+    /// The same, of a body that must have a name.
+    pub(crate) fn check_named(&self, object: &Value) -> Result<(), Status> {
+        if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.key.name
+            )));
+        }
+        self.check_identity(object)
+    }
+
     pub(super) fn to_stored(&self, object: &mut Value) {
         self.resource.to_stored(object, &self.stored.api_version());
     }
@@ -159,7 +180,7 @@ impl Cluster {
         object: Value,
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
-        let mut object = admit::decoded(&target.resource, object)?;
+        let mut object = decode::decoded(&target.resource, object)?;
         let mut target = target.clone();
         target.key.name = self.settle_name(&mut object);
         target.check_identity(&object)?;
@@ -185,8 +206,8 @@ impl Cluster {
         object: Value,
         options: &'a WriteOptions,
     ) -> Result<Write<'a>, Status> {
-        let mut object = admit::decoded(&target.resource, object)?;
-        target.check_identity(&object)?;
+        let mut object = decode::decoded(&target.resource, object)?;
+        target.check_named(&object)?;
         target.to_stored(&mut object);
         let absent = self.store().get(&target.stored.table(), &target.key).is_none();
         if absent
@@ -227,12 +248,17 @@ impl Cluster {
         if kind == PatchKind::Apply {
             return self.plan_apply(target, subresource, patch, options);
         }
-        let context = self.context(target, subresource, options);
+        let context = admit::Context { patch: true, ..self.context(target, subresource, options) };
         let attempt = move || {
             let found = self.live(target)?;
             let live = Live::of(&found);
             let mut patched = patched(&target.resource, &live, kind, patch)?;
-            target.check_identity(&patched)?;
+            if patched["kind"].as_str().is_none_or(str::is_empty) {
+                let text = patched.to_string();
+                return Err(Status::unfit_patch(&text, &format!("Object 'Kind' is missing in '{text}'")));
+            }
+            target.check_named(&patched)?;
+            decode::check_type(&target.resource, &patched)?;
             target.to_stored(&mut patched);
             admit::check_version(&context, &live.value, &patched)?;
             let (next, warnings) = admit::update(&context, &live, patched)?;
@@ -296,6 +322,7 @@ impl Cluster {
             now: self.timestamp(),
             uid: self.new_uid(),
             ips: self.ips(),
+            patch: false,
         }
     }
 
@@ -323,7 +350,11 @@ fn patched(resource: &Resource, live: &Live<'_>, kind: PatchKind, patch: &Value)
             patch::merge(&mut served, patch);
             Ok(served)
         }
-        PatchKind::Merge | PatchKind::Apply => Err(Status::bad_request("a merge patch must be a JSON object")),
+        PatchKind::Merge | PatchKind::Apply if patch.is_null() => Err(Status::bad_request("Invalid JSON Patch")),
+        PatchKind::Merge | PatchKind::Apply => Err(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            types::json_kind(patch)
+        ))),
         PatchKind::Json => patch::json_patch(&served, patch).map_err(|error| patch_error(&error)),
         PatchKind::Strategic => patch::strategic(&served, patch, &resource.schema).map_err(|error| patch_error(&error)),
     }
@@ -353,5 +384,10 @@ fn reaches_managed_fields(kind: PatchKind, patch: &Value) -> bool {
 /// The words for a failed patch.
 pub(crate) fn patch_error(error: &patch::Error) -> Status {
     let (code, reason) = error.status();
-    Status::failure(code, reason, error.to_string())
+    let mut status = Status::failure(code, reason, error.to_string());
+    if *error == patch::Error::Rejected {
+        // There are details, and nothing in them.
+        status.details = Some(Box::default());
+    }
+    status
 }

@@ -91,7 +91,7 @@ impl Schema {
         for part in path.split(['.', '[']) {
             if let Some(Ok(at)) = part.strip_suffix(']').map(str::parse::<usize>) {
                 value = &value[at];
-                let keyed = node.step_to(value).ok().filter(|_| !matches!(node, Node::Open { .. }));
+                let keyed = node.step_to(value).ok().filter(|_| matches!(node, Node::List(_) | Node::Set));
                 steps.push(keyed.unwrap_or(Step::Index(at)));
                 node = node.item().clone();
             } else {

@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 
 use super::negotiate::{Of, negotiate};
 use super::protobuf::{self, PROTOBUF};
-use super::query::cause;
+use super::query::{cause, dry_run_fault};
 use super::response::{self, Body};
 use super::route::Place;
 use super::{Answer, Call, read};
 use crate::cluster::{DeleteOptions, Deleted, PatchKind, Propagation, Target, WriteOptions, Written};
+use crate::schema::Cause;
 use crate::status::Status;
 use crate::syntax;
+use crate::types::json_kind;
 
 /// Server-side apply's media type.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
@@ -29,8 +31,8 @@ pub(super) fn target(call: &Call<'_>, place: &Place) -> Target {
 /// POST.
 pub(super) async fn create(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
-    let options = options(call, "CreateOptions")?;
-    let object = body(call, &place.resource.kind)?;
+    let options = WriteOptions { given_twice: given_twice(call), ..options(call, "CreateOptions")? };
+    let object = object(call, place)?;
     let write = call.cluster.plan_create(&target(call, place), object, &options)?;
     let written = Written::from(call.reviewer(reviewed(call)).write(write).await?);
     Ok(written_response(call, place, form, &written))
@@ -39,8 +41,8 @@ pub(super) async fn create(call: &Call<'_>, place: &Place) -> Answer {
 /// PUT.
 pub(super) async fn update(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
-    let options = options(call, "UpdateOptions")?;
-    let object = body(call, &place.resource.kind)?;
+    let options = WriteOptions { given_twice: given_twice(call), ..options(call, "UpdateOptions")? };
+    let object = object(call, place)?;
     let target = target(call, place);
     let write = call.cluster.plan_update(&target, place.subresource.as_deref(), object, &options)?;
     let written = Written::from(call.reviewer(reviewed(call)).write(write).await?);
@@ -51,8 +53,10 @@ pub(super) async fn update(call: &Call<'_>, place: &Place) -> Answer {
 pub(super) async fn patch(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let kind = patch_kind(call, place.resource.custom().is_none())?;
-    let options = options(call, "PatchOptions")?;
-    check_patch_options(call, kind)?;
+    let mut options = patch_options(call, kind)?;
+    if kind == PatchKind::Merge {
+        options.given_twice = given_twice(call);
+    }
     let patch = patch_body(call, kind)?;
     let target = target(call, place);
     let write = call.cluster.plan_patch(&target, place.subresource.as_deref(), kind, &patch, &options)?;
@@ -111,11 +115,35 @@ fn written_response(call: &Call<'_>, place: &Place, form: super::negotiate::Form
 
 /// The options that all writes share; `kind` names them in messages.
 pub(super) fn options(call: &Call<'_>, kind: &str) -> Result<WriteOptions, Status> {
+    checked_options(call, kind, call.query.write_faults())
+}
+
+/// The same of a patch: an apply needs a manager, and nothing else may use force.
+pub(super) fn patch_options(call: &Call<'_>, kind: PatchKind) -> Result<WriteOptions, Status> {
+    let named = call.query.field_manager.as_deref().is_some_and(|manager| !manager.is_empty());
+    let fault = match kind {
+        PatchKind::Apply if !named => {
+            Some(cause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch"))
+        }
+        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic if call.query.force.is_some() => {
+            Some(cause("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch"))
+        }
+        PatchKind::Apply | PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => None,
+    };
+    let faults = fault.into_iter().chain(call.query.write_faults()).collect();
+    checked_options(call, "PatchOptions", faults)
+}
+
+fn checked_options(call: &Call<'_>, kind: &str, faults: Vec<Cause>) -> Result<WriteOptions, Status> {
+    if !faults.is_empty() {
+        return Err(Status::invalid_options(kind, faults));
+    }
     Ok(WriteOptions {
         manager: call.manager(),
         force: call.query.force.unwrap_or(false),
-        dry_run: call.query.dry_run(kind)?,
-        validation: call.query.field_validation(kind)?,
+        dry_run: call.query.is_dry_run(),
+        validation: call.query.field_validation(),
+        given_twice: Vec::new(),
         author: Some(std::sync::Arc::clone(&call.user)),
     })
 }
@@ -168,47 +196,80 @@ pub(super) fn patch_kind(call: &Call<'_>, strategic: bool) -> Result<PatchKind, 
     }
 }
 
-/// An apply needs a manager, and nothing else may use force.
-fn check_patch_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
-    let named = call.query.field_manager.as_deref().is_some_and(|manager| !manager.is_empty());
-    let fault = match kind {
-        PatchKind::Apply if !named => {
-            cause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
-        }
-        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic if call.query.force.is_some() => {
-            cause("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
-        }
-        PatchKind::Apply | PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => return Ok(()),
-    };
-    Err(Status::invalid_options("PatchOptions", vec![fault]))
-}
-
 pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Status> {
-    let json = |error: serde_json::Error| {
-        let why = parse_error(&error, call.body);
-        let before = if kind == PatchKind::Strategic { "" } else { "error decoding patch: " };
-        Status::bad_request(format!("{before}{why}"))
-    };
     match kind {
         PatchKind::Apply => yaml(call.body),
-        PatchKind::Merge | PatchKind::Json | PatchKind::Strategic => serde_json::from_slice(call.body).map_err(json),
+        PatchKind::Strategic => syntax::decode(call.body).map_err(Status::bad_request),
+        PatchKind::Merge | PatchKind::Json => {
+            syntax::decode(call.body).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
+        }
     }
 }
 
-/// The object in the body of a POST or PUT.
+/// The object in the body of a POST or PUT; a custom resource says of what kind it is.
+fn object(call: &Call<'_>, place: &Place) -> Result<Value, Status> {
+    let kind = &place.resource.kind;
+    let object = body(call, kind)?;
+    let text = || String::from_utf8_lossy(call.body);
+    let why = match (&object, object.get("kind")) {
+        (Value::Object(_), Some(Value::String(named))) if !named.is_empty() => return Ok(object),
+        (Value::Object(_), None | Some(Value::Null | Value::String(_))) if place.resource.custom().is_none() => {
+            return Ok(object);
+        }
+        (Value::Object(_) | Value::Null, None | Some(Value::Null | Value::String(_))) => {
+            format!("Object 'Kind' is missing in '{}'", text())
+        }
+        (Value::Object(_), Some(other)) => format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .kind of type \
+             string",
+            json_kind(other)
+        ),
+        (other, _) => format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ \
+             APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+            json_kind(other)
+        ),
+    };
+    Err(unrecognized(kind, &why, call.body))
+}
+
+/// The fields that a JSON body gives more than once.
+fn given_twice(call: &Call<'_>) -> Vec<String> {
+    let json = matches!(call.content_type, "" | "application/json" | MERGE);
+    if json { syntax::duplicates(call.body) } else { Vec::new() }
+}
+
+/// What the body of a POST or PUT says.
 pub(super) fn body(call: &Call<'_>, kind: &str) -> Result<Value, Status> {
     match call.content_type {
-        "" | "application/json" => serde_json::from_slice(call.body).map_err(|error| {
-            let (why, summary) = (parse_error(&error, call.body), summary(call.body));
-            Status::bad_request(format!(
-                "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse \
-                 error: {why} ({summary})"
-            ))
+        "" | "application/json" => syntax::decode(call.body).map_err(|error| {
+            let why = format!("couldn't get version/kind; json parse error: {error}");
+            match kind {
+                // Options are decoded by themselves, without a word about the body.
+                "DeleteOptions" => Status::bad_request(why),
+                _ => unrecognized(kind, &why, call.body),
+            }
         }),
         "application/yaml" => yaml(call.body),
         PROTOBUF => protobuf::decode(call.body),
         _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
     }
+}
+
+/// A body that is no object of any kind, with its beginning: as text where it is JSON, as numbers where it may be anything.
+fn unrecognized(kind: &str, why: &str, body: &[u8]) -> Status {
+    const SHOWN: usize = 30;
+    let start = &body[..body.len().min(SHOWN)];
+    let rest = if body.len() > SHOWN { " ..." } else { "" };
+    let summary = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{rest}", String::from_utf8_lossy(start)),
+        Some(_) => {
+            let numbers: Vec<String> = start.iter().map(|byte| format!("{byte:02x}")).collect();
+            numbers.concat() + rest
+        }
+    };
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({summary})"))
 }
 
 /// YAML, of which JSON is a part; JSON is tried first because it is what most clients send.
@@ -217,31 +278,26 @@ fn yaml(body: &[u8]) -> Result<Value, Status> {
         return Ok(value);
     }
     let text = std::str::from_utf8(body).map_err(|error| Status::bad_request(error.to_string()))?;
-    serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
-}
-
-/// In Go's words, where it has any.
-fn parse_error(error: &serde_json::Error, body: &[u8]) -> String {
-    syntax::complaint(body).unwrap_or_else(|| error.to_string())
-}
-
-/// The beginning of a body: as it is where it looks like an object, else in hexadecimal.
-fn summary(body: &[u8]) -> String {
-    let start = &body[..body.len().min(30)];
-    let more = if body.len() > start.len() { " ..." } else { "" };
-    match start.first() {
-        None => "<empty>".to_owned(),
-        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
-        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat() + more,
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
     }
+    serde_saphyr::from_str(text).map_err(|error| {
+        Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}"))
+    })
 }
 
-/// `DeleteOptions` may come in the body, in the query, or both; the body wins.
+/// `DeleteOptions` may come in the body or in the query: a body is all that counts.
 fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
-    let body = if call.body.is_empty() { Value::Null } else { body(call, "DeleteOptions")? };
+    let body = if call.body.is_empty() { options_of_query(call)? } else { body(call, "DeleteOptions")? };
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let policy = text(&body["propagationPolicy"]).or_else(|| call.query.propagation_policy.clone());
-    let propagation = match policy.as_deref() {
+    let mut faults = Vec::new();
+    let policy = body["propagationPolicy"].as_str();
+    if let (Some(policy), true) = (policy, body["orphanDependents"].is_boolean()) {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        let message = format!("Invalid value: {policy:?}: {why}");
+        faults.push(cause("FieldValueInvalid", "propagationPolicy", &message));
+    }
+    let propagation = match policy {
         None if body["orphanDependents"] == true => Some(Propagation::Orphan),
         None => None,
         Some("Orphan") => Some(Propagation::Orphan),
@@ -251,16 +307,29 @@ fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, Status> {
             let message = format!(
                 "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
             );
-            let cause = cause("FieldValueNotSupported", "propagationPolicy", &message);
-            return Err(Status::invalid_options("DeleteOptions", vec![cause]));
+            faults.push(cause("FieldValueNotSupported", "propagationPolicy", &message));
+            None
         }
     };
-    let dry_run = body["dryRun"].as_array().is_some_and(|values| values.iter().any(|value| value == "All"));
+    let dry_run: Vec<String> = body["dryRun"].as_array().into_iter().flatten().filter_map(text).collect();
+    faults.extend(dry_run_fault(&dry_run));
+    if !faults.is_empty() {
+        return Err(Status::invalid_options("DeleteOptions", faults));
+    }
     Ok(DeleteOptions {
         uid: text(&body["preconditions"]["uid"]),
         resource_version: text(&body["preconditions"]["resourceVersion"]),
         propagation,
-        grace_period_seconds: body["gracePeriodSeconds"].as_u64().or(call.query.grace_period_seconds),
-        dry_run: dry_run || call.query.dry_run("DeleteOptions")?,
+        grace_period_seconds: body["gracePeriodSeconds"].as_u64(),
+        dry_run: !dry_run.is_empty(),
     })
+}
+
+fn options_of_query(call: &Call<'_>) -> Result<Value, Status> {
+    call.query.check()?;
+    Ok(json!({
+        "propagationPolicy": call.query.propagation_policy,
+        "gracePeriodSeconds": call.query.grace_period_seconds,
+        "dryRun": call.query.dry_run,
+    }))
 }

@@ -3,8 +3,8 @@
 //! A list is put together from the stored texts of its objects, not from parsed values: ten thousand objects are a copy
 //! of memory and no more.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine as _};
 use http::Response;
 use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
@@ -19,6 +19,7 @@ use crate::resources::{self, Resource};
 use crate::selector::Selector;
 use crate::status::Status;
 use crate::storage::{Expired, Key, Object, Revision, Snapshot};
+use crate::syntax;
 
 /// How long a list waits for a resourceVersion of the future.
 const FUTURE_WAIT: Duration = Duration::from_secs(3);
@@ -29,9 +30,12 @@ const EXPIRED_CONTINUE: &str = "The provided continue parameter is too old to di
     created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
 /// GET of one object, or of its status (which answers with the whole object).
-pub(super) fn get(call: &Call<'_>, place: &Place) -> Answer {
+pub(super) async fn get(call: &Call<'_>, place: &Place) -> Answer {
     let form = negotiate(call.accept, Of::Object)?;
     let target = super::mutate::target(call, place);
+    // At least this new: an object that is read by name is always the newest, so only the future is refused.
+    let wanted = call.query.revision().map_err(|why| Status::failure(500, "", why))?;
+    wait_for(call.cluster, wanted.unwrap_or_default()).await?;
     let object = call.cluster.store().get(&target.stored.table(), &target.key);
     let object = object.ok_or_else(|| Status::not_found(&place.resource, &target.key.name))?;
     Ok(one(call, &place.resource, &object, form, 200))
@@ -85,8 +89,8 @@ pub(super) async fn list(call: &Call<'_>, place: &Place) -> Answer {
     if let Some(after) = &after {
         snapshot.objects.retain(|object| object.key > *after);
     }
-    snapshot.objects.retain(|object| selector.matches(object));
-    let page = page(snapshot, if freshness == Freshness::Any { 0 } else { call.query.limit }, &selector, place);
+    let limit = if freshness == Freshness::Any { 0 } else { call.query.limit };
+    let page = page(snapshot, limit, &selector, place);
     Ok(encode_page(call, place, &page, form))
 }
 
@@ -95,6 +99,9 @@ pub(super) fn selector(call: &Call<'_>, resource: &Resource) -> Result<Selector,
     let selector = call.query.selector()?;
     match selector.unknown_field(&resource.selectable) {
         None => Ok(selector),
+        Some(field) if resource.custom().is_some() => {
+            Err(Status::bad_request(format!("field label not supported: {field}")))
+        }
         Some(field) => Err(Status::bad_request(format!(
             "Unable to find {:?} that match label selector {:?}, field selector {:?}: field label not supported: {field}",
             format!("{}, Resource={}", resource.api_version(), resource.plural),
@@ -149,15 +156,20 @@ struct Page {
     remaining: Option<usize>,
 }
 
+/// A full page that is not at the end of the list has another after it, whether that will show anything or not.
 fn page(mut snapshot: Snapshot, limit: usize, selector: &Selector, place: &Place) -> Page {
-    let rest = snapshot.objects.len().saturating_sub(limit);
-    if limit == 0 || rest == 0 {
-        return Page { snapshot, token: String::new(), remaining: None };
-    }
-    snapshot.objects.truncate(limit);
-    let last = snapshot.objects.last().map_or_else(|| Key::new("", ""), |object| object.key.clone());
-    let token = Token { revision: Some(snapshot.revision), after: last }.encode(place);
-    Page { snapshot, token, remaining: selector.is_everything().then_some(rest) }
+    let total = snapshot.objects.len();
+    let matching: Vec<usize> = (0..total).filter(|at| selector.matches(&snapshot.objects[*at])).collect();
+    let end = if limit == 0 { None } else { matching.get(limit - 1).map(|last| last + 1) };
+    let rest = total - end.unwrap_or(total);
+    let last = end.and_then(|end| Some(snapshot.objects.get(end - 1)?.key.clone()));
+    snapshot.objects.truncate(total - rest);
+    snapshot.objects.retain(|object| selector.matches(object));
+    let token = match last {
+        Some(after) if rest > 0 => Token { revision: Some(snapshot.revision), after }.encode(place),
+        Some(_) | None => String::new(),
+    };
+    Page { remaining: (rest > 0 && selector.is_everything()).then_some(rest), token, snapshot }
 }
 
 fn encode_page(call: &Call<'_>, place: &Place, page: &Page, form: Form) -> Response<Body> {
@@ -222,6 +234,15 @@ fn join(head: &str, items: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     text
 }
 
+/// In the words of Go's `encoding/base64`.
+fn base64_fault(error: &DecodeError) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) | DecodeError::InvalidLength(at) => *at,
+        DecodeError::InvalidPadding => 0,
+    };
+    format!("illegal base64 data at input byte {at}")
+}
+
 /// A continue token: which state the list shows, and where in it the next page starts.
 struct Token {
     /// `None`: whatever is newest; an inconsistent list, offered once the consistent one is gone.
@@ -242,11 +263,13 @@ impl Token {
     }
 
     fn parse(text: &str, place: &Place) -> Result<Self, Status> {
-        let unusable = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-        let json = URL_SAFE_NO_PAD.decode(text).map_err(|error| unusable(&error.to_string()))?;
-        let token: Value = serde_json::from_slice(&json).map_err(|error| unusable(&error.to_string()))?;
+        let unusable =
+            |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let json = URL_SAFE_NO_PAD.decode(text).map_err(|error| unusable(&base64_fault(&error)))?;
+        let token: Value = syntax::decode(&json).map_err(|why| unusable(&why))?;
         if token["v"] != "meta.k8s.io/v1" {
-            return Err(unusable("server does not recognize this encoded version"));
+            let version = token["v"].as_str().unwrap_or_default();
+            return Err(unusable(&format!("server does not recognize this encoded version {version}")));
         }
         let revision = match token["rv"].as_i64() {
             Some(-1) => None,

@@ -162,7 +162,8 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> R
         Some(&"status") => resource.has(Trait::Status),
         Some(&"scale") => resource.scale.is_some(),
         Some(&"token") => resource.group.is_empty() && resource.kind == "ServiceAccount",
-        Some(_) => false,
+        // What a custom resource has not got is still its own to answer.
+        Some(_) => resource.custom().is_some(),
     };
     if !has_subresource || (namespace.is_some() && !resource.namespaced) {
         return Route::Unknown;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::{Method, Response};
 use serde_json::{Value, json};
 
-use super::mutate::{self, body, options, patch_body, patch_kind, reviewed};
+use super::mutate::{self, body, options, patch_body, patch_kind, patch_options, reviewed};
 use super::negotiate::{Form, Of, negotiate};
 use super::response::{self, Body};
 use super::route::Place;
@@ -34,6 +34,7 @@ pub(super) async fn scale(call: &Call<'_>, place: &Place) -> Answer {
         Method::PUT => {
             let wanted = body(call, "Scale")?;
             let options = options(call, "UpdateOptions")?;
+            target.check_named(&wanted)?;
             let write = call.cluster.plan_scale(&target, &options, |live| {
                 let version = wanted["metadata"]["resourceVersion"].as_str().unwrap_or_default();
                 if !version.is_empty() && version != live.revision.to_string() {
@@ -44,8 +45,8 @@ pub(super) async fn scale(call: &Call<'_>, place: &Place) -> Answer {
             written(call, write).await?
         }
         Method::PATCH => {
-            let kind = patch_kind(call, true)?;
-            let options = options(call, "PatchOptions")?;
+            let kind = patch_kind(call, place.resource.custom().is_none())?;
+            let options = patch_options(call, kind)?;
             let change = patch_body(call, kind)?;
             let write = call.cluster.plan_scale(&target, &options, |live| {
                 replicas(&target.key.name, &patched(view(&live.value()), kind, &change, &target.stored)?)

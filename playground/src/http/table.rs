@@ -81,7 +81,7 @@ impl<'a> Table<'a> {
         }
         cells.rotate_left(usize::from(self.name_last));
         match self.include_object {
-            "None" => json!({"cells": cells}),
+            "None" => json!({"cells": cells, "object": null}),
             "Object" => json!({"cells": cells, "object": object}),
             _ => {
                 let object = json!({

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -54,17 +55,22 @@ pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
         let event = json!({"type": "ERROR", "object": Status::failure(500, "InternalError", NO_STREAMING).to_value()});
         return Ok(response::bytes(200, format!("{event}\n")));
     }
-    if let (Some(true), Some(revision)) = (streaming, start) {
-        wait_for(call.cluster, revision).await?;
+    if let (Some(true), Some(revision)) = (streaming, start)
+        && let Err(status) = wait_for(call.cluster, revision).await
+    {
+        // The stream has begun by then: its one event is the error.
+        let event = json!({"type": "ERROR", "object": status.to_value()});
+        return Ok(response::bytes(200, format!("{event}\n")));
     }
     let with_state = streaming.unwrap_or(matches!(start, None | Some(0)));
     let table = place.resource.table();
     let (phase, from) = if with_state {
         let snapshot = initial_state(call, place);
-        let marker = streaming.is_some() && call.query.allow_bookmarks;
+        // Who asks for the state without saying so is told where it ends, too, if only bookmarks are welcome.
+        let marker = call.query.allow_bookmarks;
         (Phase::Initial { objects: snapshot.objects.into(), marker }, snapshot.revision)
     } else {
-        (Phase::Live, start.unwrap_or_else(|| call.cluster.revision()))
+        (Phase::Live, start.filter(|start| *start > 0).unwrap_or_else(|| call.cluster.revision()))
     };
     let interval = call.cluster.bookmark_interval();
     let mut bookmarks = interval_at(Instant::now() + interval, interval);
@@ -76,6 +82,7 @@ pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
         form,
         include_object: call.query.include_object.clone(),
         cluster: call.cluster.clone(),
+        columns_told: AtomicBool::new(false),
     };
     let watcher = Watcher {
         cursor: WatchCursor::new(call.cluster.clone(), table, from),
@@ -211,6 +218,8 @@ struct View {
     form: Form,
     include_object: String,
     cluster: Cluster,
+    /// Of the tables of a stream the first alone says what its columns are.
+    columns_told: AtomicBool,
 }
 
 impl View {
@@ -269,7 +278,11 @@ impl View {
             Form::Table => {
                 let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
                 let table = table::Table::new(&self.resource, self.cluster.now(), &self.include_object);
-                table.of(&[object], version)
+                let mut table = table.of(&[object], version);
+                if self.columns_told.swap(true, Ordering::Relaxed) {
+                    table["columnDefinitions"] = Value::Null;
+                }
+                table
             }
         };
         event_line(kind.as_str(), &value)

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube_cel::cel::functions::time;
-use kube_cel::cel::objects::{Key, Map, OptionalValue};
+use kube_cel::cel::objects::{Key, Map, Opaque, OptionalValue};
 use kube_cel::cel::parser::Parser;
 use kube_cel::cel::{Context, ExecutionError, IdedExpr, Value};
 use serde_json::Value as Json;
 
+use super::functions;
 use super::node::Node;
 
 /// A rule or a message that was read.
@@ -89,6 +90,43 @@ fn failure(error: &ExecutionError) -> Failure {
         ExecutionError::FunctionError { function: _, message } => message.clone(),
         other => other.to_string(),
     })
+}
+
+/// What `type()` gives: `int`, `list`, `google.protobuf.Timestamp` ...
+#[derive(Debug, PartialEq, Eq)]
+struct TypeName(String);
+
+impl Opaque for TypeName {
+    fn runtime_type_name(&self) -> &'static str {
+        "type"
+    }
+}
+
+/// Teaches a context `type()`, and the names of types that its answers are compared with.
+pub(super) fn add_types(context: &mut Context<'_>) {
+    let named = |name: &str| Value::Opaque(Arc::new(TypeName(name.to_owned())));
+    context.add_function("type", move |value: Value| -> Result<Value, ExecutionError> { Ok(named(type_name(&value))) });
+    for name in functions::TYPES {
+        context.add_variable_from_value(*name, named(name));
+    }
+}
+
+fn type_name(value: &Value) -> &str {
+    match value {
+        Value::List(_) => "list",
+        Value::Map(_) => "map",
+        Value::Int(_) => "int",
+        Value::UInt(_) => "uint",
+        Value::Float(_) => "double",
+        Value::String(_) => "string",
+        Value::Bytes(_) => "bytes",
+        Value::Bool(_) => "bool",
+        Value::Duration(_) => "google.protobuf.Duration",
+        Value::Timestamp(_) => "google.protobuf.Timestamp",
+        Value::Opaque(opaque) => opaque.runtime_type_name(),
+        Value::Null => "null_type",
+        Value::Function(..) => "function",
+    }
 }
 
 /// An optional for `oldSelf`.

@@ -78,7 +78,7 @@ impl Check {
             return None;
         }
         let numeric = types.contains(&"number") || types.contains(&"integer");
-        let whole = value.as_f64().is_some_and(|number| number.fract() == 0.0);
+        let whole = value.as_f64().is_some_and(is_whole);
         let fits = types.contains(&got)
             || (got == "integer" && types.contains(&"number"))
             || (got == "number" && whole && types.contains(&"integer"));
@@ -156,8 +156,14 @@ impl Check {
     fn number(&self, node: &Node, value: &Value, at: &Place) -> Vec<Cause> {
         let number = value.as_f64().unwrap_or_default();
         let mut causes = Vec::new();
-        if node.checked_format() == "int32" && !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number) {
-            let says = format!("Checked value must be of type integer with format int32 in {}", at.bare());
+        let format = node.checked_format();
+        let misfit = match format {
+            "int32" => !(is_whole(number) && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number)),
+            "int64" => !is_whole(number),
+            _ => false,
+        };
+        if misfit {
+            let says = format!("Checked value must be of type integer with format {format} in {}", at.bare());
             causes.push(Cause::invalid(&self.under, Value::from(""), &says));
         }
         let mut bound = |broken: bool, says: String| {
@@ -242,6 +248,11 @@ impl Check {
         causes.extend(missing.into_iter().map(|name| Cause::required(self.field(&at.child(name)), "")));
         causes
     }
+}
+
+/// Whether a number is an integer, which whatever is larger than the largest one is not.
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9.3e18
 }
 
 /// Of several ways to fail, the one that came closest.

@@ -21,7 +21,7 @@ const SCHEMA: &str = "spec.validation.openAPIV3Schema";
 pub(super) fn read(version: &Value) -> Result<Node, Vec<Cause>> {
     let Some(schema) = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object()) else {
         let field = "spec.versions[0].schema.openAPIV3Schema";
-        return Err(vec![Cause::required(field, "schemas are required")]);
+        return Err(vec![Cause::required(field, "")]);
     };
     let at = Place::new(SCHEMA);
     let mut causes = root(schema, version["subresources"].get("status").is_some_and(|status| !status.is_null()));

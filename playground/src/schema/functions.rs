@@ -2,7 +2,8 @@
 
 use super::types::Type;
 
-const TYPES: &[&str] = &[
+/// The names of types that can be written in a rule.
+pub(super) const TYPES: &[&str] = &[
     "bool",
     "bytes",
     "double",

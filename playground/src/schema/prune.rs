@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::node::{Additional, Node};
+use crate::types::{self, Types};
 
 const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
@@ -27,6 +28,9 @@ impl Walk {
             Value::Object(members) => {
                 members.retain(|name, value| {
                     if resource && META.contains(&name.as_str()) {
+                        if name == "metadata" {
+                            self.within(name, |walk| walk.metadata(value));
+                        }
                         return true;
                     }
                     self.within(name, |walk| walk.member(name, value, node, preserve))
@@ -43,6 +47,12 @@ impl Walk {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
+    }
+
+    /// Of a resource's metadata what Kubernetes' own type doesn't know is not stored.
+    fn metadata(&mut self, metadata: &mut Value) {
+        let unknown = types::drop_unknown(Types::get().metadata(), metadata);
+        self.unknown.extend(unknown.iter().map(|name| format!("{}.{name}", self.path)));
     }
 
     /// Whether the member stays.
@@ -133,6 +143,7 @@ mod tests {
         });
         let unknown = prune(&mut object, &node);
         let wanted = [
+            "metadata.anything",
             "spec.any.known.w",
             "spec.kind",
             "spec.list[1].y",
@@ -146,7 +157,7 @@ mod tests {
         let wanted = json!({
             "apiVersion": "x/v1",
             "kind": "X",
-            "metadata": {"name": "x", "anything": 1},
+            "metadata": {"name": "x"},
             "spec": {
                 "a": "1",
                 "list": [{"b": 1}, {"b": 2}],

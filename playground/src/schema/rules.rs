@@ -50,7 +50,11 @@ pub(super) fn check(root: &Node, new: &Value, old: Option<&Value>) -> Vec<Cause>
 
 thread_local! {
     /// What rules can call. There are two hundred, so they are not put together for each write.
-    static FUNCTIONS: Context<'static> = Context::default().with_all();
+    static FUNCTIONS: Context<'static> = {
+        let mut context = Context::default().with_all();
+        cel::add_types(&mut context);
+        context
+    };
 }
 
 struct Rules<'a> {

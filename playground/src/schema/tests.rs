@@ -289,6 +289,24 @@ fn a_rule_on_a_scalar_shows_the_value() {
 }
 
 #[test]
+fn a_rule_can_ask_for_the_type_of_a_value() {
+    let rule = "type(self) == int ? self > 1 : self.endsWith('%')";
+    let either = json!({"x-kubernetes-int-or-string": true, "x-kubernetes-validations": [{"rule": rule}]});
+    let others = json!({"rule": "type(self.b) == bool && type(self.l) == list && type(self.l) != type(self.b)"});
+    let properties = json!({
+        "a": either, "b": {"type": "boolean"}, "l": {"type": "array", "maxItems": 1, "items": {"type": "string"}},
+    });
+    let schema = Structural::from_crd_version(&spec(&properties, &json!([others]))).unwrap();
+    let told = |a: Value| texts(&schema.validate(&json!({"spec": {"a": a, "b": true, "l": []}}), None));
+    for fine in [json!(2), json!("5%")] {
+        assert_eq!(told(fine), Vec::<String>::new());
+    }
+    for (a, shown) in [(json!(1), "1"), (json!("5"), "\"5\"")] {
+        assert_eq!(told(a), [format!("spec.a: Invalid value: {shown}: failed rule: {rule}")]);
+    }
+}
+
+#[test]
 fn a_transition_rule_speaks_only_of_transitions() {
     let properties = json!({"a": {"type": "integer"}});
     let fixed = json!([{"rule": "self.a == oldSelf.a", "message": "a is fixed"}]);

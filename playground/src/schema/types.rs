@@ -212,7 +212,8 @@ impl<'a> Checker<'_, 'a> {
         };
         let qualified = namespace.map_or(name.to_owned(), |namespace| format!("{namespace}.{name}"));
         if !functions::is_known(&qualified) {
-            let at = find_word(self.source, name, None);
+            // A call stands where its arguments begin.
+            let at = find_word(self.source, name, None) + name.len();
             self.fault(at, &format!("undeclared reference to '{name}' (in container '')"));
             return Type::Dyn;
         }
@@ -446,7 +447,7 @@ mod tests {
             ("self.metadata.labels.size() == 0", "ERROR: <input>:1:14: undefined field 'labels'"),
             ("self.s.nope == 1", "ERROR: <input>:1:7: type 'string' does not support field selection"),
             ("that.s == 'x'", "ERROR: <input>:1:1: undeclared reference to 'that' (in container '')"),
-            ("self.s.begins('x')", "ERROR: <input>:1:8: undeclared reference to 'begins' (in container '')"),
+            ("self.s.begins('x')", "ERROR: <input>:1:14: undeclared reference to 'begins' (in container '')"),
             ("self.s == 1", "ERROR: <input>:1:8: found no matching overload for '_==_' applied to '(string, int)'"),
             ("self.s && true", "ERROR: <input>:1:8: found no matching overload for '_&&_' applied to '(string, bool)'"),
             ("self.s +\n  self.nope == ''", "ERROR: <input>:2:7: undefined field 'nope'"),

@@ -19,6 +19,37 @@ pub(crate) fn check(object: &Value) -> Result<(), String> {
     })
 }
 
+/// The same of metadata by themselves: those of a custom resource, which the table does not know otherwise.
+pub(crate) fn check_metadata(metadata: &Value) -> Result<(), String> {
+    let (types, id) = (Types::get(), Types::get().metadata());
+    metadata.as_object().into_iter().flatten().try_for_each(|(name, value)| match types.field(id, name) {
+        Some((holder, field)) => Place { holder, above: None, name }.check(&field.holds, value),
+        None => Ok(()),
+    })
+}
+
+/// Go's decoder makes the empty text of a label or annotation that is null.
+pub(crate) fn null_is_empty_text(metadata: &mut Value) {
+    for name in ["labels", "annotations"] {
+        let entries = metadata.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten();
+        for (_, value) in entries.filter(|(_, value)| value.is_null()) {
+            *value = Value::String(String::new());
+        }
+    }
+}
+
+/// What Go calls a JSON value.
+pub(crate) fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// Where in an object, without indexes and keys. It is printed for a mistake, and most objects have none.
 struct Place<'a> {
     /// The struct that the field belongs to.
@@ -78,15 +109,7 @@ impl Place<'_> {
     }
 
     fn mismatch(&self, value: &Value, holds: &Holds) -> String {
-        let found = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        self.unfit(found, holds)
+        self.unfit(json_kind(value), holds)
     }
 
     fn unfit(&self, found: &str, holds: &Holds) -> String {

@@ -96,7 +96,7 @@ fn read(rule: &mut Rule, node: &Node, around: &Around, at: &Place) -> Vec<Cause>
 /// object of ours does not keep.
 fn shown(rule: &Rule) -> String {
     let Rule { source, message, message_expression, reason, field_path, optional_old_self, compiled: _ } = rule;
-    format!(
+    let shown = format!(
         r#"{{"Rule":{},"Message":{},"MessageExpression":{},"Reason":{},"FieldPath":{},"OptionalOldSelf":{}}}"#,
         json!(source),
         json!(message),
@@ -104,5 +104,7 @@ fn shown(rule: &Rule) -> String {
         json!(reason),
         json!(field_path),
         json!(optional_old_self),
-    )
+    );
+    // Go's encoder keeps its JSON fit to stand in HTML.
+    shown.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }

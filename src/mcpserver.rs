@@ -186,13 +186,11 @@ impl Reconciler {
     /// Says which pods are to be asked whether they speak MCP, and reads what is known of them.
     fn verify(&self, observed: &Observed) -> Option<verification::Report> {
         let key = &observed.server.meta.key;
-        match verify::desired(observed) {
-            Some(desired) => Some(self.verification.observe(key, desired)),
-            None => {
-                self.verification.forget(key);
-                None
-            }
-        }
+        let Some(desired) = verify::desired(observed) else {
+            self.verification.forget(key);
+            return None;
+        };
+        Some(self.verification.observe(key, desired))
     }
 
     async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {

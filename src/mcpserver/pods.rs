@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -85,10 +86,10 @@ impl Object for Pod {
 /// The pod whose trouble explains best why a server is not available: of those made from the newest template, the first
 /// by name. Pods of older templates are on their way out. (Times of creation are whole seconds, so within a second there
 /// may be two newest templates.)
-pub fn in_trouble<'pods>(pods: impl Iterator<Item = &'pods Pod> + Clone) -> Option<(&'pods Pod, &'pods Trouble)> {
-    let newest = pods.clone().map(|pod| pod.created).max()?;
-    let of_newest = |pod: &Pod| pods.clone().any(|other| other.created == newest && other.template == pod.template);
-    let in_trouble = pods.clone().filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+pub fn in_trouble(pods: &[Arc<Pod>]) -> Option<(&Pod, &Trouble)> {
+    let newest = pods.iter().map(|pod| pod.created).max()?;
+    let of_newest = |pod: &Pod| pods.iter().any(|other| other.created == newest && other.template == pod.template);
+    let in_trouble = pods.iter().filter_map(|pod| Some((&**pod, pod.trouble.as_ref()?)));
     in_trouble.filter(|(pod, _)| of_newest(pod)).min_by(|(one, _), (other, _)| one.meta.key.cmp(&other.meta.key))
 }
 
@@ -357,7 +358,10 @@ mod tests {
         let old = pod("web-a", "old", "2026-11-22T20:00:00Z", &broken);
         let new = |name, status| pod(name, "new", "2026-11-22T20:00:09Z", status);
         let (first, second) = (new("web-b", &broken), new("web-c", &broken));
-        let name = |pods: &[&Pod]| in_trouble(pods.iter().copied()).map(|(pod, _)| pod.meta.key.name().to_owned());
+        let name = |pods: &[&Pod]| {
+            let pods: Vec<_> = pods.iter().map(|pod| Arc::new(Pod::clone(pod))).collect();
+            in_trouble(&pods).map(|(pod, _)| pod.meta.key.name().to_owned())
+        };
         assert_eq!(name(&[&old]), Some("web-a".to_owned()));
         assert_eq!(name(&[&old, &new("web-b", &fine)]), None, "it is being replaced");
         assert_eq!(name(&[&second, &old, &first]), Some("web-b".to_owned()), "whatever the order");

@@ -13,8 +13,6 @@
 pub mod reason;
 mod urgency;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 pub use reason::Reason;
@@ -237,7 +235,7 @@ impl View<'_> {
 
     /// What keeps a pod from being ready, in the pod's own words, and what can be done about it here.
     fn trouble(&self) -> Option<(TroubleKind, String)> {
-        let (pod, trouble) = in_trouble(self.observed.pods.iter().map(Arc::as_ref))?;
+        let (pod, trouble) = in_trouble(&self.observed.pods)?;
         let Trouble { kind, message } = trouble;
         let remedy = if message.contains("runAsNonRoot") { AS_ROOT } else { "" };
         Some((*kind, format!("pod {}: {message}{remedy}", pod.meta.key.name())))

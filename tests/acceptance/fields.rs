@@ -130,13 +130,12 @@ async fn of_fields_that_are_removed_nothing_is_left() {
     assert_eq!((&metadata["annotations"], &metadata["labels"]["example.com/team"]), (&Value::Null, &Value::Null));
 }
 
-/// Case 28: a mistake is refused where it is made, with the field and the rule.
-#[tokio::test]
-async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
-    let world = World::start().await;
+type Mistake = (Value, &'static str, &'static str);
+
+/// Mistakes in the first fields; the field that the refusal names, and the rule.
+fn mistakes_of_the_server_and_its_environment() -> Vec<Mistake> {
     let long = "x".repeat(1025);
-    let label = "should match";
-    for (spec, field, rule) in [
+    vec![
         (json!({"image": null}), "spec.image", "Required value"),
         (json!({"image": ""}), "spec.image", "at least 1 chars"),
         (json!({"image": long}), "spec.image", "may not be more than 1024"),
@@ -167,6 +166,12 @@ async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
         ),
         (json!({"imagePullPolicy": "Sometimes"}), "spec.imagePullPolicy", "supported values"),
         (json!({"imagePullSecrets": ["a"]}), "spec.imagePullSecrets[0]", "must be of type object"),
+    ]
+}
+
+/// Mistakes in resources, probes, Service, security; the field that the refusal names, and the rule.
+fn mistakes_of_the_container_and_the_service() -> Vec<Mistake> {
+    vec![
         (json!({"resources": {"requests": {"cpu": "lots"}}}), "spec.resources.requests.cpu", "should match"),
         (
             json!({"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "500m"}}}),
@@ -207,6 +212,12 @@ async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
             "spec.securityContext.seccompProfile.type",
             "supported values",
         ),
+    ]
+}
+
+/// Mistakes in volumes, scheduling, and what stands beside the pod; the field that the refusal names, and the rule.
+fn mistakes_of_the_pod_and_the_rest() -> Vec<Mistake> {
+    vec![
         (json!({"volumes": [{"emptyDir": {}}]}), "spec.volumes[0].name", "Required value"),
         (json!({"volumes": [{"name": "A", "emptyDir": {}}]}), "spec.volumes[0].name", "should match"),
         (
@@ -215,7 +226,7 @@ async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
             "at most 2 items",
         ),
         (json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}]}), "spec", "must name one of volumes"),
-        (json!({"nodeSelector": {"a": "b c"}}), "spec.nodeSelector.a", label),
+        (json!({"nodeSelector": {"a": "b c"}}), "spec.nodeSelector.a", "should match"),
         (json!({"tolerations": [{"effect": "Maybe"}]}), "spec.tolerations[0].effect", "supported values"),
         (json!({"affinity": []}), "spec.affinity", "must be of type object"),
         (
@@ -232,7 +243,7 @@ async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
             "greater than or equal to 0",
         ),
         (json!({"podLabels": {"a b": "c"}}), "spec.podLabels", "must be the name of a label"),
-        (json!({"podLabels": {"a": "-c"}}), "spec.podLabels.a", label),
+        (json!({"podLabels": {"a": "-c"}}), "spec.podLabels.a", "should match"),
         (json!({"podAnnotations": {"a b": "c"}}), "spec.podAnnotations", "must be the name of an annotation"),
         (json!({"mcp": {"path": "mcp"}}), "spec.mcp.path", "should match"),
         (json!({"mcp": {"path": "/mcp?x=y"}}), "spec.mcp.path", "should match"),
@@ -263,7 +274,20 @@ async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
             "greater than or equal to 1",
         ),
         (json!({"suspend": "yes"}), "spec.suspend", "must be of type boolean"),
-    ] {
+    ]
+}
+
+/// Case 28: a mistake is refused where it is made, with the field and the rule.
+#[tokio::test]
+async fn every_field_that_can_be_wrong_is_refused_with_its_name_and_rule() {
+    let world = World::start().await;
+    for (spec, field, rule) in [
+        mistakes_of_the_server_and_its_environment(),
+        mistakes_of_the_container_and_the_service(),
+        mistakes_of_the_pod_and_the_rest(),
+    ]
+    .concat()
+    {
         let mut server = crate::harness::objects::server("x", json!({}));
         for (name, value) in spec.as_object().unwrap() {
             match value {

@@ -16,6 +16,7 @@ use serde_json::{Error, Value};
 
 use super::super::children::PORT;
 use super::{metadata, put, selector_labels};
+use crate::api::verbatim::Verbatim;
 use crate::api::{MCPServer, MCPServerSpec};
 use crate::object::DEPLOYMENTS;
 
@@ -93,7 +94,7 @@ pub(super) fn autoscaler(server: &MCPServer, spec: &MCPServerSpec) -> Option<Res
     });
     Some(object.map(|mut object| {
         if let (Some(metrics), Some(Value::Array(more))) =
-            (object["spec"]["metrics"].as_array_mut(), autoscaling.metrics.as_ref().map(|metrics| metrics.value()))
+            (object["spec"]["metrics"].as_array_mut(), autoscaling.metrics.as_ref().map(Verbatim::value))
         {
             metrics.extend(more);
         }

@@ -31,8 +31,9 @@
 //!
 //! # What it does not promise
 //!
-//! To delete anything. Children have an owner reference, and the cluster's garbage collector does the rest, even while
-//! this operator is not running. So there is no finalizer that could keep a namespace from being deleted.
+//! To clean up after a deleted server. Children have an owner reference, and the cluster's garbage collector does the
+//! rest, even while this operator is not running. So there is no finalizer that could keep a namespace from being deleted.
+//! The operator itself deletes only what a spec has stopped to call for: a budget, a policy or an autoscaler.
 //!
 //! # Equivalents
 //!
@@ -145,6 +146,9 @@ impl Reconciler {
                 (Applied::unchanged(&observed), Ok(()))
             }
             Verdict::Wanted(wanted) => {
+                if let Some(wait) = self.memory.vanished(&observed.server, &wanted, Instant::now()) {
+                    return Ok(Action::RequeueAfter(wait));
+                }
                 let children = build(&observed.server, &wanted)?;
                 apply(&self.client, &self.memory, &observed, &wanted, &children).await
             }

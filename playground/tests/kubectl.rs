@@ -93,7 +93,10 @@ async fn get_shows_objects_in_every_form() {
         session.good("create deployment web --image=i:1 --port=80").await;
         session.rolled_out("web").await;
         assert_says(&session.good("get mcp").await, &["NAME READY PHASE AVAILABLE DESIRED URL AGE", "a 1 "]);
-        assert_says(&session.good("get mcp -o wide").await, &["AGE IMAGE MESSAGE", "registry.example/a:1"]);
+        assert_says(
+            &session.good("get mcp -o wide").await,
+            &["AGE IMAGE SERVER PROTOCOL TOOLS MESSAGE", "registry.example/a:1"],
+        );
         assert_says(&session.good("get mcp a -o yaml").await, &["kind: MCPServer", "image: registry.example/a:1"]);
         assert_says(&session.good("get mcp a -o json").await, &["\"kind\": \"MCPServer\""]);
         assert_eq!(session.good("get mcp a -o jsonpath={.spec.image}").await, "registry.example/a:1");

@@ -1,6 +1,6 @@
 //! What one reconcile must remember for the next one. All of it may be lost at any time; a restart loses it.
 //!
-//! In principle a reconcile has no memory: it reads the state of the cluster and acts. But three things can't be read
+//! In principle a reconcile has no memory: it reads the state of the cluster and acts. But four things can't be read
 //! from the cluster, or only at a cost:
 //!
 //! - **What was written but is not in the stores yet.** The cache is behind the operator's own writes. A reconcile
@@ -9,6 +9,8 @@
 //! - **What was found to be in order.** Most reconciles are about a status that has changed: the children are still
 //!   what the spec calls for. To compare them again, both would have to be built again, so the digests that matched
 //!   last are kept.
+//! - **What was there a moment ago.** A child that has vanished may have gone with its server, and that is known only
+//!   when the other watch has caught up. So it is made again a second later.
 //! - **What the API server has refused.** Sending it again at once would not help. But the refusal may come from an
 //!   admission policy, and no event announces that the policy changed; so it is retried after five minutes.
 //!
@@ -34,6 +36,10 @@ use crate::object::{ObjectKey, ResourceVersion, Uid};
 /// block everything else.
 const STALE: Duration = Duration::from_secs(10);
 
+/// How long a child that has vanished is not made again. If it vanished with its server, whose deletion comes over another
+/// watch, that is known by then; otherwise it would be made once more, only to be collected.
+const VANISHED: Duration = Duration::from_secs(1);
+
 /// How long a refused state is not sent again, unless the desired state or the object changes.
 pub const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
@@ -52,6 +58,8 @@ struct Remembered {
     refused: Option<Box<Refused>>,
     /// The last desired state for which the children were found to be correct.
     settled: Option<Box<Settled>>,
+    /// When one of those children was first found to be gone.
+    vanished_at: Option<Instant>,
 }
 
 /// A desired state, and children that match it. While both are the same, there is nothing to build or compare.
@@ -159,6 +167,22 @@ impl Memory {
         }
     }
 
+    /// How much longer to wait before a child is made again that was there and has vanished.
+    pub fn vanished(&self, server: &MCPServer, wanted: &Wanted<'_>, now: Instant) -> Option<Duration> {
+        let mut memories = self.lock();
+        let memory = memories.get_mut(&server.meta.key)?;
+        let was_there = |kind| {
+            let settled = memory.settled.as_deref().filter(|settled| settled.server.0 == server.meta.uid);
+            settled.is_some_and(|settled| settled.children.iter().any(|(there, _)| *there == kind))
+        };
+        if !ChildKind::ALL.into_iter().any(|kind| matches!(wanted.slots.get(kind), Slot::Empty) && was_there(kind)) {
+            memory.vanished_at = None;
+            return None;
+        }
+        let since = *memory.vanished_at.get_or_insert(now);
+        Some(VANISHED.saturating_sub(now.duration_since(since))).filter(|rest| !rest.is_zero())
+    }
+
     /// Whether exactly these children were found to match exactly this desired state.
     pub fn is_settled(&self, server: &MCPServer, wanted: &Wanted<'_>) -> bool {
         let Some(now) = Settled::of(server, wanted) else { return false };
@@ -222,6 +246,28 @@ mod tests {
         for (what, world) in [("edited", edited), ("rotated", rotated), ("drifted", drifted), ("gone", gone)] {
             assert!(!settled(&world), "{what}");
         }
+    }
+
+    /// Found on a busy API server: the Service of a deleted server was created once more, and collected again.
+    #[test]
+    fn a_child_that_has_vanished_is_missed_for_a_second_before_it_is_made_again() {
+        let mut world = observed(&json!({"image": "x"}));
+        let (memory, start) = (Memory::default(), Instant::now());
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start), None, "nobody has made it yet");
+        let (deployment, service) = as_wanted(&build(&world.server, &wanted(&world)).unwrap());
+        (world.deployment, world.service) = (Some(Arc::new(deployment)), Some(Arc::new(service)));
+        memory.settle(&world.server, &wanted(&world));
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start), None, "all are there");
+        let service = world.service.take();
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start), Some(SECOND));
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + SECOND / 4), Some(SECOND * 3 / 4));
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + SECOND), None, "its server is still there");
+        world.service = service;
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + SECOND), None);
+        world.service = None;
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + 9 * SECOND), Some(SECOND), "the next time");
+        Arc::make_mut(&mut world.server).meta.uid = "another".into();
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start), None, "a new server needs its own");
     }
 
     #[test]

@@ -50,7 +50,12 @@ pub fn info(report: &Report, now: Timestamp) -> Option<ServerInfo> {
     let Facts { era: _, name, version, protocol_versions, session_mode, capabilities, tools, ttl: _ } =
         &**report.facts.as_ref()?;
     let text = |claim: &Option<mcp::Claim>| claim.as_ref().map_or_else(String::new, ToString::to_string);
-    let revision = report.baseline.as_ref().map(|baseline| baseline.revision.to_string());
+    // The digest and the revision that it belongs to come from one place. In the middle of a rollout the facts are of pods
+    // of two revisions, and a server may hide its tools for a while: neither may look like a change of the tools.
+    let (tools_hash, pod_template_hash) = match &report.baseline {
+        Some(Baseline { revision, tools_hash }) => (tools_hash.to_string(), revision.to_string()),
+        None => Default::default(),
+    };
     Some(ServerInfo {
         name: text(name),
         version: text(version),
@@ -61,8 +66,8 @@ pub fn info(report: &Report, now: Timestamp) -> Option<ServerInfo> {
         },
         capabilities: capabilities.iter().map(ToString::to_string).collect(),
         tools: tools.as_ref().map(|tools| tools.count),
-        tools_hash: tools.as_ref().map_or_else(String::new, |tools| tools.hash.to_string()),
-        pod_template_hash: revision.unwrap_or_default(),
+        tools_hash,
+        pod_template_hash,
         last_verified_time: Some(now),
     })
 }

@@ -51,16 +51,20 @@ impl ServerMetrics {
         self.reports.lock().entry((namespace.to_owned(), name.to_owned())).or_default().tools_changed += 1;
     }
 
-    /// Another client's change to a child of this kind (`Deployment`, `Service`) was reverted.
+    /// Another client's change to a child of this kind, one of [`CHILDREN`], was reverted.
     pub fn drift_corrected(&self, kind: &'static str) {
         self.drift.get_or_create(&DriftLabels { kind }).inc();
     }
 }
 
+/// The kinds of children.
+const CHILDREN: [&str; 5] =
+    ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "HorizontalPodAutoscaler"];
+
 pub(super) fn register(registry: &mut Registry) -> ServerMetrics {
     let metrics = ServerMetrics { reports: Arc::default(), drift: Family::default() };
     let ServerMetrics { reports, drift } = &metrics;
-    for kind in ["Deployment", "Service"] {
+    for kind in CHILDREN {
         drop(drift.get_or_create(&DriftLabels { kind }));
     }
     registry.register(

@@ -150,10 +150,11 @@ impl Keeper {
                 self.tell(kept).await?;
             }
         }
-        self.complaint.clear();
         let standing = Standing { leads, told_for: self.told_for(&stored) };
         let step = decide(&stored, &judge, standing, &self.pace);
-        self.take(step, object, &stored, &judge).await
+        let round = self.take(step, object, &stored, &judge).await?;
+        self.complaint.clear();
+        Ok(round)
     }
 
     /// For how long the API server has trusted everybody in this Secret.

@@ -9,7 +9,7 @@
     verbs: [patch]
   # For owner references with blockOwnerDeletion. Required only with the admission plugin
   # OwnerReferencesPermissionEnforcement, as on OpenShift. (With it, adopting a Deployment or Service that has lost
-  # its owner also requires `delete`, which is not granted here.)
+  # its owner also requires `delete`, which is not granted for these two.)
   - apiGroups: [mcp.mcp.dev]
     resources: [mcpservers/finalizers]
     verbs: [update]

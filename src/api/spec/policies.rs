@@ -35,8 +35,8 @@ const COUNT_OR_PERCENTAGE_MESSAGE: &str = "must be a number of pods, or a percen
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
-    /// Who may connect to the server's port: peers as in a NetworkPolicy. By default all pods of the same namespace. To
-    /// verify the server, the operator has to be among them.
+    /// Who may connect to the server's port: peers as in a NetworkPolicy. By default all pods of the same namespace; if the
+    /// list is empty, nobody. To verify the server, the operator has to be among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxItems" = 64))]
     pub from: Option<Verbatim<Vec<NetworkPolicyPeer>>>,

@@ -12,7 +12,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::{Error, Value};
+use serde_json::{Error, Value, json};
 
 use super::super::children::PORT;
 use super::{metadata, put, selector_labels};
@@ -64,6 +64,10 @@ pub(super) fn network_policy(server: &MCPServer, spec: &MCPServerSpec) -> Option
     });
     Some(object.map(|mut object| {
         put(&mut object["spec"]["ingress"][0], "from", policy.from.as_ref());
+        // A rule without peers would admit everybody.
+        if object["spec"]["ingress"][0]["from"].as_array().is_some_and(Vec::is_empty) {
+            object["spec"]["ingress"] = json!([]);
+        }
         put(&mut object["spec"], "egress", policy.egress.as_ref());
         object
     }))

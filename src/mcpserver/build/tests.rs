@@ -145,4 +145,5 @@ fn an_empty_list_of_egress_rules_is_a_rule_and_none_is_not() {
     assert_eq!((&closed["policyTypes"], &closed["egress"]), (&json!(["Ingress", "Egress"]), &json!([])));
     assert_eq!(closed["ingress"][0]["from"], json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}]));
     assert_eq!(policy(json!({}))["egress"], Value::Null);
+    assert_eq!(policy(json!({"from": []}))["ingress"], json!([]), "a rule without peers would admit everybody");
 }

@@ -96,7 +96,7 @@ fn expressions() -> Vec<(String, String)> {
 
 /// The names of the metrics that an expression asks for: every word that is no function, keyword, label or variable.
 fn names(expression: &str) -> Vec<String> {
-    const KEYWORDS: [&str; 3] = ["and", "or", "unless"];
+    const KEYWORDS: [&str; 4] = ["and", "or", "unless", "offset"];
     /// What follows in parentheses is a list of labels, or nothing.
     const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
     let (mut names, mut rest) = (Vec::new(), expression);

@@ -123,9 +123,17 @@ pub fn observe(stores: &Stores, key: &ObjectKey) -> Option<Observed> {
     let Found { children, unreadable, .. } = found;
     let name = server.spec.as_ref().ok().and_then(|spec| spec.secret_name.as_deref());
     let secret = name.map_or(SecretState::NotRequired, |name| find_secret(&stores.secrets, &key.sibling(name)));
-    let pods = stores.pods.by_index(BY_SERVER, &key.to_string());
-    let pods = pods.iter().filter_map(|pod| stores.pods.get(pod)?.valid().cloned()).collect();
+    let own = deployment.as_ref().is_some_and(|deployment| deployment.child.meta.is_controlled_by(&server.meta.uid));
+    let pods = if own { pods_of(stores, key) } else { Vec::new() };
     Some(Observed { server, deployment, service, extras, unreadable, secret, pods, children })
+}
+
+/// The pods of the server's Deployment. Anybody may give a pod our labels; so it also has to belong to a ReplicaSet with a
+/// name that the Deployment controller gives.
+fn pods_of(stores: &Stores, key: &ObjectKey) -> Vec<Arc<Pod>> {
+    let pods = stores.pods.by_index(BY_SERVER, &key.to_string());
+    let pods = pods.iter().filter_map(|pod| stores.pods.get(pod)?.valid().cloned());
+    pods.filter(|pod| pod.is_of_deployment(key.name())).collect()
 }
 
 /// What is found of a server's children while the stores are read.

@@ -83,6 +83,15 @@ impl Object for Pod {
     }
 }
 
+impl Pod {
+    /// Whether it was made for the Deployment of this name.
+    pub fn is_of_deployment(&self, name: &str) -> bool {
+        let Some(owner) = &self.meta.controller else { return false };
+        let set = owner.name.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+        owner.kind == "ReplicaSet" && owner.group == "apps" && set == Some(self.template.as_str())
+    }
+}
+
 /// The pod whose trouble explains best why a server is not available: of those made from the newest template, the first
 /// by name. Pods of older templates are on their way out. (Times of creation are whole seconds, so within a second there
 /// may be two newest templates.)
@@ -350,6 +359,23 @@ mod tests {
         let metadata = json!({"namespace": "n", "name": "a", "uid": "a", "resourceVersion": "1", "deletionTimestamp": "2026-11-22T20:00:00Z"});
         let leaving = Pod::decode(&json!({"metadata": metadata, "status": status}).to_string()).unwrap();
         assert_eq!((leaving.ready, leaving.trouble), (false, None));
+    }
+
+    /// Found in a review: a stranger's pod with our labels was verified in the name of a server that had none.
+    #[test]
+    fn a_pod_with_our_labels_is_the_servers_only_if_its_deployment_made_it() {
+        let owned = |kind: &str, name: &str| {
+            let labels = json!({MANAGED_BY: SMOOTH_OPERATOR, INSTANCE: "web", "pod-template-hash": "7f"});
+            let owner = json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "r", "controller": true});
+            let metadata = json!({
+                "namespace": "n", "name": "web-7f-1", "uid": "p", "resourceVersion": "1", "labels": labels,
+                "ownerReferences": [owner],
+            });
+            Pod::decode(&json!({"metadata": metadata}).to_string()).unwrap().is_of_deployment("web")
+        };
+        assert!(owned("ReplicaSet", "web-7f"));
+        assert!(!owned("ReplicaSet", "stranger-7f") && !owned("ReplicaSet", "web-80") && !owned("Job", "web-7f"));
+        assert!(!pod("web-1", "7f", "2026-11-22T20:00:00Z", &json!({})).is_of_deployment("web"), "nobody's");
     }
 
     #[test]

@@ -114,7 +114,11 @@ pub fn report(
         updated_replicas: counts.updated_replicas,
         selector: selector(server.meta.key.name()),
         url: view.url(&findings),
-        server: verification.and_then(|verification| verify::info(verification, now).or_else(|| view.told_before())),
+        server: match verification {
+            Some(verification) => verify::info(verification, now).or_else(|| view.told_before()),
+            None if server.spec.is_err() => view.told_before(),
+            None => None,
+        },
         conditions: findings.into_iter().map(|finding| view.condition(finding, now)).collect(),
     }
 }
@@ -292,6 +296,10 @@ impl View<'_> {
 
     fn verified(&self) -> Finding {
         let found = |status, reason, message: &str| finding(VERIFIED, status, reason, message);
+        let unknown = || found(ConditionStatus::Unknown, Reason::NotYetVerified, "no ready pod has been asked yet");
+        if self.observed.server.spec.is_err() {
+            return self.verified_before().unwrap_or_else(unknown);
+        }
         let Some(Verification { outcome, facts, .. }) = self.verification else {
             return found(
                 ConditionStatus::Unknown,
@@ -305,9 +313,9 @@ impl View<'_> {
                 let warning = verify::session_warning(self.observed, facts);
                 found(ConditionStatus::True, Reason::Verified, &format!("the server {facts}{warning}"))
             }
-            (Verified::NotYetVerified, _) | (Verified::Verified, None) => self.verified_before().unwrap_or_else(|| {
-                found(ConditionStatus::Unknown, Reason::NotYetVerified, "no ready pod has been asked yet")
-            }),
+            (Verified::NotYetVerified, _) | (Verified::Verified, None) => {
+                self.verified_before().unwrap_or_else(unknown)
+            }
         }
     }
 
@@ -370,7 +378,8 @@ impl View<'_> {
             .any(|finding| finding.condition == AVAILABLE && finding.reason == Reason::MinimumReplicasAvailable);
         let key = &self.observed.server.meta.key;
         let port = self.service.filter(|_| available)?.port?;
-        let path = self.observed.server.spec.as_ref().map_or("", |spec| &spec.mcp.path);
+        // Where a spec that can't be read would have the endpoint, nobody knows.
+        let path = &self.observed.server.spec.as_ref().ok()?.mcp.path;
         Some(format!("http://{}.{}.svc:{port}{path}", key.name(), key.namespace()))
     }
 

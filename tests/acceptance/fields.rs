@@ -189,6 +189,12 @@ fn mistakes_of_the_container_and_the_service() -> Vec<Mistake> {
             "one of exec, grpc, httpGet and tcpSocket",
         ),
         (
+            json!({"probes": {"liveness": {"disabled": true, "periodSeconds": 3}}}),
+            "spec.probes.liveness",
+            "either set or disabled",
+        ),
+        (json!({"probes": {"startup": {"httpGet": {"port": 70_000}}}}), "spec.probes.startup", "from 1 to 65535"),
+        (
             json!({"probes": {"startup": {"httpGet": {"port": "http"}}}}),
             "spec.probes.startup",
             "the name of the container's only port",
@@ -228,6 +234,7 @@ fn mistakes_of_the_pod_and_the_rest() -> Vec<Mistake> {
         (json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}]}), "spec", "must name one of volumes"),
         (json!({"nodeSelector": {"a": "b c"}}), "spec.nodeSelector.a", "should match"),
         (json!({"tolerations": [{"effect": "Maybe"}]}), "spec.tolerations[0].effect", "supported values"),
+        (json!({"tolerations": [{"operator": "Perhaps"}]}), "spec.tolerations[0].operator", "supported values"),
         (json!({"affinity": []}), "spec.affinity", "must be of type object"),
         (
             json!({"topologySpreadConstraints": [
@@ -249,6 +256,7 @@ fn mistakes_of_the_pod_and_the_rest() -> Vec<Mistake> {
         (json!({"mcp": {"path": "/mcp?x=y"}}), "spec.mcp.path", "should match"),
         (json!({"mcp": {"verify": "Enforce"}}), "spec.mcp.verify", "supported values"),
         (json!({"mcp": {"interval": "soon"}}), "spec.mcp.interval", "should match"),
+        (json!({"mcp": {"interval": "30s1m"}}), "spec.mcp.interval", "should match"),
         (json!({"mcp": {"interval": "1s"}}), "spec.mcp.interval", "must be between 5s and 24h"),
         (json!({"disruptionBudget": {}}), "spec.disruptionBudget", "either minAvailable or maxUnavailable"),
         (

@@ -79,6 +79,8 @@ fn rules() -> Vec<(&'static str, &'static str, Value)> {
         (http, "scheme", json!({"enum": ["HTTP", "HTTPS"]})),
         (node, "operator", json!({"enum": ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]})),
         (seccomp, "type", json!({"enum": ["Localhost", "RuntimeDefault", "Unconfined"]})),
+        (toleration, "operator", json!({"enum": ["Equal", "Exists"]})),
+        (spread, "topologyKey", json!({"minLength": 1})),
         (toleration, "effect", json!({"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]})),
         (spread, "maxSkew", json!({"minimum": 1})),
         (spread, "whenUnsatisfiable", json!({"enum": ["DoNotSchedule", "ScheduleAnyway"]})),

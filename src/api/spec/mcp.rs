@@ -85,8 +85,9 @@ impl JsonSchema for Interval {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "minLength": 2,
             "maxLength": 16,
-            "pattern": "^([0-9]+(s|m|h))+$",
+            "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
             "x-kubernetes-validations": [{
                 "rule": "duration(self) >= duration('5s') && duration(self) <= duration('24h')",
                 "message": "must be between 5s and 24h",

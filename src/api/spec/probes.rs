@@ -27,6 +27,16 @@ pub struct Probes {
 /// The fields of a probe that say what is done; all others say when.
 pub(crate) const ACTIONS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
 
+/// The others.
+const TIMES: [&str; 6] = [
+    "failureThreshold",
+    "initialDelaySeconds",
+    "periodSeconds",
+    "successThreshold",
+    "terminationGracePeriodSeconds",
+    "timeoutSeconds",
+];
+
 /// A probe of Kubernetes, or none.
 ///
 /// What it does not say is as in the default: the check is a connection to the port.
@@ -52,16 +62,21 @@ impl JsonSchema for Probe {
         let mut schema = v1::Probe::json_schema(generator);
         let disabled = json!({"description": "There is no such probe.", "type": "boolean"});
         let set = ACTIONS.map(|action| format!("has(self.{action})"));
+        let times = TIMES.map(|time| format!("has(self.{time})"));
         let counted = set.iter().map(|has| format!("({has} ? 1 : 0)")).collect::<Vec<_>>().join(" + ");
         let port = |action: &str| {
             json!({
-                "rule": format!("!has(self.{action}) || string(self.{action}.port).matches('^([0-9]+|mcp)$')"),
-                "message": format!("{action}.port must be a number, or mcp, the name of the container's only port"),
+                "rule": format!("!has(self.{action}) || string(self.{action}.port) == 'mcp' || (string(self.{action}.port).matches('^[1-9][0-9]{{0,4}}$') && int(string(self.{action}.port)) <= 65535)"),
+                "message": format!("{action}.port must be a number from 1 to 65535, or mcp, the name of the container's only port"),
             })
         };
         let rules = json!([
             {
-                "rule": format!("!(has(self.disabled) && self.disabled && ({}))", set.join(" || ")),
+                "rule": format!(
+                    "!(has(self.disabled) && self.disabled && ({} || {}))",
+                    set.join(" || "),
+                    times.join(" || ")
+                ),
                 "message": "a probe is either set or disabled",
             },
             {"rule": format!("{counted} <= 1"), "message": "a probe has one of exec, grpc, httpGet and tcpSocket"},

@@ -91,7 +91,7 @@ fn container(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Result<Va
         }),
         ..Container::default()
     })?;
-    overlay(&mut container["securityContext"], spec.security_context.as_ref());
+    secure(&mut container["securityContext"], spec.security_context.as_ref());
     put(&mut container, "env", spec.env.as_ref());
     put(&mut container, "resources", spec.resources.as_ref());
     put(&mut container, "volumeMounts", spec.volume_mounts.as_ref());
@@ -130,6 +130,29 @@ fn replace_fields(probe: &mut Value, fields: Value) {
             probe.retain(|field, _| !ACTIONS.contains(&field.as_str()));
         }
         probe.extend(fields);
+    }
+}
+
+/// Puts what the spec says of a container's security into our default.
+///
+/// A container that is to get one more capability must not get all the others with it, so `drop` stays unless the spec has
+/// its own. And the API server refuses to forbid escalation where a container is privileged anyway.
+fn secure(default: &mut Value, value: Option<&Verbatim<SecurityContext>>) {
+    let drop = default["capabilities"]["drop"].take();
+    overlay(default, value);
+    if let Some(capabilities) = default["capabilities"].as_object_mut() {
+        let stays = capabilities.get("drop").is_none_or(Value::is_null);
+        if stays {
+            capabilities.insert("drop".to_owned(), drop);
+        }
+    }
+    let said = value.map(Verbatim::value).unwrap_or_default();
+    let adds_all = said["capabilities"]["add"].as_array().is_some_and(|add| add.iter().any(|one| one == "SYS_ADMIN"));
+    if (said["privileged"] == true || adds_all)
+        && said["allowPrivilegeEscalation"].is_null()
+        && let Some(default) = default.as_object_mut()
+    {
+        default.remove("allowPrivilegeEscalation");
     }
 }
 

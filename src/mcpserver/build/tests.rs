@@ -89,6 +89,21 @@ fn the_selector_names_nothing_that_can_change() {
 }
 
 #[test]
+fn a_capability_more_is_no_reason_to_keep_all_the_others() {
+    let security = |security: Value| {
+        let children = children(&json!({"image": "x", "securityContext": security}));
+        children[&ChildKind::Deployment].object["spec"]["template"]["spec"]["containers"][0]["securityContext"].clone()
+    };
+    let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    assert_eq!(security(json!({})), restricted);
+    let one_more = security(json!({"capabilities": {"add": ["NET_BIND_SERVICE"]}}));
+    assert_eq!(one_more["capabilities"], json!({"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}));
+    assert_eq!(security(json!({"capabilities": {"drop": ["KILL"]}}))["capabilities"], json!({"drop": ["KILL"]}));
+    let privileged = security(json!({"privileged": true}));
+    assert_eq!(privileged["allowPrivilegeEscalation"], Value::Null, "the two exclude each other");
+}
+
+#[test]
 fn what_a_probe_does_not_say_is_as_in_the_default() {
     let probe = |probes: Value| {
         let children = children(&json!({"image": "x", "probes": probes}));

@@ -51,7 +51,7 @@ impl ServerMetrics {
         self.reports.lock().entry((namespace.to_owned(), name.to_owned())).or_default().tools_changed += 1;
     }
 
-    /// Another client's change to a child of this kind, one of [`CHILDREN`], was reverted.
+    /// Another client's change to a child of this kind, one of the five kinds of children, was reverted.
     pub fn drift_corrected(&self, kind: &'static str) {
         self.drift.get_or_create(&DriftLabels { kind }).inc();
     }

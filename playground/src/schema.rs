@@ -130,8 +130,11 @@ fn replicas(path: &str, object: &Value) -> Option<Cause> {
     let mut found = object;
     let mut steps = path.split('.').filter(|step| !step.is_empty()).peekable();
     let unreadable = |value: &Value, wanted: &str| {
-        let why =
-            format!("{path} accessor error: {} is of the type {}, expected {wanted}", go_text(value), go_type(value));
+        let why = format!(
+            "{path} accessor error: {} is of the type {}, expected {wanted}",
+            go_text(value),
+            typed::go_type(value)
+        );
         Some(Cause::invalid(path, 0, &why))
     };
     while let Some(step) = steps.next() {
@@ -162,18 +165,6 @@ fn go_text(value: &Value) -> String {
             format!("map[{}]", members.collect::<Vec<_>>().join(" "))
         }
         Value::Bool(truth) => truth.to_string(),
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -1,6 +1,9 @@
 //! What apiextensions-apiserver 1.36 answers about custom resources, beyond the recordings: each row was asked of the
 //! real server, and its answer is what stands here.
 
+#[path = "things/definition.rs"]
+mod things;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -29,23 +32,7 @@ async fn cluster() -> Cluster {
         },
     });
     let scale = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.test.dev"},
-        "spec": {
-            "group": "test.dev",
-            "scope": "Namespaced",
-            "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{
-                "name": "v1",
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}, "scale": scale},
-                "schema": {"openAPIV3Schema": schema},
-            }],
-        },
-    });
+    let definition = things::definition(&schema, &json!({"status": {}, "scale": scale}));
     cluster.create("customresourcedefinitions.apiextensions.k8s.io", "", definition, "test").unwrap();
     let (code, made) = ask(&cluster, "POST", THINGS, JSON, &thing("a").to_string()).await;
     assert_eq!(code, 201, "{made}");

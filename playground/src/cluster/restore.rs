@@ -17,6 +17,8 @@ impl Cluster {
     /// lies ahead.
     pub fn restore(&self, to: Revision) -> Result<(), Expired> {
         self.store().restore(to)?;
+        // Before the registry changes, which would end them in good order.
+        self.cut_watches();
         let definitions = self.list("customresourcedefinitions.apiextensions.k8s.io", None);
         self.set_registry(|registry| {
             *registry = Registry::default();
@@ -26,7 +28,6 @@ impl Cluster {
         });
         let services = self.list("services", None);
         *self.ips().lock().unwrap_or_else(PoisonError::into_inner) = ClusterIps::of(services.iter().map(Arc::as_ref));
-        self.cut_watches();
         self.inner.latest.send_replace(to);
         let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
         for table in news.values() {

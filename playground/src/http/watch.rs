@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            no synthetic events
-//!  start ------------------------------------> Live --+--> Ended  timeoutSeconds, stop: clean end
+//!  start ------------------------------------> Live --+--> Ended  timeoutSeconds, stop, another definition: clean end
 //!    |                                          ^     |           history gone: an ERROR event, then a clean end
 //!    +--> Initial (ADDED...) --> Marker --------+
 //!                    (bookmark "initial-events-end", streaming lists only)
@@ -128,7 +128,7 @@ struct Watcher {
 enum Wake {
     Change(Result<Arc<Event>, Expired>),
     Bookmark,
-    Timeout,
+    End,
 }
 
 impl Watcher {
@@ -158,13 +158,15 @@ impl Watcher {
             let stop = self.view.cluster.stop_token();
             let wake = tokio::select! {
                 biased;
-                () = sleep_until(self.deadline) => Wake::Timeout,
-                () = stop.cancelled() => Wake::Timeout,
+                () = sleep_until(self.deadline) => Wake::End,
+                () = stop.cancelled() => Wake::End,
                 event = self.cursor.next_event() => Wake::Change(event),
+                // After the events: who watches a kind that goes sees its objects go first.
+                () = self.view.cluster.replaced(&self.view.resource) => Wake::End,
                 () = tick(self.bookmarks.as_mut()) => Wake::Bookmark,
             };
             match wake {
-                Wake::Timeout => {
+                Wake::End => {
                     self.phase = Phase::Ended;
                     return None;
                 }

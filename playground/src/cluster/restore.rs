@@ -7,7 +7,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Cluster;
-use super::definitions::serve;
+use super::definitions::{DEFINITIONS, is_established, serve};
 use crate::builtin::ClusterIps;
 use crate::resources::Registry;
 use crate::storage::{Expired, Revision};
@@ -19,10 +19,10 @@ impl Cluster {
         self.store().restore(to)?;
         // Before the registry changes, which would end them in good order.
         self.cut_watches();
-        let definitions = self.list("customresourcedefinitions.apiextensions.k8s.io", None);
+        let definitions = self.list(DEFINITIONS, None);
         self.set_registry(|registry| {
             *registry = Registry::default();
-            for definition in &definitions {
+            for definition in definitions.iter().filter(|definition| is_established(&definition["status"])) {
                 serve(registry, definition);
             }
         });

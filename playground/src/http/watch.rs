@@ -25,7 +25,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
-use super::negotiate::{Form, Of, negotiate};
+use super::negotiate::{Form, negotiate_stream};
 use super::read::{encoded, metadata_only, selector, wait_for};
 use super::route::Place;
 use super::{Answer, Call, response, table};
@@ -47,7 +47,7 @@ const NO_STREAMING: &str = "a watch stream was requested by the client but the r
 
 /// Opens a watch.
 pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
-    let form = negotiate(call.accept, Of::Object)?;
+    let form = negotiate_stream(call.accept)?;
     let selector = selector(call, &place.resource)?;
     let start = call.query.watch_start()?;
     let streaming = call.query.send_initial_events;

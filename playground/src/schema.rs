@@ -60,9 +60,14 @@ impl Structural {
         })
     }
 
-    /// Sets the defaults of what is missing. A `null` that may not be one counts as missing.
-    pub fn default(&self, object: &mut Value) {
+    /// Takes out of a body each `null` that may not be one: it is how clients send "not set". What server-side apply has
+    /// made is not a body; its nulls are held against the schema.
+    pub fn drop_nulls(&self, object: &mut Value) {
         fill::drop_nulls(object, Some(&self.root));
+    }
+
+    /// Sets the defaults of what is missing, or is `null` and may not be.
+    pub fn default(&self, object: &mut Value) {
         fill::default(object, &self.root);
     }
 
@@ -139,6 +144,9 @@ fn replicas(path: &str, object: &Value) -> Option<Cause> {
     };
     while let Some(step) = steps.next() {
         found = found.get(step)?;
+        if steps.peek().is_some() && found.is_null() {
+            return None;
+        }
         if steps.peek().is_some() && !found.is_object() {
             return unreadable(found, "map[string]interface{}");
         }

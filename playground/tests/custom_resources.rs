@@ -784,3 +784,76 @@ async fn an_apply_of_null_is_held_against_the_schema() {
     assert_eq!((code, &made["spec"]), (201, &json!({"def": "d"})), "{made}");
     assert_eq!(made["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:def": {}}}));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_mixes_types_is_refused_when_it_is_made() {
+    let cluster = cluster().await;
+    let text = json!({"type": "string"});
+    let pair = json!({"type": "object", "properties": {"name": text, "v": text}});
+    let spec = json!({"type": "object", "properties": {
+        "image": text,
+        "n": {"type": "integer"},
+        "on": {"type": "boolean"},
+        "obj": {"type": "object", "properties": {"a": text}},
+        "map": {"type": "object", "additionalProperties": text},
+        "list": {"type": "array", "items": text},
+        "keyed": {"type": "array", "items": pair},
+    }});
+    let create = async |rule: &Value| {
+        let mut definition = named("rules", json!({"kind": "Rule"}));
+        let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        schema["properties"] = json!({"spec": spec});
+        schema["properties"]["spec"]["x-kubernetes-validations"] = json!([rule]);
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All";
+        ask(&cluster, "POST", path, JSON, &definition.to_string()).await
+    };
+    let mut wrong = Vec::new();
+    for (rule, column, why) in [
+        ("self.image + 1 == \"x\"", 12, "found no matching overload for '_+_' applied to '(string, int)'"),
+        ("self.n + \"a\" == \"x\"", 8, "found no matching overload for '_+_' applied to '(int, string)'"),
+        ("self.image > 1", 12, "found no matching overload for '_>_' applied to '(string, int)'"),
+        ("self.n == \"x\"", 8, "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("self.image.foo()", 15, "undeclared reference to 'foo' (in container '')"),
+        ("size(self.n) > 1", 5, "found no matching overload for 'size' applied to '(int)'"),
+        ("self.on + self.on", 9, "found no matching overload for '_+_' applied to '(bool, bool)'"),
+        ("self.nope == 1", 5, "undefined field 'nope'"),
+        ("nope == 1", 1, "undeclared reference to 'nope' (in container '')"),
+        ("!self.image", 1, "found no matching overload for '!_' applied to '(string)'"),
+        ("-self.image == \"\"", 1, "found no matching overload for '-_' applied to '(string)'"),
+        ("self.image && true", 5, "expected type 'bool' but found 'string'"),
+        ("self.on ? 1 : \"x\"", 9, "found no matching overload for '_?_:_' applied to '(bool, int, string)'"),
+        ("self.list[\"a\"] == \"x\"", 10, "found no matching overload for '_[_]' applied to '(list(string), string)'"),
+        ("self.list.all(x, x > 1)", 20, "found no matching overload for '_>_' applied to '(string, int)'"),
+        ("self.map[\"a\"] == 1", 15, "found no matching overload for '_==_' applied to '(string, int)'"),
+        ("self.n in self.list", 8, "found no matching overload for '@in' applied to '(int, list(string))'"),
+        ("self.image.startsWith(1)", 22, "found no matching overload for 'startsWith' applied to 'string.(int)'"),
+        ("foo(self.image)", 4, "undeclared reference to 'foo' (in container '')"),
+        ("self.n / 2.0 > 1.0", 8, "found no matching overload for '_/_' applied to '(int, double)'"),
+        ("self.n == 1.0", 8, "found no matching overload for '_==_' applied to '(int, double)'"),
+        ("self.obj.a > 3", 12, "found no matching overload for '_>_' applied to '(string, int)'"),
+        ("has(self.nope)", 4, "undefined field 'nope'"),
+        ("self.obj.b == \"x\"", 9, "undefined field 'b'"),
+        ("oldSelf.image == 1", 15, "found no matching overload for '_==_' applied to '(string, int)'"),
+        ("self.image.size() == \"a\"", 19, "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("self.list + [1] == []", 11, "found no matching overload for '_+_' applied to '(list(string), list(int))'"),
+        ("self.list.map(x, x + 1) == []", 20, "found no matching overload for '_+_' applied to '(string, int)'"),
+        ("self.list.exists(x, x)", 21, "expected type 'bool' but found 'string'"),
+        ("int(self.list) == 1", 4, "found no matching overload for 'int' applied to '(list(string))'"),
+        ("self.keyed.all(k, k.v == 1)", 23, "found no matching overload for '_==_' applied to '(string, int)'"),
+    ] {
+        let (code, answer) = create(&json!({"rule": rule})).await;
+        let dots = ".".repeat(column - 1);
+        let fault = format!("compilation failed: ERROR: <input>:1:{column}: {why}\n | {rule}\n | {dots}^");
+        let message = answer["message"].as_str().unwrap_or_default();
+        if code != 422 || !message.ends_with(&fault) {
+            wrong.push(format!("{rule}: {code} {message}"));
+        }
+    }
+    for fine in ["self.image in self.list", "self.n > 1.0", "dyn(self.image) + 1 == 2", "int(self.image) == 1"] {
+        let (code, answer) = create(&json!({"rule": fine})).await;
+        if code != 201 {
+            wrong.push(format!("{fine}: {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

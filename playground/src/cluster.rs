@@ -280,7 +280,7 @@ impl Cluster {
         let mut registry = self.inner.registry.subscribe();
         let replaced = registry.wait_for(|registry| !registry.serves(resource)).await.is_ok();
         if !replaced {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

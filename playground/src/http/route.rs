@@ -57,11 +57,22 @@ impl Route {
     /// Whether the answer is written as the client likes it best.
     pub(super) fn is_negotiated(&self) -> bool {
         match self {
-            Self::Resource(_) | Self::Containers(..) | Self::Review { .. } => true,
-            Self::CoreVersions | Self::Groups | Self::Group(_) | Self::GroupVersion { .. } => true,
-            Self::Root | Self::Health(_) | Self::Version | Self::Unknown => false,
-            Self::OpenApiSecond | Self::OpenApiRoot | Self::OpenApi { .. } => false,
-            Self::Requests | Self::Control(_) => false,
+            Self::Resource(_)
+            | Self::Containers(..)
+            | Self::Review { .. }
+            | Self::CoreVersions
+            | Self::Groups
+            | Self::Group(_)
+            | Self::GroupVersion { .. } => true,
+            Self::Root
+            | Self::Health(_)
+            | Self::Version
+            | Self::Unknown
+            | Self::OpenApiSecond
+            | Self::OpenApiRoot
+            | Self::OpenApi { .. }
+            | Self::Requests
+            | Self::Control(_) => false,
         }
     }
 }

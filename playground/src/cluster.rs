@@ -19,6 +19,7 @@ mod commit;
 mod decode;
 mod definitions;
 mod delete;
+mod identity;
 mod metadata;
 mod namespaces;
 mod pods;
@@ -26,16 +27,17 @@ mod quota;
 mod requests;
 mod restore;
 mod roles;
+mod seats;
 mod watch;
 mod write;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tokio::sync::watch as signal;
 use tokio::time::{Duration, Instant};
@@ -65,7 +67,8 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Inner {
     store: Mutex<Store>,
-    registry: RwLock<Arc<Registry>>,
+    /// What is served. Whoever waits for a change of it is told.
+    registry: signal::Sender<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
     news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
     /// See [`Cluster::stream_lists`].
@@ -83,10 +86,7 @@ struct Inner {
     /// Wall time is data here: it is read once, and moves with tokio's clock from then on, paused or not.
     started: (Timestamp, Instant),
     bookmark_interval: Duration,
-    /// How many requests are being answered, but for watches.
-    in_flight: AtomicUsize,
-    /// How many of them there may be.
-    max_in_flight: AtomicUsize,
+    seats: seats::Seats,
     /// The revision of the newest write, for those who wait for one.
     latest: signal::Sender<Revision>,
     stop: CancellationToken,
@@ -102,7 +102,7 @@ impl Cluster {
     pub fn with_auth(seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
         let inner = Inner {
             store: Mutex::default(),
-            registry: RwLock::default(),
+            registry: signal::Sender::default(),
             news: Mutex::default(),
             streams_lists: AtomicBool::new(true),
             faults: Faults::new(seed),
@@ -115,8 +115,7 @@ impl Cluster {
             authority: OnceLock::new(),
             started: (Timestamp::now(), Instant::now()),
             bookmark_interval,
-            in_flight: AtomicUsize::new(0),
-            max_in_flight: AtomicUsize::new(usize::MAX),
+            seats: seats::Seats::default(),
             latest: signal::Sender::new(0),
             stop: CancellationToken::new(),
         };
@@ -244,19 +243,6 @@ impl Cluster {
         self.store().compact();
     }
 
-    /// How many HTTP requests may be answered at a time, watches aside; by default there is no limit. What comes beyond it
-    /// gets 429 and is asked to come again.
-    pub fn set_max_in_flight(&self, limit: usize) {
-        self.inner.max_in_flight.store(limit, Ordering::Relaxed);
-    }
-
-    /// Takes a seat for a request; `None` where all are taken.
-    pub(crate) fn seat(&self) -> Option<Seat> {
-        let taken = self.inner.in_flight.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(self.clone());
-        (taken < self.inner.max_in_flight.load(Ordering::Relaxed)).then_some(seat)
-    }
-
     /// The number of the newest write.
     pub fn revision(&self) -> Revision {
         self.store().revision()
@@ -286,7 +272,16 @@ impl Cluster {
 
     /// What is served right now.
     pub fn registry(&self) -> Arc<Registry> {
-        Arc::clone(&self.inner.registry.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.inner.registry.borrow())
+    }
+
+    /// Waits until a resource is not served any more as it was when it was found. Built-in ones always are.
+    pub(crate) async fn replaced(&self, resource: &Arc<Resource>) {
+        let mut registry = self.inner.registry.subscribe();
+        let replaced = registry.wait_for(|registry| !registry.serves(resource)).await.is_ok();
+        if !replaced {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Names one object (or, without a name, a collection) for the `write_*` methods.
@@ -356,8 +351,7 @@ impl Cluster {
     }
 
     fn set_registry(&self, change: impl FnOnce(&mut Registry)) {
-        let mut registry = self.inner.registry.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut registry));
+        self.inner.registry.send_modify(|registry| change(Arc::make_mut(registry)));
     }
 
     /// The wall time as objects bear it: RFC 3339, whole seconds, UTC.
@@ -367,38 +361,5 @@ impl Cluster {
 
     fn ips(&self) -> &Mutex<ClusterIps> {
         &self.inner.ips
-    }
-
-    fn random<T>(&self, make: impl FnOnce(&mut StdRng) -> T) -> T {
-        make(&mut self.inner.random.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A bearer token. As random as the seed is secret, which is not at all where the seed is a number in a test.
-    pub(crate) fn new_token(&self) -> String {
-        let (high, low): (u128, u128) = self.random(|random| (random.random(), random.random()));
-        format!("{high:032x}{low:032x}")
-    }
-
-    pub(crate) fn new_uid(&self) -> String {
-        let bits: u128 = self.random(Rng::random);
-        let bits = (bits & !(0xf << 76) | 0x4 << 76) & !(0x3 << 62) | 0x2 << 62;
-        let hex = format!("{bits:032x}");
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-    }
-
-    /// Five characters, from the alphabet that can't spell words.
-    fn name_suffix(&self) -> String {
-        const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        self.random(|random| (0..5).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect())
-    }
-}
-
-/// A place among the requests that are being answered; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Seat(Cluster);
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.inner.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@
 //! ```text
 //!  headers ---> access     who asks, and may they?
 //!  path ------> route      which resource, namespace, name, subresource; or discovery, health ...
-//!  Accept ----> negotiate  JSON, metadata only, or a table
+//!  Accept ----> negotiate  whole, metadata only, or a table; in JSON or in YAML
 //!  query -----> query      options, checked as the API server checks them
 //!                 |
 //!       read / watch / mutate / scale      each turns into calls on the Cluster and encodes what comes back
@@ -16,6 +16,7 @@
 
 mod access;
 mod columns;
+mod deadline;
 mod discovery;
 mod exchange;
 mod faults;
@@ -33,6 +34,7 @@ mod scale;
 mod table;
 mod token;
 mod watch;
+mod yaml;
 
 use std::sync::Arc;
 
@@ -47,6 +49,7 @@ use crate::status::Status;
 use crate::storage::Revision;
 use crate::webhooks::{Reviewer, Warnings};
 pub use access::Peer;
+use negotiate::Encoding;
 use query::Query;
 pub use response::Body;
 use route::{Place, Route};
@@ -92,9 +95,11 @@ impl Cluster {
         let raw_query = parts.uri.query().unwrap_or_default();
         let query = Query::parse(raw_query);
         let (user, admitted) = access::admit(self, &parts, &query);
+        let admitted = query.check_deadline().and(admitted);
+        let route = route::route(&self.registry(), parts.uri.path());
         let call = Call {
             cluster: self,
-            method: &parts.method,
+            method: route.method(&parts.method),
             accept: header(header::ACCEPT),
             content_type: header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim(),
             user_agent: header(header::USER_AGENT),
@@ -105,7 +110,6 @@ impl Cluster {
             as_of: parts.extensions.get().map(|exchange::AsOf(revision)| *revision),
             warnings: Warnings::default(),
         };
-        let route = route::route(&self.registry(), parts.uri.path());
         let seat = if call.query.watch { None } else { Some(self.seat()) };
         let answer = match (admitted, seat) {
             (Err(refused), _) => Err(refused),
@@ -114,6 +118,9 @@ impl Cluster {
             (Ok(()), _) => call.answer(&route).await,
         };
         let mut response = answer.unwrap_or_else(|status| response::status(&status));
+        if route.is_negotiated() && negotiate::encoding(call.accept) == Encoding::Yaml {
+            response = response::as_yaml(response).await;
+        }
         response::warn(&mut response, &call.warnings.take());
         if let Some(record) = call.record(&route, parts.uri.path(), raw_query, response.status().as_u16()) {
             self.request_log().push(record);

@@ -215,6 +215,12 @@ impl Registry {
         self.resources.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
     }
 
+    /// Is this very resource still served, and not another one in its place? A built-in one always is.
+    pub fn serves(&self, resource: &Arc<Resource>) -> bool {
+        let found = || self.find(&resource.group, &resource.version, &resource.plural);
+        resource.custom().is_none() || found().is_some_and(|found| Arc::ptr_eq(&found, resource))
+    }
+
     /// The resource that `deployments.apps` or `pods` names, in the version that its objects are stored in.
     pub fn by_name(&self, name: &str) -> Option<Arc<Resource>> {
         self.stored.get(name).cloned()

@@ -60,9 +60,14 @@ impl Structural {
         })
     }
 
-    /// Sets the defaults of what is missing. A `null` that may not be one counts as missing.
-    pub fn default(&self, object: &mut Value) {
+    /// Takes out of a body each `null` that may not be one: it is how clients send "not set". What server-side apply has
+    /// made is not a body; its nulls are held against the schema.
+    pub fn drop_nulls(&self, object: &mut Value) {
         fill::drop_nulls(object, Some(&self.root));
+    }
+
+    /// Sets the defaults of what is missing, or is `null` and may not be.
+    pub fn default(&self, object: &mut Value) {
         fill::default(object, &self.root);
     }
 
@@ -130,12 +135,18 @@ fn replicas(path: &str, object: &Value) -> Option<Cause> {
     let mut found = object;
     let mut steps = path.split('.').filter(|step| !step.is_empty()).peekable();
     let unreadable = |value: &Value, wanted: &str| {
-        let why =
-            format!("{path} accessor error: {} is of the type {}, expected {wanted}", go_text(value), go_type(value));
+        let why = format!(
+            "{path} accessor error: {} is of the type {}, expected {wanted}",
+            go_text(value),
+            typed::go_type(value)
+        );
         Some(Cause::invalid(path, 0, &why))
     };
     while let Some(step) = steps.next() {
         found = found.get(step)?;
+        if steps.peek().is_some() && found.is_null() {
+            return None;
+        }
         if steps.peek().is_some() && !found.is_object() {
             return unreadable(found, "map[string]interface{}");
         }
@@ -162,18 +173,6 @@ fn go_text(value: &Value) -> String {
             format!("map[{}]", members.collect::<Vec<_>>().join(" "))
         }
         Value::Bool(truth) => truth.to_string(),
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -228,6 +228,12 @@ impl Status {
         Self::failure(406, "NotAcceptable", format!("only the following media types are accepted: {types}"))
     }
 
+    /// 406: the client reads no form of a stream that the server can write.
+    pub fn not_streamable() -> Self {
+        let types = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+        Self::failure(406, "NotAcceptable", format!("only the following media types are accepted: {types}"))
+    }
+
     /// 413: the body is longer than the server reads.
     pub fn too_large(limit: usize) -> Self {
         Self::failure(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))

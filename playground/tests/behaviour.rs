@@ -1,5 +1,8 @@
 //! What the recordings don't show: rules told by Kubernetes' documentation and source, and the playground's own powers.
 
+#[path = "things/definition.rs"]
+mod things;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -7,34 +10,25 @@ use playground::Cluster;
 use playground::cluster::{DeleteOptions, Propagation};
 use playground::http::Body;
 use serde_json::{Value, json};
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 fn cluster() -> Cluster {
     Cluster::new(7, Duration::from_secs(60))
 }
 
-/// A cluster with the definition of Things: a spec of anything, a status subresource.
+const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
+/// Things: a spec of anything, a status subresource.
+fn definition() -> Value {
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let schema = json!({"type": "object", "properties": {"spec": anything, "status": anything}});
+    things::definition(&schema, &json!({"status": {}}))
+}
+
+/// A cluster with the definition of Things.
 fn with_things() -> Cluster {
     let cluster = cluster();
-    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.test.dev"},
-        "spec": {
-            "group": "test.dev",
-            "scope": "Namespaced",
-            "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{
-                "name": "v1",
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}},
-            }],
-        },
-    });
-    cluster.create("customresourcedefinitions.apiextensions.k8s.io", "", definition, "test").unwrap();
+    cluster.create(DEFINITIONS, "", definition(), "test").unwrap();
     cluster
 }
 
@@ -325,12 +319,39 @@ async fn a_definition_takes_its_objects_with_it() {
     let cluster = with_things();
     cluster.create("things.test.dev", "default", thing("x"), "t").unwrap();
     let start = cluster.revision();
-    let mut body = watch(&cluster, &format!("{THINGS}?watch=true&resourceVersion={start}&timeoutSeconds=1")).await;
+    let now = Instant::now();
+    let mut body = watch(&cluster, &format!("{THINGS}?watch=true&resourceVersion={start}")).await;
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.test.dev";
     assert_eq!(ask(&cluster, "DELETE", path, Value::Null).await.0, 200);
     assert_eq!(summary(&chunk(&mut body).await.unwrap().unwrap()), [("DELETED", "x")]);
-    assert_eq!(ask(&cluster, "GET", THINGS, Value::Null).await, (404, json!("404 page not found\n")));
+    assert!(chunk(&mut body).await.is_none(), "nobody serves the watch any more");
+    for way in [THINGS, &format!("{THINGS}/x"), &format!("{THINGS}?watch=true")] {
+        assert_eq!(ask(&cluster, "GET", way, Value::Null).await, (404, json!("404 page not found\n")), "{way}");
+    }
     assert_eq!(ask(&cluster, "GET", path, Value::Null).await.0, 404);
+
+    cluster.create(DEFINITIONS, "", definition(), "test").unwrap();
+    let mut body = watch(&cluster, &format!("{THINGS}?watch=true")).await;
+    assert_eq!(ask(&cluster, "POST", THINGS, thing("x")).await.0, 201);
+    assert_eq!(summary(&chunk(&mut body).await.unwrap().unwrap()), [("ADDED", "x")]);
+    assert_eq!(now.elapsed(), Duration::ZERO, "nobody waited for a timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_asks_for_something_else_ends_the_watches_that_were_opened_before() {
+    let cluster = with_things();
+    let now = Instant::now();
+    let mut body = watch(&cluster, &format!("{THINGS}?watch=true")).await;
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.test.dev";
+    let media = "application/merge-patch+json";
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    assert_eq!(ask_as(&cluster, "PATCH", path, media, labels).await.0, 200);
+    assert_eq!(ask(&cluster, "POST", THINGS, thing("x")).await.0, 201);
+    assert_eq!(summary(&chunk(&mut body).await.unwrap().unwrap()), [("ADDED", "x")], "a label changes nothing");
+    let names = json!({"spec": {"names": {"shortNames": ["th"]}}});
+    assert_eq!(ask_as(&cluster, "PATCH", path, media, names).await.0, 200);
+    assert!(chunk(&mut body).await.is_none());
+    assert_eq!(now.elapsed(), Duration::ZERO, "nobody waited for a timeout");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,9 @@
 //! What apiextensions-apiserver 1.36 answers about custom resources, beyond the recordings: each row was asked of the
 //! real server, and its answer is what stands here.
 
+#[path = "things/definition.rs"]
+mod things;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -29,23 +32,7 @@ async fn cluster() -> Cluster {
         },
     });
     let scale = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.test.dev"},
-        "spec": {
-            "group": "test.dev",
-            "scope": "Namespaced",
-            "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{
-                "name": "v1",
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}, "scale": scale},
-                "schema": {"openAPIV3Schema": schema},
-            }],
-        },
-    });
+    let definition = things::definition(&schema, &json!({"status": {}, "scale": scale}));
     cluster.create("customresourcedefinitions.apiextensions.k8s.io", "", definition, "test").unwrap();
     let (code, made) = ask(&cluster, "POST", THINGS, JSON, &thing("a").to_string()).await;
     assert_eq!(code, 201, "{made}");
@@ -442,4 +429,431 @@ async fn a_watch_with_bookmarks_tells_where_the_state_it_began_with_ends() {
         );
         assert_eq!(end["object"]["metadata"]["annotations"], json!({"k8s.io/initial-events-end": "true"}));
     }
+}
+
+/// What is asked for and comes as something else than JSON.
+async fn text(cluster: &Cluster, method: &str, path: &str, accept: &str) -> (u16, String, String) {
+    let request = Request::builder().method(method).uri(path).header("accept", accept).body(Bytes::new()).unwrap();
+    let response = cluster.call(request).await;
+    let (code, media) = (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap().to_owned());
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (code, media, String::from_utf8(body.to_vec()).unwrap())
+}
+
+const YAML: &str = "application/yaml";
+
+#[tokio::test(start_paused = true)]
+async fn whoever_likes_yaml_gets_it_but_in_a_watch() {
+    let cluster = cluster().await;
+    let (code, media, thing) = text(&cluster, "GET", &format!("{THINGS}/a"), YAML).await;
+    assert_eq!((code, media.as_str()), (200, YAML));
+    assert!(thing.starts_with("apiVersion: test.dev/v1\nkind: Thing\nmetadata:\n  creationTimestamp: \"20"), "{thing}");
+    assert!(thing.ends_with("\nspec:\n  image: x\n"), "{thing}");
+    let (code, media, list) = text(&cluster, "GET", THINGS, YAML).await;
+    assert_eq!((code, media.as_str()), (200, YAML));
+    assert!(list.starts_with("apiVersion: test.dev/v1\nitems:\n- apiVersion: test.dev/v1\n  kind: Thing\n"), "{list}");
+    assert!(list.contains("\nkind: ThingList\nmetadata:\n  continue: \"\"\n  resourceVersion: \""), "{list}");
+    let missing = "apiVersion: v1\ncode: 404\ndetails:\n  group: test.dev\n  kind: things\n  name: nope\nkind: Status\n\
+                   message: things.test.dev \"nope\" not found\nmetadata: {}\nreason: NotFound\nstatus: Failure\n";
+    let found = text(&cluster, "GET", &format!("{THINGS}/nope"), YAML).await;
+    assert_eq!(found, (404, YAML.to_owned(), missing.to_owned()));
+    let refused = "apiVersion: v1\ncode: 406\nkind: Status\nmessage: 'only the following media types are accepted: \
+                   application/json;stream=watch,\n  application/vnd.kubernetes.protobuf;stream=watch'\nmetadata: {}\n\
+                   reason: NotAcceptable\nstatus: Failure\n";
+    let found = text(&cluster, "GET", &format!("{THINGS}?watch=true"), YAML).await;
+    assert_eq!(found, (406, YAML.to_owned(), refused.to_owned()));
+    let (_, media, _) = text(&cluster, "GET", &format!("{THINGS}?watch=true"), "application/yaml;q=0.5,*/*").await;
+    assert_eq!(media, JSON, "what is liked better counts");
+    let (_, media, page) = text(&cluster, "GET", "/apis/test.dev/v2/things", YAML).await;
+    assert_eq!((media.as_str(), page.as_str()), ("text/plain; charset=utf-8", "404 page not found\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_may_be_yaml() {
+    let cluster = cluster().await;
+    let body = "apiVersion: test.dev/v1\nkind: Thing\nmetadata: {name: b}\nspec: {image: x}\n";
+    assert_eq!(ask(&cluster, "POST", THINGS, YAML, body).await.0, 201);
+    let unread = "the object provided is unrecognized (must be of type Thing): ";
+    let (code, answer) = ask(&cluster, "POST", THINGS, YAML, "a: [b").await;
+    let message = answer["message"].as_str().unwrap();
+    assert!(code == 400 && message.starts_with(&format!("{unread}yaml: ")), "{message}");
+    assert!(message.ends_with(" (613a205b62)"), "{message}");
+    let kindless = format!("{unread}Object 'Kind' is missing in '' (<empty>)");
+    hold(&cluster, "POST", THINGS, YAML, "", (400, &kindless)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_is_a_get_of_custom_resources_alone() {
+    let cluster = cluster().await;
+    for (path, wanted) in [
+        (THINGS, 200),
+        (&format!("{THINGS}/a"), 200),
+        (&format!("{THINGS}/a/scale"), 200),
+        (&format!("{THINGS}/a/status"), 200),
+        (&format!("{THINGS}/nope"), 404),
+        ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", 405),
+        ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.test.dev", 405),
+        ("/api/v1/namespaces/default/configmaps/x", 405),
+    ] {
+        assert_eq!(raw(&cluster, "HEAD", path, "", "").await.status(), wanted, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_none_is_refused_whatever_is_asked_but_a_watch() {
+    let cluster = cluster().await;
+    for (deadline, why) in [("zz", "invalid duration \"zz\""), ("1", "missing unit in duration \"1\"")] {
+        let why = format!("invalid timeout specified in the request URL - time: {why}");
+        for (method, path) in [("GET", THINGS), ("POST", THINGS), ("GET", "/apis"), ("GET", "/nope")] {
+            hold(&cluster, method, &format!("{path}?timeout={deadline}"), JSON, "", (400, &why)).await;
+        }
+    }
+    for path in ["?timeout=5s", "?timeout=-1s", "?timeout=", "?watch=true&timeout=zz&timeoutSeconds=1"] {
+        assert_eq!(raw(&cluster, "GET", &format!("{THINGS}{path}"), "", "").await.status(), 200, "{path}");
+    }
+    for path in ["?limit=zz", "?timeoutSeconds=zz", "?watch=true&timeoutSeconds=zz", "?watch=true&limit=zz"] {
+        let why = "strconv.ParseInt: parsing \"zz\": invalid syntax";
+        hold(&cluster, "GET", &format!("{THINGS}{path}"), JSON, "", (400, why)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scale_of_things_is_refused_in_the_api_servers_words() {
+    let cluster = cluster().await;
+    let path = format!("{THINGS}/a/scale");
+    let scale = |metadata: &Value, spec: &Value| {
+        json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec}).to_string()
+    };
+    let strange = "no kind is registered for the type v1.Scale in scheme \
+                   \"k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go:781\"";
+    let nameless = "the name of the object (a based on URL) was undeterminable: name must be provided";
+    let negative =
+        "Thing.test.dev \"a\" is invalid: .spec.replicas: Invalid value: -1: should be a non-negative integer";
+    let modified = "Operation cannot be fulfilled on things.test.dev \"a\": the object has been modified; please apply \
+                    your changes to the latest version and try again";
+    let elsewhere = "the namespace of the provided object does not match the namespace sent on the request";
+    let a = json!({"name": "a"});
+    for (body, code, wanted) in [
+        ("{}".to_owned(), 400, nameless),
+        ("null".to_owned(), 400, nameless),
+        ("hello".to_owned(), 400, strange),
+        ("[]".to_owned(), 400, strange),
+        (r#"{"kind":"Foo","apiVersion":"autoscaling/v1","metadata":{"name":"a"}}"#.to_owned(), 400, strange),
+        (scale(&a, &json!({"replicas": "x"})), 400, strange),
+        (scale(&a, &json!({"replicas": 3.5})), 400, strange),
+        (scale(&a, &json!({"replicas": 4_294_967_296_i64})), 400, strange),
+        (scale(&a, &json!({"replicas": -1})), 422, negative),
+        (
+            scale(&json!({"name": "b"}), &json!({})),
+            400,
+            "the name of the object (b) does not match the name on the URL (a)",
+        ),
+        (scale(&json!({"name": "a", "namespace": "b"}), &json!({})), 400, elsewhere),
+        (scale(&json!({"name": "a", "resourceVersion": "1"}), &json!({})), 409, modified),
+    ] {
+        hold(&cluster, "PUT", &path, JSON, &body, (code, wanted)).await;
+    }
+    let put = ask(&cluster, "PUT", &path, JSON, &scale(&a, &json!({"replicas": 3}))).await;
+    assert_eq!((put.0, &put.1["spec"]), (200, &json!({"replicas": 3})));
+    for (change, code, wanted) in [
+        (json!({"spec": {"replicas": -1}}), 422, negative),
+        (json!({"metadata": {"name": "b"}}), 400, "the name of the object (b) does not match the name on the URL (a)"),
+        (json!({"metadata": {"namespace": "b"}}), 400, elsewhere),
+        (json!({"metadata": {"resourceVersion": "1"}}), 409, modified),
+    ] {
+        hold(&cluster, "PATCH", &path, MERGE, &change.to_string(), (code, wanted)).await;
+    }
+    for (change, why) in [
+        (
+            json!({"spec": {"replicas": "x"}}),
+            "json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32",
+        ),
+        (
+            json!({"spec": {"replicas": 3.5}}),
+            "json: cannot unmarshal number 3.5 into Go struct field ScaleSpec.spec.replicas of type int32",
+        ),
+        (json!({"spec": "x"}), "json: cannot unmarshal string into Go struct field Scale.spec of type v1.ScaleSpec"),
+        (
+            json!({"kind": "X"}),
+            "no kind \"X\" is registered for version \"autoscaling/v1\" in scheme \"k8s.io/client-go/scale/util.go:146\"",
+        ),
+    ] {
+        let (code, answer) = ask(&cluster, "PATCH", &path, MERGE, &change.to_string()).await;
+        let message = answer["message"].as_str().unwrap();
+        assert!(code == 422 && message.starts_with(" \"\" is invalid: patch: Invalid value: \"{"), "{message}");
+        assert!(message.ends_with(why), "{message}");
+    }
+    let applied = format!("{path}?fieldManager=m");
+    let why = "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, \
+               Kind=Scale) to proper version: request to convert CR to an invalid group/version: autoscaling/v1";
+    hold(&cluster, "PATCH", &applied, APPLY, &scale(&a, &json!({"replicas": 5})), (500, why)).await;
+    let emptied = ask(&cluster, "PATCH", &path, MERGE, r#"{"spec":{"replicas":null}}"#).await;
+    assert_eq!((emptied.0, &emptied.1["spec"]), (200, &json!({})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scale_has_columns_of_its_own() {
+    let cluster = cluster().await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let (_, _, table) = text(&cluster, "GET", &format!("{THINGS}/a/scale"), table).await;
+    let table: Value = serde_json::from_str(&table).unwrap();
+    let columns = table["columnDefinitions"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap());
+    assert_eq!(columns.collect::<Vec<_>>(), ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"], json!(["a", 0, 0, "0s"]));
+}
+
+const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
+fn named(plural: &str, mut names: Value) -> Value {
+    let mut definition = things::definition(&json!({"type": "object"}), &json!({}));
+    definition["metadata"]["name"] = format!("{plural}.test.dev").into();
+    names["plural"] = plural.into();
+    definition["spec"]["names"] = names;
+    definition
+}
+
+/// The reason and the message of the condition, and the accepted names.
+fn verdict(cluster: &Cluster, plural: &str) -> (String, String, Value) {
+    let definition = cluster.get(DEFINITIONS, "", &format!("{plural}.test.dev")).unwrap();
+    let accepted = &definition["status"]["conditions"][0];
+    assert_eq!(accepted["type"], "NamesAccepted");
+    let text = |name: &str| accepted[name].as_str().unwrap().to_owned();
+    (text("reason"), text("message"), definition["status"]["acceptedNames"].clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_whose_names_are_taken_waits_until_they_are_free() {
+    let cluster = cluster().await;
+    for (plural, names, reason, message, accepted) in [
+        (
+            "as",
+            json!({"kind": "Thing"}),
+            "SingularConflict+ListKindConflict",
+            "\"ThingList\" is already in use",
+            json!({"plural": "as", "kind": ""}),
+        ),
+        (
+            "bs",
+            json!({"kind": "B", "listKind": "ThingList"}),
+            "ListKindConflict",
+            "\"ThingList\" is already in use",
+            json!({"plural": "bs", "singular": "b", "kind": "B"}),
+        ),
+        (
+            "ds",
+            json!({"kind": "D", "shortNames": ["thing", "things", "dd"]}),
+            "ShortNamesConflict",
+            "[\"thing\" is already in use, \"things\" is already in use]",
+            json!({"plural": "ds", "singular": "d", "kind": "D", "listKind": "DList"}),
+        ),
+        (
+            "es",
+            json!({"kind": "E", "singular": "thing"}),
+            "SingularConflict",
+            "\"thing\" is already in use",
+            json!({"plural": "es", "kind": "E", "listKind": "EList"}),
+        ),
+        (
+            "fs",
+            json!({"kind": "ThingList"}),
+            "KindConflict",
+            "\"ThingList\" is already in use",
+            json!({"plural": "fs", "singular": "thinglist", "kind": "", "listKind": "ThingListList"}),
+        ),
+    ] {
+        cluster.create(DEFINITIONS, "", named(plural, names), "test").unwrap();
+        let reason = reason.rsplit('+').next().unwrap();
+        assert_eq!(verdict(&cluster, plural), (reason.to_owned(), message.to_owned(), accepted), "{plural}");
+        let path = format!("/apis/test.dev/v1/namespaces/default/{plural}");
+        assert_eq!(ask(&cluster, "GET", &path, JSON, "").await, (404, json!("404 page not found\n")));
+    }
+    let gone = cluster.delete(DEFINITIONS, "", "things.test.dev", &playground::cluster::DeleteOptions::default());
+    gone.unwrap();
+    assert_eq!(verdict(&cluster, "as").0, "NoConflicts", "who asked first has them");
+    assert_eq!(ask(&cluster, "GET", "/apis/test.dev/v1/namespaces/default/as", JSON, "").await.0, 200);
+    assert_eq!(verdict(&cluster, "bs").0, "ListKindConflict");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_that_may_be_selected_by_are_and_others_are_refused() {
+    let cluster = cluster().await;
+    let mut definition = named("picks", json!({"kind": "Pick"}));
+    let text = json!({"type": "string"});
+    let spec =
+        json!({"type": "object", "properties": {"image": text, "on": {"type": "boolean"}, "n": {"type": "integer"}}});
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"] = json!({"spec": spec});
+    definition["spec"]["versions"][0]["selectableFields"] =
+        json!([{"jsonPath": ".spec.image"}, {"jsonPath": ".spec.on"}, {"jsonPath": ".spec.n"}]);
+    cluster.create(DEFINITIONS, "", definition, "test").unwrap();
+    let picks = "/apis/test.dev/v1/namespaces/default/picks";
+    let pick = json!({"apiVersion": "test.dev/v1", "kind": "Pick", "metadata": {"name": "a"},
+        "spec": {"image": "x", "on": true, "n": 2}});
+    assert_eq!(ask(&cluster, "POST", picks, JSON, &pick.to_string()).await.0, 201);
+    for (selector, found) in [
+        ("spec.image=x", 1),
+        ("spec.image=y", 0),
+        ("spec.image!=y", 1),
+        ("spec.n=2", 1),
+        ("spec.on=true", 1),
+        ("spec.on=false", 0),
+        ("metadata.name=a,spec.n=2", 1),
+    ] {
+        let (_, list) = ask(&cluster, "GET", &format!("{picks}?fieldSelector={selector}"), JSON, "").await;
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(found), "{selector}: {list}");
+    }
+    let refused = (400, "field label not supported: spec.zz");
+    for path in ["?fieldSelector=spec.zz=1", "?fieldSelector=spec.zz=1&watch=true"] {
+        hold(&cluster, "GET", &format!("{picks}{path}"), JSON, "", refused).await;
+    }
+    hold(&cluster, "DELETE", &format!("{picks}?fieldSelector=spec.zz=1"), JSON, "", refused).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apply_of_null_is_held_against_the_schema() {
+    let cluster = cluster().await;
+    let text = json!({"type": "string"});
+    let keyed = json!({
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+        "items": {"type": "object", "required": ["name"], "properties": {"name": text, "v": text}},
+    });
+    let spec = json!({"type": "object", "properties": {
+        "image": text,
+        "may": {"type": "string", "nullable": true},
+        "def": {"type": "string", "default": "d"},
+        "obj": {"type": "object", "properties": {"a": text}},
+        "map": {"type": "object", "additionalProperties": text},
+        "list": {"type": "array", "items": text},
+        "keyed": keyed,
+        "replicas": {"type": "integer"},
+    }});
+    let mut definition = named("nulls", json!({"kind": "Null"}));
+    let version = &mut definition["spec"]["versions"][0];
+    version["schema"]["openAPIV3Schema"]["properties"] =
+        json!({"spec": spec, "status": {"type": "object", "properties": {"replicas": {"type": "integer"}}}});
+    version["subresources"] = json!({"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}});
+    cluster.create(DEFINITIONS, "", definition, "test").unwrap();
+    let null = |name: &str, spec: &Value| {
+        json!({"apiVersion": "test.dev/v1", "kind": "Null", "metadata": {"name": name}, "spec": spec}).to_string()
+    };
+    let nulls = "/apis/test.dev/v1/namespaces/default/nulls";
+    ask(&cluster, "POST", nulls, JSON, &null("a", &json!({"image": "x", "replicas": 2}))).await;
+    let typed = |field: &str, kind: &str| {
+        format!("{field}: Invalid value: \"null\": {field} in body must be of type {kind}: \"null\"")
+    };
+    for (spec, field, kind) in [
+        (json!({"image": null}), "spec.image", "string"),
+        (json!({"obj": null}), "spec.obj", "object"),
+        (json!({"obj": {"a": null}}), "spec.obj.a", "string"),
+        (json!({"map": null}), "spec.map", "object"),
+        (json!({"map": {"k": null}}), "spec.map.k", "string"),
+        (json!({"list": null}), "spec.list", "array"),
+        (json!({"list": ["a", null]}), "spec.list[1]", "string"),
+        (json!({"keyed": null}), "spec.keyed", "array"),
+        (json!({"keyed": [{"name": "a", "v": null}]}), "spec.keyed[0].v", "string"),
+        (json!({"keyed": [{"name": null}]}), "spec.keyed[0].name", "string"),
+    ] {
+        for name in ["a", "n"] {
+            let path = format!("{nulls}/{name}?fieldManager=m&force=true");
+            let wanted = format!("Null.test.dev \"{name}\" is invalid: {}", typed(field, kind));
+            hold(&cluster, "PATCH", &path, APPLY, &null(name, &spec), (422, &wanted)).await;
+        }
+    }
+    let path = |name: &str| format!("{nulls}/{name}?fieldManager=m&force=true");
+    let both = format!(
+        "Null.test.dev \"n\" is invalid: [{}, .spec.replicas: Invalid value: 0: .spec.replicas accessor error: <nil> is of \
+         the type <nil>, expected int64]",
+        typed("spec.replicas", "integer")
+    );
+    hold(&cluster, "PATCH", &path("n"), APPLY, &null("n", &json!({"replicas": null})), (422, &both)).await;
+    let whole = format!("Null.test.dev \"n\" is invalid: {}", typed("spec", "object"));
+    hold(&cluster, "PATCH", &path("n"), APPLY, &null("n", &Value::Null), (422, &whole)).await;
+    let element = "failed to create typed patch object (/n; test.dev/v1, Kind=Null): .spec.keyed: element 0: associative \
+                   list with keys may not have a null element";
+    hold(&cluster, "PATCH", &path("n"), APPLY, &null("n", &json!({"keyed": [null]})), (500, element)).await;
+    let unknown =
+        "failed to create typed patch object (/n; test.dev/v1, Kind=Null): .spec.zz: field not declared in schema";
+    hold(&cluster, "PATCH", &path("n"), APPLY, &null("n", &json!({"zz": null})), (500, unknown)).await;
+
+    let (code, kept) = ask(&cluster, "PATCH", &path("a"), APPLY, &null("a", &Value::Null)).await;
+    assert_eq!((code, &kept["spec"]), (200, &json!({"image": "x", "replicas": 2, "def": "d"})), "{kept}");
+    let (code, made) = ask(&cluster, "PATCH", &path("b"), APPLY, &null("b", &json!({"may": null}))).await;
+    assert_eq!((code, &made["spec"]), (201, &json!({"may": null, "def": "d"})), "{made}");
+    let (code, made) = ask(&cluster, "PATCH", &path("c"), APPLY, &null("c", &json!({"def": null}))).await;
+    assert_eq!((code, &made["spec"]), (201, &json!({"def": "d"})), "{made}");
+    assert_eq!(made["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:def": {}}}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_mixes_types_is_refused_when_it_is_made() {
+    let cluster = cluster().await;
+    let text = json!({"type": "string"});
+    let pair = json!({"type": "object", "properties": {"name": text, "v": text}});
+    let spec = json!({"type": "object", "properties": {
+        "image": text,
+        "n": {"type": "integer"},
+        "on": {"type": "boolean"},
+        "obj": {"type": "object", "properties": {"a": text}},
+        "map": {"type": "object", "additionalProperties": text},
+        "list": {"type": "array", "items": text},
+        "keyed": {"type": "array", "items": pair},
+    }});
+    let create = async |rule: &Value| {
+        let mut definition = named("rules", json!({"kind": "Rule"}));
+        let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        schema["properties"] = json!({"spec": spec});
+        schema["properties"]["spec"]["x-kubernetes-validations"] = json!([rule]);
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All";
+        ask(&cluster, "POST", path, JSON, &definition.to_string()).await
+    };
+    let mut wrong = Vec::new();
+    for (rule, column, why) in [
+        ("self.image + 1 == \"x\"", 12, "found no matching overload for '_+_' applied to '(string, int)'"),
+        ("self.n + \"a\" == \"x\"", 8, "found no matching overload for '_+_' applied to '(int, string)'"),
+        ("self.image > 1", 12, "found no matching overload for '_>_' applied to '(string, int)'"),
+        ("self.n == \"x\"", 8, "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("self.image.foo()", 15, "undeclared reference to 'foo' (in container '')"),
+        ("size(self.n) > 1", 5, "found no matching overload for 'size' applied to '(int)'"),
+        ("self.on + self.on", 9, "found no matching overload for '_+_' applied to '(bool, bool)'"),
+        ("self.nope == 1", 5, "undefined field 'nope'"),
+        ("nope == 1", 1, "undeclared reference to 'nope' (in container '')"),
+        ("!self.image", 1, "found no matching overload for '!_' applied to '(string)'"),
+        ("-self.image == \"\"", 1, "found no matching overload for '-_' applied to '(string)'"),
+        ("self.image && true", 5, "expected type 'bool' but found 'string'"),
+        ("self.on ? 1 : \"x\"", 9, "found no matching overload for '_?_:_' applied to '(bool, int, string)'"),
+        ("self.list[\"a\"] == \"x\"", 10, "found no matching overload for '_[_]' applied to '(list(string), string)'"),
+        ("self.list.all(x, x > 1)", 20, "found no matching overload for '_>_' applied to '(string, int)'"),
+        ("self.map[\"a\"] == 1", 15, "found no matching overload for '_==_' applied to '(string, int)'"),
+        ("self.n in self.list", 8, "found no matching overload for '@in' applied to '(int, list(string))'"),
+        ("self.image.startsWith(1)", 22, "found no matching overload for 'startsWith' applied to 'string.(int)'"),
+        ("foo(self.image)", 4, "undeclared reference to 'foo' (in container '')"),
+        ("self.n / 2.0 > 1.0", 8, "found no matching overload for '_/_' applied to '(int, double)'"),
+        ("self.n == 1.0", 8, "found no matching overload for '_==_' applied to '(int, double)'"),
+        ("self.obj.a > 3", 12, "found no matching overload for '_>_' applied to '(string, int)'"),
+        ("has(self.nope)", 4, "undefined field 'nope'"),
+        ("self.obj.b == \"x\"", 9, "undefined field 'b'"),
+        ("oldSelf.image == 1", 15, "found no matching overload for '_==_' applied to '(string, int)'"),
+        ("self.image.size() == \"a\"", 19, "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("self.list + [1] == []", 11, "found no matching overload for '_+_' applied to '(list(string), list(int))'"),
+        ("self.list.map(x, x + 1) == []", 20, "found no matching overload for '_+_' applied to '(string, int)'"),
+        ("self.list.exists(x, x)", 21, "expected type 'bool' but found 'string'"),
+        ("int(self.list) == 1", 4, "found no matching overload for 'int' applied to '(list(string))'"),
+        ("self.keyed.all(k, k.v == 1)", 23, "found no matching overload for '_==_' applied to '(string, int)'"),
+    ] {
+        let (code, answer) = create(&json!({"rule": rule})).await;
+        let dots = ".".repeat(column - 1);
+        let fault = format!("compilation failed: ERROR: <input>:1:{column}: {why}\n | {rule}\n | {dots}^");
+        let message = answer["message"].as_str().unwrap_or_default();
+        if code != 422 || !message.ends_with(&fault) {
+            wrong.push(format!("{rule}: {code} {message}"));
+        }
+    }
+    for fine in ["self.image in self.list", "self.n > 1.0", "dyn(self.image) + 1 == 2", "int(self.image) == 1"] {
+        let (code, answer) = create(&json!({"rule": fine})).await;
+        if code != 201 {
+            wrong.push(format!("{fine}: {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

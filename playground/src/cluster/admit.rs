@@ -50,6 +50,7 @@ pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Next, 
         return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
     drop(take_managed_fields(&mut object));
+    drop_nulls(context, &mut object);
     let warnings = prepare_new(context, &mut object)?;
     let managed = track(context, None, &object, None);
     Ok((Next { value: object, managed }, warnings))
@@ -57,6 +58,7 @@ pub(super) fn create(context: &Context<'_>, mut object: Value) -> Result<(Next, 
 
 /// PUT and all patches but apply. `object` is the whole new object, or holds the new status.
 pub(super) fn update(context: &Context<'_>, live: &Live<'_>, mut object: Value) -> Result<(Next, Vec<String>), Status> {
+    drop_nulls(context, &mut object);
     let warnings = prepare_change(context, &live.value, &mut object)?;
     let sent = take_managed_fields(&mut object);
     let managed = track(context, Some(live), &object, sent.as_ref());
@@ -253,6 +255,12 @@ fn check_metadata(context: &Context<'_>, object: &mut Value) -> Result<(), Statu
     types::check_metadata(&object["metadata"]).map_err(|why| unreadable(context, object, &why))?;
     types::null_is_empty_text(&mut object["metadata"]);
     Ok(())
+}
+
+fn drop_nulls(context: &Context<'_>, object: &mut Value) {
+    if let Some(custom) = context.stored.custom() {
+        custom.structural.drop_nulls(object);
+    }
 }
 
 /// Drops what the schema of a custom resource or Kubernetes' own types don't know, and says what the client asked to be

@@ -4,6 +4,7 @@
 //! second write of their own, so that watchers see the same two steps. The answer shows the first one.
 
 mod check;
+mod names;
 
 use std::sync::Arc;
 
@@ -16,7 +17,9 @@ use super::write::Target;
 use crate::resources::{Registry, Resource, parse_definition};
 use crate::schema::Cause;
 use crate::storage::Object;
+pub(super) use names::is_established;
 
+pub(super) const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 /// What holds a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -62,30 +65,47 @@ impl Cluster {
     /// Serves what a definition says now, and says so in its status.
     pub(super) fn definition_written(&self, before: Option<&Arc<Object>>, object: &Arc<Object>) {
         let definition = object.value();
-        if before.is_some_and(|before| before.value()["spec"] == definition["spec"]) {
-            return;
+        if before.is_none_or(|before| before.value()["spec"] != definition["spec"]) {
+            self.establish(&definition);
         }
-        self.set_registry(|registry| serve(registry, &definition));
-        let now = self.timestamp();
+    }
+
+    /// Serves a definition, unless others of its group have its names already; its status tells which.
+    fn establish(&self, definition: &Value) {
+        let of_group = |other: &&Arc<Value>| other["spec"]["group"] == definition["spec"]["group"];
+        let others = self.list(DEFINITIONS, None);
+        let others = others.iter().filter(of_group);
+        let others = others.filter(|other| other["metadata"]["name"] != definition["metadata"]["name"]);
+        let taken = others.map(|other| other["status"]["acceptedNames"].clone()).collect::<Vec<_>>();
         let mut status = definition["status"].clone();
-        establish(&mut status, &definition["spec"]["names"], &now);
+        names::settle(&mut status, &definition["spec"]["names"], &taken, &self.timestamp());
+        if names::is_established(&status) {
+            self.set_registry(|registry| serve(registry, definition));
+        }
+        let name = text(&definition["metadata"]["name"]);
         let changed = json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": {"name": object.key.name},
+            "metadata": {"name": name},
             "status": status,
         });
         // The definition may be gone again already; then there is no status to set.
-        if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", &object.key.name) {
+        if let Ok(target) = self.target(DEFINITIONS, "", &name) {
             let kind = super::PatchKind::Merge;
             drop(self.write_patch(&target, Some("status"), kind, &changed, &Self::own_options()));
         }
     }
 
+    /// Nothing of it is served any more, and its names are free for those that wait for them.
     pub(super) fn definition_removed(&self, object: &Arc<Object>) {
         let spec = &object.value()["spec"];
         let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
         self.set_registry(|registry| registry.remove_custom(&group, &plural));
+        for waiting in self.list(DEFINITIONS, None) {
+            if waiting["spec"]["group"] == spec["group"] && !names::are_accepted(&waiting["status"]) {
+                self.establish(&waiting);
+            }
+        }
     }
 
     /// A definition takes its objects with it: it has been marked, and goes with the last of them.
@@ -107,13 +127,13 @@ impl Cluster {
     pub(super) fn finish_definition(&self, resource: &Resource) {
         let Some(custom) = resource.custom() else { return };
         let name = &custom.definition;
-        let Some(definition) = self.get("customresourcedefinitions.apiextensions.k8s.io", "", name) else { return };
+        let Some(definition) = self.get(DEFINITIONS, "", name) else { return };
         if definition["metadata"]["deletionTimestamp"].is_null()
             || !self.store().list(&resource.table(), None).objects.is_empty()
         {
             return;
         }
-        if let Ok(target) = self.target("customresourcedefinitions.apiextensions.k8s.io", "", name) {
+        if let Ok(target) = self.target(DEFINITIONS, "", name) {
             self.let_go(&target);
         }
     }
@@ -171,17 +191,6 @@ pub(super) fn serve(registry: &mut Registry, definition: &Value) {
     for resource in resources {
         registry.insert(resource);
     }
-}
-
-fn establish(status: &mut Value, names: &Value, now: &str) {
-    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
-    if !status["conditions"].is_array() {
-        status["conditions"] = json!([
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ]);
-    }
-    status["acceptedNames"] = names.clone();
 }
 
 fn text(value: &Value) -> String {

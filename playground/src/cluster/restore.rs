@@ -7,7 +7,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Cluster;
-use super::definitions::serve;
+use super::definitions::{DEFINITIONS, is_established, serve};
 use crate::builtin::ClusterIps;
 use crate::resources::Registry;
 use crate::storage::{Expired, Revision};
@@ -17,16 +17,17 @@ impl Cluster {
     /// lies ahead.
     pub fn restore(&self, to: Revision) -> Result<(), Expired> {
         self.store().restore(to)?;
-        let definitions = self.list("customresourcedefinitions.apiextensions.k8s.io", None);
+        // Before the registry changes, which would end them in good order.
+        self.cut_watches();
+        let definitions = self.list(DEFINITIONS, None);
         self.set_registry(|registry| {
             *registry = Registry::default();
-            for definition in &definitions {
+            for definition in definitions.iter().filter(|definition| is_established(&definition["status"])) {
                 serve(registry, definition);
             }
         });
         let services = self.list("services", None);
         *self.ips().lock().unwrap_or_else(PoisonError::into_inner) = ClusterIps::of(services.iter().map(Arc::as_ref));
-        self.cut_watches();
         self.inner.latest.send_replace(to);
         let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
         for table in news.values() {

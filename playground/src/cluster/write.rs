@@ -268,11 +268,11 @@ impl Cluster {
     }
 
     /// See [`write_scale`](Self::write_scale).
-    pub(crate) fn plan_scale<'a>(
+    pub(crate) fn plan_scale<'a, R: Into<Value>>(
         &'a self,
         target: &'a Target,
         options: &'a WriteOptions,
-        change: impl Fn(&Arc<Object>) -> Result<u64, Status> + Send + 'a,
+        change: impl Fn(&Arc<Object>) -> Result<R, Status> + Send + 'a,
     ) -> Result<Write<'a>, Status> {
         let Some(scale) = &target.stored.scale else {
             return Err(Status::not_found(&target.resource, &target.key.name));

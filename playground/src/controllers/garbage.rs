@@ -9,11 +9,15 @@
 //!
 //! A graph of uids follows every resource; an event touches only its object's neighbours, never a list. Where the graph
 //! knows no owner of a reference's uid, the owner is looked up by name before anything is deleted: absent, of another
-//! uid, or in another namespace, it counts as gone. An owner of a kind that nobody serves is left in peace.
+//! uid, or in another namespace, it counts as gone. Of a kind that nobody serves nothing can be said: its dependents
+//! are asked about again and again, and stay until it is served. But an owner that was seen going is gone, whatever
+//! became of its kind: that is how a definition takes along what its objects own. (`attemptToDeleteItem` and the
+//! `absentOwnerCache` of Kubernetes' garbage collector.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
 
 use super::MANAGER;
 use super::harness::{Change, Control};
@@ -27,6 +31,8 @@ use crate::storage::{EventKind, Key, Meta, OwnerReference};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
+/// How long after an attempt that met a kind which nobody serves comes the next one.
+const UNKNOWN_KIND_RETRY: Duration = Duration::from_secs(1);
 /// Nobody owns or is owned by an Event, and there are many.
 const IGNORED: [&str; 2] = ["events", "events.events.k8s.io"];
 
@@ -64,6 +70,8 @@ enum Owner {
     Waiting,
     /// It is gone.
     Absent,
+    /// Nobody serves its kind.
+    Unknown,
 }
 
 /// Graph and hands of the garbage collector.
@@ -73,11 +81,13 @@ pub(super) struct Collector {
     nodes: BTreeMap<Uid, Node>,
     /// By owner, whether the owner is in `nodes` or not. No set is empty.
     dependents: BTreeMap<Uid, BTreeSet<Uid>>,
+    /// Owners that were seen going. All of them are in `dependents`, and none is in `nodes`.
+    gone: BTreeSet<Uid>,
 }
 
 impl Collector {
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, nodes: BTreeMap::new(), dependents: BTreeMap::new() }
+        Self { cluster, nodes: BTreeMap::new(), dependents: BTreeMap::new(), gone: BTreeSet::new() }
     }
 
     fn dependents(&self, uid: &str) -> impl Iterator<Item = &Uid> {
@@ -104,16 +114,26 @@ impl Collector {
         Some(node)
     }
 
+    /// Nobody asks any more about an owner without dependents.
+    fn forget_gone(&mut self, owners: &[Uid]) {
+        for owner in owners.iter().filter(|owner| !self.dependents.contains_key(*owner)) {
+            self.gone.remove(owner);
+        }
+    }
+
     fn owner(&self, dependent: &Node, reference: &OwnerReference) -> Owner {
         if let Some(node) = self.nodes.get(&reference.uid)
             && (node.key.namespace.is_empty() || node.key.namespace == dependent.key.namespace)
         {
             return if node.is_leaving_with(FOREGROUND) { Owner::Waiting } else { Owner::Standing };
         }
+        if self.gone.contains(&reference.uid) {
+            return Owner::Absent;
+        }
         let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
         let registry = self.cluster.registry();
         let Some(resource) = registry.all().find(|r| r.group == group && r.kind == reference.kind) else {
-            return Owner::Standing;
+            return Owner::Unknown;
         };
         let namespace = if resource.namespaced { dependent.key.namespace.as_str() } else { "" };
         match self.cluster.get(&resource.table(), namespace, &reference.name) {
@@ -122,8 +142,9 @@ impl Collector {
         }
     }
 
-    /// Deletes an object whose owners are all gone or waiting for it; frees one that has another owner left.
-    fn collect(&self, uid: &str, node: &Node) -> Result<(), Status> {
+    /// Deletes an object whose owners are all gone or waiting for it; frees one that has another owner left. As long as
+    /// the kind of one of them is unknown, nothing is done, and the object comes up again.
+    fn collect(&self, uid: &str, node: &Node, queue: &mut Queue<Uid>) -> Result<(), Status> {
         let (mut standing, mut waiting, mut lost) = (false, false, BTreeSet::new());
         for reference in &node.meta.owner_references {
             match self.owner(node, reference) {
@@ -134,6 +155,10 @@ impl Collector {
                 }
                 Owner::Absent => {
                     lost.insert(reference.uid.as_str());
+                }
+                Owner::Unknown => {
+                    queue.add_at(uid.to_owned(), Instant::now() + UNKNOWN_KIND_RETRY);
+                    return Ok(());
                 }
             }
         }
@@ -224,6 +249,10 @@ impl Control for Collector {
         let owners_before = before.iter().flat_map(|node| &node.meta.owner_references);
         let waiting: Vec<Uid> = owners_before.map(|owner| owner.uid.clone()).collect();
         if change.kind == EventKind::Deleted {
+            if self.dependents.contains_key(uid) {
+                self.gone.insert(uid.to_owned());
+            }
+            self.forget_gone(&waiting);
             for concerned in self.dependents(uid).cloned().chain(waiting) {
                 queue.add(concerned);
             }
@@ -231,15 +260,17 @@ impl Control for Collector {
         }
         let meta = Meta { generation: 0, ..change.object.meta.clone() };
         let node = Node { table: change.table.to_owned(), key: change.object.key.clone(), meta };
-        if before.is_some_and(|before| before.meta.owner_references != node.meta.owner_references) {
-            for owner in waiting {
-                queue.add(owner);
-            }
-        }
+        let disowned = before.is_some_and(|before| before.meta.owner_references != node.meta.owner_references);
         if node.meta.is_deleting() || !node.meta.owner_references.is_empty() {
             queue.add(uid.to_owned());
         }
         self.link(uid, node);
+        if disowned {
+            self.forget_gone(&waiting);
+            for owner in waiting {
+                queue.add(owner);
+            }
+        }
     }
 
     fn sync(&mut self, uid: &Uid, queue: &mut Queue<Uid>) -> Result<(), Status> {
@@ -250,12 +281,13 @@ impl Control for Collector {
         if node.is_leaving_with(FOREGROUND) {
             return self.finish_foreground(uid, node, queue);
         }
-        if node.meta.is_deleting() { Ok(()) } else { self.collect(uid, node) }
+        if node.meta.is_deleting() { Ok(()) } else { self.collect(uid, node, queue) }
     }
 
     fn reset(&mut self) {
         self.nodes = BTreeMap::new();
         self.dependents = BTreeMap::new();
+        self.gone = BTreeSet::new();
     }
 }
 

@@ -165,6 +165,8 @@ impl Feeds {
         if self.registry.as_ref().is_some_and(|known| Arc::ptr_eq(known, &registry)) {
             return false;
         }
+        // What happened before a kind went is told before its feed is closed.
+        self.pass(controller, queue);
         let tables = controller.tables(&registry);
         self.open.retain(|feed| tables.contains(&feed.table));
         self.registry = Some(registry);

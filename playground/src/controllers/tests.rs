@@ -282,3 +282,79 @@ async fn a_burst_of_deployments_comes_and_goes() {
     assert!(world.cluster.list(REPLICA_SETS, None).is_empty());
     world.end().await;
 }
+
+const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
+fn definition() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.test.dev"},
+        "spec": {
+            "group": "test.dev",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{
+                "name": "v1",
+                "served": true,
+                "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }],
+        },
+    })
+}
+
+impl World {
+    fn create(&self, resource: &str, object: &Value) -> Arc<Value> {
+        self.cluster.create(resource, "default", object.clone(), "test").unwrap()
+    }
+
+    fn define(&self) {
+        self.cluster.create(DEFINITIONS, "", definition(), "test").unwrap();
+    }
+
+    fn create_thing(&self) -> Arc<Value> {
+        let thing = json!({"apiVersion": "test.dev/v1", "kind": "Thing", "metadata": {"name": "x"}});
+        self.create("things.test.dev", &thing)
+    }
+
+    fn create_owned(&self, name: &str, owner: &str) {
+        let owner = json!({"apiVersion": "test.dev/v1", "kind": "Thing", "name": "x", "uid": owner});
+        let metadata = json!({"name": name, "ownerReferences": [owner]});
+        self.create("configmaps", &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_an_unknown_kind_stays_until_the_kind_is_known_and_the_owner_is_not() {
+    let world = World::new();
+    world.create_owned("x", "somebody");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.cluster.get("configmaps", "default", "x").is_some(), "nobody knows what became of its owner");
+    world.define();
+    world.until_gone("configmaps", "default", "x").await;
+    let thing = world.create_thing();
+    world.create_owned("y", uid(&thing));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.cluster.get("configmaps", "default", "y").is_some(), "its owner stands");
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_takes_along_what_its_objects_own_and_nothing_of_those_that_come_after() {
+    let world = World::new();
+    world.define();
+    let first = uid(&world.create_thing()).to_owned();
+    world.create_owned("x", &first);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.cluster.delete(DEFINITIONS, "", "things.test.dev", &DeleteOptions::default()).unwrap();
+    world.until_gone("configmaps", "default", "x").await;
+    world.create_owned("late", &first);
+    world.define();
+    let second = uid(&world.create_thing()).to_owned();
+    world.create_owned("x", &second);
+    world.until_gone("configmaps", "default", "late").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.cluster.get("configmaps", "default", "x").is_some(), "its owner stands");
+    world.end().await;
+}

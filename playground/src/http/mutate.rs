@@ -198,7 +198,8 @@ pub(super) fn patch_kind(call: &Call<'_>, strategic: bool) -> Result<PatchKind, 
 
 pub(super) fn patch_body(call: &Call<'_>, kind: PatchKind) -> Result<Value, Status> {
     match kind {
-        PatchKind::Apply => yaml(call.body),
+        PatchKind::Apply => yaml(call.body)
+            .map_err(|why| Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))),
         PatchKind::Strategic => syntax::decode(call.body).map_err(Status::bad_request),
         PatchKind::Merge | PatchKind::Json => {
             syntax::decode(call.body).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
@@ -250,7 +251,7 @@ pub(super) fn body(call: &Call<'_>, kind: &str) -> Result<Value, Status> {
                 _ => unrecognized(kind, &why, call.body),
             }
         }),
-        "application/yaml" => yaml(call.body),
+        "application/yaml" => yaml(call.body).map_err(|why| unrecognized(kind, &why, call.body)),
         PROTOBUF => protobuf::decode(call.body),
         _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
     }
@@ -273,17 +274,15 @@ fn unrecognized(kind: &str, why: &str, body: &[u8]) -> Status {
 }
 
 /// YAML, of which JSON is a part; JSON is tried first because it is what most clients send.
-fn yaml(body: &[u8]) -> Result<Value, Status> {
+fn yaml(body: &[u8]) -> Result<Value, String> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    let text = std::str::from_utf8(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    let text = std::str::from_utf8(body).map_err(|error| format!("yaml: {error}"))?;
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    serde_saphyr::from_str(text).map_err(|error| {
-        Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}"))
-    })
+    serde_saphyr::from_str(text).map_err(|error| format!("yaml: {error}"))
 }
 
 /// `DeleteOptions` may come in the body or in the query: a body is all that counts.

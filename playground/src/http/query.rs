@@ -6,6 +6,7 @@ use std::num::{IntErrorKind, ParseIntError};
 use serde_json::Value;
 use tokio::time::Duration;
 
+use super::deadline;
 use crate::cluster::FieldValidation;
 use crate::schema::Cause;
 use crate::selector::Selector;
@@ -41,6 +42,7 @@ pub(super) struct Query {
     malformed: Option<String>,
     /// Of a question for the server's health.
     pub(super) verbose: bool,
+    deadline: String,
 }
 
 /// From which state a list or watch is served.
@@ -85,6 +87,7 @@ impl Query {
                 let seconds = self.integer(value).and_then(|seconds| u64::try_from(seconds).ok());
                 self.timeout = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
             }
+            "timeout" => value.clone_into(&mut self.deadline),
             "fieldManager" => self.field_manager = Some(value.to_owned()),
             "fieldValidation" => value.clone_into(&mut self.field_validation),
             "force" => self.force = Some(truth),
@@ -114,6 +117,15 @@ impl Query {
     /// Refuses options that can't be read.
     pub(super) fn check(&self) -> Result<(), Status> {
         self.malformed.as_ref().map_or(Ok(()), |why| Err(Status::bad_request(why)))
+    }
+
+    /// Refuses a deadline that is none; a watch does not look at it.
+    pub(super) fn check_deadline(&self) -> Result<(), Status> {
+        let asked = Some(self.deadline.as_str()).filter(|text| !text.is_empty() && !self.watch);
+        match asked.and_then(deadline::fault) {
+            None => Ok(()),
+            Some(why) => Err(Status::bad_request(format!("invalid timeout specified in the request URL - {why}"))),
+        }
     }
 
     pub(super) fn selector(&self) -> Result<Selector, Status> {

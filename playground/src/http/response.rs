@@ -8,6 +8,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
+use super::yaml;
 use crate::status::Status;
 
 /// The body of an answer: whole, or a stream of watch events. An error means that the connection breaks here.
@@ -72,6 +73,21 @@ pub(super) fn stream(body: Body) -> Response<Body> {
     respond(200, JSON, body)
 }
 
+/// The same answer in YAML; one that is not JSON stays as it is.
+pub(super) async fn as_yaml(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if parts.headers.get(header::CONTENT_TYPE).is_none_or(|media| media != JSON) {
+        return Response::from_parts(parts, body);
+    }
+    let text = match body.collect().await {
+        Ok(whole) => whole.to_bytes(),
+        Err(error) => return status(&Status::internal(error.to_string())),
+    };
+    let Ok(value) = serde_json::from_slice(&text) else { return Response::from_parts(parts, whole_body(text)) };
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
+    Response::from_parts(parts, whole_body(yaml::document(&value).into()))
+}
+
 /// Adds a `Warning` header for each text.
 pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {
@@ -83,7 +99,11 @@ pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
 }
 
 fn with_type(code: u16, media: &'static str, body: Bytes) -> Response<Body> {
-    respond(code, media, Full::new(body).map_err(|never| match never {}).boxed_unsync())
+    respond(code, media, whole_body(body))
+}
+
+fn whole_body(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn respond(code: u16, media: &'static str, body: Body) -> Response<Body> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use super::review::Review;
 use crate::resources::{Registry, Resource, Trait};
 
@@ -40,6 +42,39 @@ pub(super) enum Route {
     Control(Control),
     /// Nothing.
     Unknown,
+}
+
+impl Route {
+    /// What is asked for. Custom resources are served by one handler, which takes HEAD for a GET without a body; where the
+    /// API server keeps a list of methods, HEAD is not on it.
+    pub(super) fn method<'a>(&self, method: &'a Method) -> &'a Method {
+        match self {
+            Self::Resource(place) if place.resource.custom().is_some() && *method == Method::HEAD => &Method::GET,
+            _ => method,
+        }
+    }
+
+    /// Whether the answer is written as the client likes it best.
+    pub(super) fn is_negotiated(&self) -> bool {
+        match self {
+            Self::Resource(_)
+            | Self::Containers(..)
+            | Self::Review { .. }
+            | Self::CoreVersions
+            | Self::Groups
+            | Self::Group(_)
+            | Self::GroupVersion { .. } => true,
+            Self::Root
+            | Self::Health(_)
+            | Self::Version
+            | Self::Unknown
+            | Self::OpenApiSecond
+            | Self::OpenApiRoot
+            | Self::OpenApi { .. }
+            | Self::Requests
+            | Self::Control(_) => false,
+        }
+    }
 }
 
 /// What makes things go wrong.

@@ -35,25 +35,25 @@ enum Cells<'a> {
 impl<'a> Table<'a> {
     /// `include_object`: `None`, `Metadata` (or nothing), `Object`.
     pub(super) fn new(resource: &'a Resource, now: Timestamp, include_object: &'a str) -> Self {
-        Self::with(resource, columns::printer(resource), now, include_object)
-    }
-
-    /// The same for Scales: those of built-in kinds have columns of their own.
-    pub(super) fn of_scales(resource: &'a Resource, now: Timestamp, include_object: &'a str) -> Self {
-        Self::with(resource, columns::SCALE, now, include_object)
-    }
-
-    fn with(resource: &'a Resource, printer: &'static Printer, now: Timestamp, include_object: &'a str) -> Self {
-        let (mut columns, cells) = match resource.custom() {
-            Some(custom) => (custom_columns(&custom.columns), Cells::Custom(custom.columns.as_slice())),
-            None => (builtin_columns(printer), Cells::Builtin(printer)),
+        let Some(custom) = resource.custom() else {
+            return Self::printed(columns::printer(resource), resource.kind == "Event", now, include_object);
         };
-        let name_last = resource.kind == "Event" && resource.custom().is_none();
+        let (columns, cells) = (custom_columns(&custom.columns), Cells::Custom(custom.columns.as_slice()));
+        Self { columns, name_last: false, cells, now, include_object }
+    }
+
+    /// The same for Scales, which have columns of their own whatever it is that they scale.
+    pub(super) fn of_scales(now: Timestamp, include_object: &'a str) -> Self {
+        Self::printed(columns::SCALE, false, now, include_object)
+    }
+
+    fn printed(printer: &'static Printer, name_last: bool, now: Timestamp, include_object: &'a str) -> Self {
+        let mut columns = builtin_columns(printer);
         columns.rotate_left(usize::from(name_last));
         if let (true, Some(name)) = (name_last, columns.last_mut()) {
             name["priority"] = 1.into();
         }
-        Self { columns, name_last, cells, now, include_object }
+        Self { columns, name_last, cells: Cells::Builtin(printer), now, include_object }
     }
 
     /// The table of these (stored) objects.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            no synthetic events
-//!  start ------------------------------------> Live --+--> Ended  timeoutSeconds, stop: clean end
+//!  start ------------------------------------> Live --+--> Ended  timeoutSeconds, stop, another definition: clean end
 //!    |                                          ^     |           history gone: an ERROR event, then a clean end
 //!    +--> Initial (ADDED...) --> Marker --------+
 //!                    (bookmark "initial-events-end", streaming lists only)
@@ -25,7 +25,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
-use super::negotiate::{Form, Of, negotiate};
+use super::negotiate::{Form, negotiate_stream};
 use super::read::{encoded, metadata_only, selector, wait_for};
 use super::route::Place;
 use super::{Answer, Call, response, table};
@@ -47,7 +47,7 @@ const NO_STREAMING: &str = "a watch stream was requested by the client but the r
 
 /// Opens a watch.
 pub(super) async fn watch(call: &Call<'_>, place: &Place) -> Answer {
-    let form = negotiate(call.accept, Of::Object)?;
+    let form = negotiate_stream(call.accept)?;
     let selector = selector(call, &place.resource)?;
     let start = call.query.watch_start()?;
     let streaming = call.query.send_initial_events;
@@ -128,7 +128,7 @@ struct Watcher {
 enum Wake {
     Change(Result<Arc<Event>, Expired>),
     Bookmark,
-    Timeout,
+    End,
 }
 
 impl Watcher {
@@ -158,13 +158,15 @@ impl Watcher {
             let stop = self.view.cluster.stop_token();
             let wake = tokio::select! {
                 biased;
-                () = sleep_until(self.deadline) => Wake::Timeout,
-                () = stop.cancelled() => Wake::Timeout,
+                () = sleep_until(self.deadline) => Wake::End,
+                () = stop.cancelled() => Wake::End,
                 event = self.cursor.next_event() => Wake::Change(event),
+                // After the events: who watches a kind that goes sees its objects go first.
+                () = self.view.cluster.replaced(&self.view.resource) => Wake::End,
                 () = tick(self.bookmarks.as_mut()) => Wake::Bookmark,
             };
             match wake {
-                Wake::Timeout => {
+                Wake::End => {
                     self.phase = Phase::Ended;
                     return None;
                 }

@@ -124,7 +124,7 @@ fn go_syntax(value: &Value) -> String {
 }
 
 /// The type of a value as Go's `%T` prints it.
-fn go_type(value: &Value) -> &'static str {
+pub(super) fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",

@@ -2,8 +2,10 @@
 //!
 //! It knows the types that the schema gives and those of operators and of the common functions, and
 //! takes everything else for dynamic. So it never refuses what the server takes; of what the server
-//! refuses it finds the fields and names that don't exist, comparisons of different types, and rules
-//! that give no bool.
+//! refuses it finds the fields and names that don't exist, operators and functions that don't take
+//! the types they are given, and rules that give no bool.
+
+mod overloads;
 
 use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr};
@@ -11,6 +13,7 @@ use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, L
 use super::cel::{Expression, escape, fault};
 use super::functions;
 use super::node::{Additional, Node};
+use overloads::{operator, takes};
 
 /// The type of an expression.
 #[derive(Clone, Debug)]
@@ -199,7 +202,11 @@ impl<'a> Checker<'_, 'a> {
         } else {
             format!("type '{}' does not support field selection", operand.name())
         };
-        let at = find_word(self.source, &select.field, Some(&spelled(&select.operand)));
+        let operand = spelled(&select.operand);
+        // `has` is a macro, and what is wrong in one is told where its argument begins.
+        let tested = format!("has({operand}.{}", select.field);
+        let macro_at = without_strings(self.source).find(&tested).filter(|_| select.test).map(|at| at + "has".len());
+        let at = macro_at.unwrap_or_else(|| find_word(self.source, &select.field, Some(&operand)));
         self.fault(at, &message);
         Type::Dyn
     }
@@ -223,15 +230,45 @@ impl<'a> Checker<'_, 'a> {
         }
         // An optional selection names its field by a string.
         types.extend(call.args.iter().map(|arg| self.expr(arg)));
-        let Some(symbol) = functions::symbol(name) else { return functions::result(&qualified, &types) };
-        if let Some(found) = operator(name, &types) {
-            found
-        } else {
-            let names: Vec<_> = types.iter().map(Type::name).collect();
+        if matches!(name, "_&&_" | "_||_") {
+            for (operand, found) in call.args.iter().zip(&types).filter(|(_, found)| !found.may_be_bool()) {
+                let at = self.place(operand);
+                self.fault(at, &format!("expected type 'bool' but found '{}'", found.name()));
+            }
+            return Type::Bool;
+        }
+        let names = |types: &[Type]| types.iter().map(Type::name).collect::<Vec<_>>().join(", ");
+        let Some(symbol) = functions::symbol(name) else {
+            if !takes(&qualified, &types) {
+                let applied = match (&call.target, namespace, types.split_first()) {
+                    (Some(_), None, Some((target, rest))) => format!("{}.({})", target.name(), names(rest)),
+                    _ => format!("({})", names(&types)),
+                };
+                let at = find_word(self.source, name, None) + name.len();
+                self.fault(at, &format!("found no matching overload for '{name}' applied to '{applied}'"));
+            }
+            return functions::result(&qualified, &types);
+        };
+        operator(name, &types).unwrap_or_else(|| {
             let at = self.find_operator(symbol, call.args.first());
-            let message = format!("found no matching overload for '{name}' applied to '({})'", names.join(", "));
-            self.fault(at, &message);
+            self.fault(at, &format!("found no matching overload for '{name}' applied to '({})'", names(&types)));
             Type::Dyn
+        })
+    }
+
+    /// Where an operand stands: a selection at its dot, a name where it begins. A macro's variable is named once before
+    /// it is used.
+    fn place(&self, operand: &IdedExpr) -> usize {
+        match &operand.expr {
+            Expr::Select(select) => find_word(self.source, &select.field, Some(&spelled(&select.operand))),
+            Expr::Ident(name) => {
+                let first = find_word(self.source, name, None);
+                let bound = self.scope.iter().skip(2).any(|(known, _)| known == name);
+                let after = first + name.len();
+                let rest = if bound { self.source.get(after..).unwrap_or_default() } else { "" };
+                if rest.is_empty() { first } else { after + find_word(rest, name, None) }
+            }
+            _ => 0,
         }
     }
 
@@ -263,7 +300,8 @@ impl<'a> Checker<'_, 'a> {
     fn find_operator(&self, symbol: &str, left: Option<&IdedExpr>) -> usize {
         let text = without_strings(self.source);
         let after = left.map(spelled).and_then(|left| Some(text.find(&left)? + left.len())).unwrap_or(0);
-        text[after..].find(symbol).map_or(0, |at| after + at)
+        let space = symbol.len() - symbol.trim_start().len();
+        text[after..].find(symbol).map_or(0, |at| after + at + space)
     }
 
     fn fault(&mut self, at: usize, message: &str) {
@@ -287,42 +325,6 @@ fn literal_type<'a>(literal: &LiteralValue) -> Type<'a> {
         LiteralValue::Null => Type::Null,
         LiteralValue::String(_) => Type::String,
         LiteralValue::UInt(_) => Type::Uint,
-    }
-}
-
-/// What an operator gives for these types; `None` where it doesn't take them.
-fn operator<'a>(name: &str, types: &[Type<'a>]) -> Option<Type<'a>> {
-    let bools = || types.iter().all(Type::may_be_bool);
-    match (name, types) {
-        ("_&&_" | "_||_" | "!_", _) => bools().then_some(Type::Bool),
-        ("_==_" | "_!=_", [a, b]) => a.equals(b).then_some(Type::Bool),
-        ("_<_" | "_<=_" | "_>_" | "_>=_", [a, b]) => {
-            let ordered = a.equals(b) || (a.is_number() && b.is_number());
-            ordered.then_some(Type::Bool)
-        }
-        ("_?_:_", [test, a, b]) => {
-            let found = if a.name() == b.name() { a.clone() } else { Type::Dyn };
-            test.may_be_bool().then_some(found)
-        }
-        ("_+_", [a, b]) => match (a, b) {
-            (Type::Timestamp | Type::Duration, Type::Timestamp | Type::Duration) => Some(Type::Dyn),
-            _ => a.equals(b).then(|| a.clone()),
-        },
-        ("_-_", [a, b]) => match (a, b) {
-            (Type::Timestamp | Type::Duration, Type::Timestamp | Type::Duration) | (Type::Dyn, _) | (_, Type::Dyn) => {
-                Some(Type::Dyn)
-            }
-            _ => (a.is_number() && a.equals(b)).then(|| a.clone()),
-        },
-        ("_*_" | "_/_" | "_%_", [a, b]) => match (a, b) {
-            (Type::Dyn, _) | (_, Type::Dyn) => Some(Type::Dyn),
-            _ => (a.is_number() && a.equals(b)).then(|| a.clone()),
-        },
-        ("@in", [_, Type::List(_) | Type::Map(_) | Type::Dyn]) => Some(Type::Bool),
-        ("@in", _) => None,
-        ("_[_]", [Type::List(item) | Type::Map(item), _]) => Some((**item).clone()),
-        ("-_", [a]) => (a.is_number() || matches!(a, Type::Dyn)).then(|| a.clone()),
-        _ => Some(Type::Dyn),
     }
 }
 
@@ -443,13 +445,13 @@ mod tests {
             ("self.nope == 1", "ERROR: <input>:1:5: undefined field 'nope'"),
             ("self.s == 'nope' || self.nope", "ERROR: <input>:1:25: undefined field 'nope'"),
             ("self.list.all(e, e.nope == 1)", "ERROR: <input>:1:19: undefined field 'nope'"),
-            ("has(self.nope)", "ERROR: <input>:1:9: undefined field 'nope'"),
+            ("has(self.nope)", "ERROR: <input>:1:4: undefined field 'nope'"),
             ("self.metadata.labels.size() == 0", "ERROR: <input>:1:14: undefined field 'labels'"),
             ("self.s.nope == 1", "ERROR: <input>:1:7: type 'string' does not support field selection"),
             ("that.s == 'x'", "ERROR: <input>:1:1: undeclared reference to 'that' (in container '')"),
             ("self.s.begins('x')", "ERROR: <input>:1:14: undeclared reference to 'begins' (in container '')"),
             ("self.s == 1", "ERROR: <input>:1:8: found no matching overload for '_==_' applied to '(string, int)'"),
-            ("self.s && true", "ERROR: <input>:1:8: found no matching overload for '_&&_' applied to '(string, bool)'"),
+            ("self.s && true", "ERROR: <input>:1:5: expected type 'bool' but found 'string'"),
             ("self.s +\n  self.nope == ''", "ERROR: <input>:2:7: undefined field 'nope'"),
         ];
         for (source, wanted) in cases {

@@ -110,6 +110,7 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
         "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
         "limitranges" => limits::default(new),
         "networkpolicies.networking.k8s.io" => network::default(new),
+        "poddisruptionbudgets.policy" => policies::default_budget(new),
         "priorityclasses.scheduling.k8s.io" => policies::default_priority(new),
         "resourcequotas" => quotas::default(new),
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),

@@ -8,11 +8,19 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::field::{Causes, default as fill, int, list, text};
+use super::field::{Causes, default as fill, int, list, list_mut, text};
 use super::labels;
 
 /// What a person may give a PriorityClass at most; what is above is the system's own.
 const HIGHEST_PRIORITY: i64 = 1_000_000_000;
+
+/// Fills in the status of a PodDisruptionBudget: its conditions have a message, if an empty one.
+pub(super) fn default_budget(budget: &mut Value) {
+    let Some(status) = budget.get_mut("status") else { return };
+    for condition in list_mut(status, "conditions") {
+        fill(condition, "message", "");
+    }
+}
 
 /// Fills in a PriorityClass.
 pub(super) fn default_priority(class: &mut Value) {

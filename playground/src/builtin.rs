@@ -50,6 +50,8 @@ mod zero;
 
 #[cfg(test)]
 mod fixtures_test;
+#[cfg(test)]
+mod rules_test;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -49,7 +49,9 @@ pub(super) fn canonicalize(amounts: &mut Value) {
 
 /// Writes these of an object's fields as the server does.
 pub(super) fn canonicalize_some(object: &mut Value, keys: &[&str]) {
-    keys.iter().for_each(|key| object.get_mut(key).into_iter().for_each(canonicalize_one));
+    for key in keys {
+        object.get_mut(key).into_iter().for_each(canonicalize_one);
+    }
 }
 
 fn canonicalize_one(amount: &mut Value) {

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::amounts;
 use super::field::{Causes, child, entries, list, quoted, text};
@@ -144,6 +144,8 @@ fn selector_json(rules: &[Value]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::field::found;
     use super::*;
 

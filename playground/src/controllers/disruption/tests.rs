@@ -46,7 +46,7 @@ impl World {
         self.cluster.create(table, "default", object, "test").unwrap()
     }
 
-    fn budget(&self, name: &str, spec: Value) -> Arc<Value> {
+    fn budget(&self, name: &str, spec: &Value) -> Arc<Value> {
         let budget = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name},
             "spec": spec});
         self.make(BUDGETS, budget)
@@ -93,7 +93,7 @@ impl World {
 #[tokio::test(start_paused = true)]
 async fn a_budget_follows_its_deployment_from_the_first_pod_on() {
     let world = World::new();
-    world.budget("b", json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": "d"}}}));
+    world.budget("b", &json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": "d"}}}));
     let status = world.until("b", [0, 0, 0, 0]).await;
     let condition = &status["conditions"][0];
     assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("InsufficientPods")));
@@ -116,7 +116,7 @@ async fn a_pod_that_fails_spends_the_budget_until_it_is_well_again() {
     let world = World::new();
     world.deployment("d", 2);
     let selector = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["d"]}]});
-    world.budget("b", json!({"minAvailable": "50%", "selector": selector}));
+    world.budget("b", &json!({"minAvailable": "50%", "selector": selector}));
     world.until("b", [2, 2, 1, 1]).await;
     let pod = world.cluster.list(PODS, Some("default")).remove(0);
     let name = text(&pod, &["metadata", "name"]);
@@ -131,8 +131,8 @@ async fn a_pod_that_fails_spends_the_budget_until_it_is_well_again() {
 async fn a_changed_budget_is_counted_anew_and_without_a_selector_it_is_about_nobody() {
     let world = World::new();
     world.deployment("d", 2);
-    world.budget("none", json!({"minAvailable": 0}));
-    world.budget("all", json!({"minAvailable": 1, "selector": {}}));
+    world.budget("none", &json!({"minAvailable": 0}));
+    world.budget("all", &json!({"minAvailable": 1, "selector": {}}));
     world.until("all", [2, 2, 1, 1]).await;
     world.until("none", [0, 0, 0, 0]).await;
     let patch = json!({"spec": {"minAvailable": 2}});
@@ -150,7 +150,7 @@ async fn what_can_not_be_counted_lets_nobody_go() {
         "metadata": {"name": "p", "labels": {"app": "d"}, "ownerReferences": [owner]},
         "spec": {"containers": [{"name": "c", "image": "good:1"}]}});
     world.make(PODS, pod);
-    world.budget("b", json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": "d"}}}));
+    world.budget("b", &json!({"maxUnavailable": 1, "selector": {"matchLabels": {"app": "d"}}}));
     let status = world.until("b", [0, 0, 0, 0]).await;
     let condition = &status["conditions"][0];
     assert_eq!(
@@ -164,7 +164,7 @@ async fn what_can_not_be_counted_lets_nobody_go() {
 async fn a_settled_budget_is_not_written() {
     let world = World::new();
     world.deployment("d", 2);
-    world.budget("b", json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "d"}}}));
+    world.budget("b", &json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "d"}}}));
     world.until("b", [2, 2, 1, 1]).await;
     let before = world.cluster.get(BUDGETS, "default", "b").unwrap();
     let pod = world.cluster.list(PODS, Some("default")).remove(0);

@@ -1,6 +1,6 @@
 //! The EndpointSlice controller: where a Service's pods are reached.
 //!
-//! Both sides are indexed [by label](super::labelled), so that a pod's change costs a look-up and not a walk over all
+//! Both sides are indexed by label, so that a pod's change costs a look-up and not a walk over all
 //! Services.
 
 use std::collections::BTreeMap;

@@ -26,14 +26,17 @@ mod event;
 mod field;
 mod labels;
 mod lease;
+mod limits;
 mod mount;
 pub(crate) mod names;
 mod namespace;
+mod network;
 mod placement;
 mod pod;
 mod policies;
 mod probe;
 pub(crate) mod quantity;
+mod quotas;
 mod rbac;
 mod secret;
 mod security;
@@ -47,6 +50,8 @@ mod zero;
 
 #[cfg(test)]
 mod fixtures_test;
+#[cfg(test)]
+mod rules_test;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -105,9 +110,11 @@ fn default(resource: &str, new: &mut Value, old: Option<&Value>) {
         "events.events.k8s.io" | "events" => event::default(resource, new),
         "endpointslices.discovery.k8s.io" => endpoints::default(new),
         "horizontalpodautoscalers.autoscaling" => autoscaling::default(new),
-        "limitranges" => policies::default_limits(new),
-        "networkpolicies.networking.k8s.io" => policies::default_network(new),
+        "limitranges" => limits::default(new),
+        "networkpolicies.networking.k8s.io" => network::default(new),
+        "poddisruptionbudgets.policy" => policies::default_budget(new),
         "priorityclasses.scheduling.k8s.io" => policies::default_priority(new),
+        "resourcequotas" => quotas::default(new),
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => webhook::default(new),
         _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::default(resource, new),
         _ => {}
@@ -122,15 +129,17 @@ fn validate(resource: &str, new: &Value, old: Option<&Value>, causes: &mut Cause
         "services" => service::validate(new, causes),
         "secrets" | "configmaps" => secret::validate(resource, new, old, causes),
         "leases.coordination.k8s.io" => lease::validate(new, causes),
+        "endpointslices.discovery.k8s.io" => endpoints::validate(new, old, causes),
         "events.events.k8s.io" => event::validate(new, old, causes),
         "horizontalpodautoscalers.autoscaling" => autoscaling::validate(new, causes),
-        "limitranges" => policies::validate_limits(new, causes),
+        "limitranges" => limits::validate(new, causes),
+        "networkpolicies.networking.k8s.io" => network::validate(new, old, causes),
         "poddisruptionbudgets.policy" => {
             policies::validate_budget(new, causes);
             policies::validate_budgeted(new, causes);
         }
         "priorityclasses.scheduling.k8s.io" => policies::validate_priority(new, old, causes),
-        "resourcequotas" => policies::validate_quota(new, causes),
+        "resourcequotas" => quotas::validate(new, old, causes),
         "validatingwebhookconfigurations.admissionregistration.k8s.io"
         | "mutatingwebhookconfigurations.admissionregistration.k8s.io" => policies::validate_webhooks(new, causes),
         _ if resource.ends_with(".rbac.authorization.k8s.io") => rbac::validate(resource, new, old, causes),

@@ -12,18 +12,21 @@
 //! Each is a task with a queue of keys of its own (see the `harness` module), each decides in a pure function and acts
 //! thinly, and all write through the same door as everybody else, under Kubernetes' own manager names.
 //!
-//! Beside it [endpoint slices](endpoints) follow the Services' pods, an [autoscaler] holds its bounds, quotas say how much of
-//! them is used, and each namespace has its `default` ServiceAccount.
+//! Beside it [endpoint slices](endpoints) follow the Services' pods, an [autoscaler] holds its bounds, budgets for
+//! [disruptions](disruption) and quotas say how much of them is used, and each namespace has its `default`
+//! ServiceAccount.
 //!
 //! Not here: nodes, the Endpoints of old. A scheduler is part of the kubelet: there is one node, and
 //! it takes whatever it is given.
 
 pub mod autoscaler;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 mod garbage;
 mod harness;
 pub mod kubelet;
+mod labelled;
 mod meta;
 mod namespace;
 mod owned;
@@ -88,6 +91,7 @@ pub fn start(cluster: &Cluster, options: Options, stop: &CancellationToken) -> V
             autoscaler::Controller::new(cluster.clone(), recorder("horizontal-pod-autoscaler")),
             stop.clone(),
         )),
+        tokio::spawn(harness::run(cluster.clone(), disruption::Controller::new(cluster.clone()), stop.clone())),
         tokio::spawn(harness::run(cluster.clone(), namespace::Controller::new(cluster.clone()), stop.clone())),
         tokio::spawn(harness::run(cluster.clone(), quota::Controller::new(cluster.clone()), stop.clone())),
         tokio::spawn(harness::run(cluster.clone(), garbage::Collector::new(cluster.clone()), stop.clone())),

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::field::{Causes, default, int, list, list_mut, text};
-use super::quantity::Quantity;
 use super::{amounts, environment, mount, names, probe, security};
 
 /// Fills in one container.
@@ -25,7 +24,7 @@ pub(super) fn default_container(container: &mut Value) {
     }
     for kind in ["limits", "requests"] {
         if let Some(amounts) = container.get_mut("resources").and_then(|resources| resources.get_mut(kind)) {
-            canonicalize(amounts);
+            amounts::canonicalize(amounts);
         }
     }
     probe::default_probes(container);
@@ -44,19 +43,6 @@ fn pull_policy(image: &str) -> &'static str {
         None => name.split_once(':').is_none_or(|(_, tag)| tag == "latest"),
     };
     if moving { "Always" } else { "IfNotPresent" }
-}
-
-fn canonicalize(amounts: &mut Value) {
-    for (_, amount) in amounts.as_object_mut().into_iter().flatten() {
-        let text = match &*amount {
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text.clone(),
-            _ => continue,
-        };
-        if let Some(quantity) = Quantity::parse(&text) {
-            *amount = quantity.canonical().into();
-        }
-    }
 }
 
 /// What of the pod around them containers are checked against.

@@ -85,6 +85,11 @@ impl Causes {
         self.push("FieldValueTooLong", field, message);
     }
 
+    pub(super) fn too_many(&mut self, field: &str, actual: usize, limit: usize) {
+        let message = format!("Too many: {actual}: must have at most {limit} items");
+        self.push("FieldValueTooMany", field, message);
+    }
+
     pub(super) fn non_negative(&mut self, field: &str, value: Option<i64>) {
         if let Some(number) = value.filter(|number| *number < 0) {
             let detail = "must be greater than or equal to 0";
@@ -155,4 +160,12 @@ pub(super) fn struct_json(value: &Value, keys: &[&str]) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// What a check finds, for the tests: `spec.replicas: Required value`.
+#[cfg(test)]
+pub(super) fn found(check: impl FnOnce(&mut Causes)) -> Vec<String> {
+    let mut causes = Causes::default();
+    check(&mut causes);
+    causes.0.iter().map(ToString::to_string).collect()
 }

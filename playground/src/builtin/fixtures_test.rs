@@ -194,3 +194,34 @@ fn nonsense_is_refused_and_never_panics() {
         }
     }
 }
+
+#[test]
+fn every_kind_with_rules_is_held_to_them_when_made_and_when_changed() {
+    use serde_json::json;
+    let kinds = [
+        (
+            "networkpolicies.networking.k8s.io",
+            json!({"spec": {"ingress": [{"from": [{}]}]}}),
+            "spec.ingress[0].from[0]",
+        ),
+        ("horizontalpodautoscalers.autoscaling", json!({"spec": {"maxReplicas": -1}}), "spec.maxReplicas"),
+        ("endpointslices.discovery.k8s.io", json!({"addressType": "IP"}), "addressType"),
+        ("resourcequotas", json!({"spec": {"hard": {"gold": "1"}}}), "spec.hard[gold]"),
+        ("limitranges", json!({"spec": {"limits": [{"type": "Box"}]}}), "spec.limits[0].type"),
+        ("poddisruptionbudgets.policy", json!({"spec": {"minAvailable": -1}}), "spec.minAvailable"),
+    ];
+    for (resource, object, field) in kinds {
+        for old in [None, Some(&object)] {
+            let refusal = prepare(resource, &mut object.clone(), old, &Mutex::default()).unwrap_err();
+            let Refusal::Invalid(causes) = refusal else { panic!("{refusal:?}") };
+            assert_eq!(causes[0].field, field, "{resource}");
+        }
+    }
+    let slice = |kind: &str| json!({"addressType": kind});
+    let kind = "endpointslices.discovery.k8s.io";
+    assert!(prepare(kind, &mut slice("IPv4"), Some(&slice("IPv6")), &Mutex::default()).is_err());
+    let quota = |scope: &str| json!({"spec": {"scopes": [scope]}});
+    assert!(
+        prepare("resourcequotas", &mut quota("BestEffort"), Some(&quota("Terminating")), &Mutex::default()).is_err()
+    );
+}

@@ -162,6 +162,23 @@ pub(super) fn address(text: &str) -> Vec<String> {
     }
 }
 
+/// An address that means something else to everybody who reads it.
+pub(super) fn special_address(text: &str, address: std::net::IpAddr) -> Vec<String> {
+    use std::net::IpAddr::{V4, V6};
+    let (link_local, to_the_link) = match address {
+        V4(four) => (four.is_link_local(), four.octets()[..3] == [224, 0, 0]),
+        V6(six) => (six.is_unicast_link_local(), six.octets()[0] == 0xff && six.octets()[1] & 0x0f == 2),
+    };
+    let unspecified = format!("may not be unspecified ({text})");
+    let found = [
+        (address.is_unspecified(), unspecified.as_str()),
+        (address.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+        (link_local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"),
+        (to_the_link, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
+    ];
+    found.into_iter().filter(|(holds, _)| *holds).map(|(_, detail)| detail.to_owned()).collect()
+}
+
 /// The name of an HTTP header.
 pub(super) fn header_name(text: &str) -> Vec<String> {
     if !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') {

@@ -1,47 +1,30 @@
-//! Kinds that say how others may live: budgets, network policies, limits, priorities, webhooks.
+//! Kinds that say how others may live: budgets, priorities, webhooks.
 //!
-//! Nothing here enforces them; counts are held to quotas in [`crate::cluster`], and webhooks are called in
-//! [`crate::webhooks`]. They are stored with their defaults, and what could not be stored by Kubernetes is refused
+//! Nothing here enforces them: budgets are kept true by a controller, and webhooks are called in [`crate::webhooks`].
+//! They are stored with their defaults, and what could not be stored by Kubernetes is refused
 //! with its words.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::field::{Causes, child, default as fill, entries, int, list, list_mut, text};
+use super::field::{Causes, default as fill, int, list, list_mut, text};
 use super::labels;
-use super::quantity::Quantity;
 
 /// What a person may give a PriorityClass at most; what is above is the system's own.
 const HIGHEST_PRIORITY: i64 = 1_000_000_000;
 
-/// Fills in a NetworkPolicy: it is about what comes in, and about what goes out if it speaks of that.
-pub(super) fn default_network(policy: &mut Value) {
-    if let Some(spec) = child(policy, "spec") {
-        let egress = !list(spec, "egress").is_empty();
-        fill(spec, "policyTypes", if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) });
+/// Fills in the status of a PodDisruptionBudget: its conditions have a message, if an empty one.
+pub(super) fn default_budget(budget: &mut Value) {
+    let Some(status) = budget.get_mut("status") else { return };
+    for condition in list_mut(status, "conditions") {
+        fill(condition, "message", "");
     }
 }
 
 /// Fills in a PriorityClass.
 pub(super) fn default_priority(class: &mut Value) {
     fill(class, "preemptionPolicy", "PreemptLowerPriority");
-}
-
-/// Fills in a LimitRange: who names a maximum has named the default, who names that has named the request.
-pub(super) fn default_limits(range: &mut Value) {
-    let Some(spec) = child(range, "spec") else { return };
-    for item in list_mut(spec, "limits").iter_mut().filter(|item| text(item, "type") == "Container") {
-        for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
-            let known: Vec<(String, Value)> =
-                entries(item, from).map(|(name, amount)| (name.clone(), amount.clone())).collect();
-            if let (false, Some(target)) = (known.is_empty(), child(item, to)) {
-                for (name, amount) in known {
-                    fill(target, &name, amount);
-                }
-            }
-        }
-    }
 }
 
 /// Checks a PodDisruptionBudget.
@@ -115,39 +98,6 @@ pub(super) fn validate_priority(class: &Value, old: Option<&Value>, causes: &mut
     let policies = ["Never", "PreemptLowerPriority"];
     if !policies.contains(&text(class, "preemptionPolicy")) {
         causes.not_supported("preemptionPolicy", text(class, "preemptionPolicy"), &policies);
-    }
-}
-
-/// Checks a ResourceQuota.
-pub(super) fn validate_quota(quota: &Value, causes: &mut Causes) {
-    for (name, amount) in entries(&quota["spec"], "hard") {
-        if below_zero(amount) {
-            causes.invalid(&format!("spec.hard[{name}]"), amount, "must be greater than or equal to 0");
-        }
-    }
-}
-
-fn below_zero(amount: &Value) -> bool {
-    amount.as_str().and_then(Quantity::parse).is_some_and(|quantity| quantity.nanos() < 0)
-}
-
-/// Checks a LimitRange.
-pub(super) fn validate_limits(range: &Value, causes: &mut Causes) {
-    let amount = |item: &Value, kind: &str, name: &str| item[kind][name].as_str().and_then(Quantity::parse);
-    for (at, item) in list(&range["spec"], "limits").iter().enumerate() {
-        let path = format!("spec.limits[{at}]");
-        if text(item, "type").is_empty() {
-            causes.required(&format!("{path}.type"), "");
-        }
-        for (name, least) in entries(item, "min") {
-            if let (Some(min), Some(max)) = (amount(item, "min", name), amount(item, "max", name))
-                && min.nanos() > max.nanos()
-            {
-                let (least, most) = (least.as_str().unwrap_or_default(), text(&item["max"], name));
-                let detail = format!("min value {least} is greater than max value {most}");
-                causes.invalid_text(&format!("{path}.min[{name}]"), least, &detail);
-            }
-        }
     }
 }
 
@@ -288,14 +238,8 @@ fn validate_url(url: &str, field: &str, causes: &mut Causes) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::field::found;
     use super::*;
-
-    fn found(check: impl FnOnce(&mut Causes)) -> Vec<String> {
-        let mut causes = Causes::default();
-        check(&mut causes);
-        let found = causes.into_result().err().unwrap_or_default();
-        found.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
-    }
 
     #[test]
     fn a_budget_names_one_bound_and_a_share_is_a_share() {
@@ -322,19 +266,6 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_range_fills_its_defaults_from_its_bounds() {
-        let limits = json!([{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}]);
-        let mut range = json!({"spec": {"limits": limits}});
-        default_limits(&mut range);
-        let item = &range["spec"]["limits"][0];
-        assert_eq!(item["default"], json!({"cpu": "2"}));
-        assert_eq!(item["defaultRequest"], json!({"cpu": "2", "memory": "1Mi"}));
-        let bounds = json!([{"max": {"cpu": "1"}, "min": {"cpu": "2"}}]);
-        let faults = found(|causes| validate_limits(&json!({"spec": {"limits": bounds}}), causes));
-        assert_eq!(faults.len(), 2, "{faults:?}");
-    }
-
-    #[test]
     fn a_webhook_says_where_it_is_and_what_it_does() {
         let good = json!({"name": "a.b.c", "admissionReviewVersions": ["v1"], "sideEffects": "None",
             "clientConfig": {"url": "https://x"}});
@@ -346,15 +277,5 @@ mod tests {
         let why = "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired \
                    format: https://host[/path]";
         assert_eq!(check(&plain), [why]);
-    }
-
-    #[test]
-    fn a_network_policy_is_about_what_it_speaks_of() {
-        for (spec, types) in [(json!({}), json!(["Ingress"])), (json!({"egress": [{}]}), json!(["Ingress", "Egress"]))]
-        {
-            let mut policy = json!({"spec": spec});
-            default_network(&mut policy);
-            assert_eq!(policy["spec"]["policyTypes"], types);
-        }
     }
 }

@@ -46,6 +46,9 @@ enum Style {
 }
 
 impl Quantity {
+    /// One whole.
+    pub(super) const ONE: Self = Self { nanos: NANO, style: Style::Decimal };
+
     /// Reads a quantity; `None` if it is none, or larger than 2^63 - 1.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text
@@ -62,6 +65,11 @@ impl Quantity {
     /// The amount, for comparing two quantities.
     pub(crate) fn nanos(self) -> i128 {
         self.nanos
+    }
+
+    /// The same in thousandths, rounded up.
+    pub(super) fn millis(self) -> i128 {
+        -((-self.nanos).div_euclid(1_000_000))
     }
 
     /// The form in which the server answers.

@@ -1,13 +1,9 @@
 //! The EndpointSlice controller: where a Service's pods are reached.
 //!
-//! Both sides are indexed by label, so that a pod's change costs a look-up and not a walk over all Services: a Service
-//! waits under the first label of its selector, a pod stands under each of its own.
-//!
-//! ```text
-//!   Service {app: web} --- (ns, app, web) --- Pod {app: web, ...}
-//! ```
+//! Both sides are indexed by label, so that a pod's change costs a look-up and not a walk over all
+//! Services.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -15,6 +11,7 @@ use serde_json::{Value, json};
 use super::MANAGER;
 use super::harness::{Change, Control};
 use super::kubelet::NODE;
+use super::labelled::{Index, Label, labels_in, labels_of};
 use super::meta::{self, condition, int, is_deleting, name, namespace, text, uid};
 use super::owned::Owned;
 use super::queue::Queue;
@@ -33,46 +30,6 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const OURS: &str = "endpointslice-controller.k8s.io";
 /// As many endpoints as one slice holds.
 const LONGEST: usize = 100;
-
-/// A label of a namespace's objects: namespace, name, value.
-type Label = (String, String, String);
-
-/// Keys by label. No set is empty.
-#[derive(Debug, Default)]
-struct Index {
-    by_label: BTreeMap<Label, BTreeSet<Key>>,
-    /// The inverse.
-    labels: BTreeMap<Key, Vec<Label>>,
-}
-
-impl Index {
-    fn set(&mut self, key: &Key, labels: Vec<Label>) {
-        for label in self.labels.remove(key).unwrap_or_default() {
-            if let Some(keys) = self.by_label.get_mut(&label) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.by_label.remove(&label);
-                }
-            }
-        }
-        for label in &labels {
-            self.by_label.entry(label.clone()).or_default().insert(key.clone());
-        }
-        if !labels.is_empty() {
-            self.labels.insert(key.clone(), labels);
-        }
-    }
-
-    fn of(&self, label: &Label) -> impl Iterator<Item = &Key> {
-        self.by_label.get(label).into_iter().flatten()
-    }
-}
-
-fn labels_of(namespace: &str, labels: &Value) -> Vec<Label> {
-    let labels = labels.as_object().into_iter().flatten();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    labels.map(|(name, value)| (namespace.to_owned(), name.clone(), text(value))).collect()
-}
 
 /// The acting half.
 #[derive(Debug)]
@@ -95,7 +52,7 @@ impl Controller {
     }
 
     fn pods_of(&self, service: &Value) -> Vec<Arc<Value>> {
-        let wanted = labels_of(namespace(service), &service["spec"]["selector"]);
+        let wanted = labels_in(namespace(service), &service["spec"]["selector"]);
         let candidates = wanted.first().into_iter().flat_map(|label| self.pods.of(label));
         let selector = json!({"matchLabels": service["spec"]["selector"]});
         candidates
@@ -117,10 +74,8 @@ impl Control for Controller {
         let gone = change.kind == EventKind::Deleted;
         match change.table {
             PODS => {
-                let before = self.pods.labels.get(key).cloned().unwrap_or_default();
-                let labels = change.object.labels.iter();
-                let labels: Vec<Label> =
-                    labels.map(|(name, value)| (key.namespace.clone(), name.clone(), value.clone())).collect();
+                let before = self.pods.labels_of(key).to_vec();
+                let labels = labels_of(change.object);
                 // Without an address it is in no slice, whatever becomes of it.
                 if has_address(change.object) || change.previous.is_some_and(|previous| has_address(previous)) {
                     self.queue_services_of(&before, queue);
@@ -129,7 +84,7 @@ impl Control for Controller {
                 self.pods.set(key, if gone { Vec::new() } else { labels });
             }
             SERVICES => {
-                let mut labels = labels_of(&key.namespace, &change.object.value()["spec"]["selector"]);
+                let mut labels = labels_in(&key.namespace, &change.object.value()["spec"]["selector"]);
                 labels.truncate(usize::from(!gone));
                 self.services.set(key, labels);
                 if !gone {

@@ -108,15 +108,7 @@ fn validate_external_addresses(spec: &Value, causes: &mut Causes) {
         let field = format!("spec.externalIPs[{index}]");
         causes.complaints(&field, address, &names::address(address));
         let Ok(parsed) = address.parse::<IpAddr>() else { continue };
-        if parsed.is_unspecified() {
-            causes.invalid_text(&field, address, &format!("may not be unspecified ({address})"));
-        }
-        if parsed.is_loopback() {
-            causes.invalid_text(&field, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
-        }
-        if matches!(parsed, IpAddr::V4(four) if four.is_link_local()) {
-            causes.invalid_text(&field, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-        }
+        causes.complaints(&field, address, &names::special_address(address, parsed));
     }
 }
 

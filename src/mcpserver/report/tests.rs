@@ -308,7 +308,7 @@ fn known(outcome: Verified, sessions: SessionMode) -> Verification {
         ttl: None,
     };
     let baseline = Some(Baseline { revision: "7f".into(), tools_hash: "5d41".into() });
-    Verification { outcome, facts: Some(Arc::new(facts)), baseline, tools_changed: None }
+    Verification { outcome, facts: Some(Arc::new(facts)), baseline }
 }
 
 fn verified_at(now: &str, world: &Observed, verification: Option<&Verification>) -> MCPServerStatus {
@@ -352,7 +352,7 @@ fn a_server_that_is_not_verified_is_as_ready_as_its_pods() {
 fn an_operator_that_has_just_started_repeats_what_was_known() {
     let known = known(Verified::Verified, SessionMode::Stateless);
     let before = verified_at(NOW, &world(2, None), Some(&known));
-    let nothing = Verification { outcome: Verified::NotYetVerified, facts: None, baseline: None, tools_changed: None };
+    let nothing = Verification { outcome: Verified::NotYetVerified, facts: None, baseline: None };
     let mut world = world(2, Some(&before));
     let without_pods = verified_at(LATER, &world, Some(&nothing));
     assert_eq!(

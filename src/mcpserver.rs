@@ -25,7 +25,7 @@
 //!
 //! Each step takes the result of the previous one, so their order can't be confused: an [`Applied`] comes
 //! only from `apply`, which takes a [`Wanted`], which comes only from `validate`.
-//! Only `apply` and the end of the reconcile write; everything else can be tested without a cluster.
+//! Only `apply` and the end of the reconcile (`publish`) write; everything else can be tested without a cluster.
 //!
 //! If nothing differs, nothing is written. On a settled cluster a reconcile only reads from memory.
 //!
@@ -148,12 +148,11 @@ impl Reconciler {
                     return Ok(Action::RequeueAfter(wait));
                 }
                 if self.memory.is_settled(&observed.server, &wanted) {
-                    return Ok(self
-                        .write_report(&observed, &Outcome::Applied(&Applied::unchanged(&observed, &wanted)))
-                        .await?);
+                    (Applied::unchanged(&observed, &wanted), Ok(()))
+                } else {
+                    let children = build(&observed.server, &wanted)?;
+                    apply(&self.client, &self.memory, &observed, &wanted, &children).await
                 }
-                let children = build(&observed.server, &wanted)?;
-                apply(&self.client, &self.memory, &observed, &wanted, &children).await
             }
         };
         self.publish_events(&observed, &applied.done);

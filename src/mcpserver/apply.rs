@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::build::{Children, Desired};
 use super::children::{Child, Deployment, InjectedSecret, Service};
-use super::failure::is_farewell;
+use super::failure::namespace_is_terminating;
 use super::kind::ChildKind;
 use super::memory::{Memory, REFUSED_FOR, Refused, Written};
 use super::observe::Observed;
@@ -350,7 +350,7 @@ fn is_refusal(status: &Status) -> bool {
 /// a namespace its servers are deleted, too.
 fn is_news(error: &Error) -> bool {
     match error {
-        Error::Api { .. } if is_farewell(error) => false,
+        Error::Api { .. } if namespace_is_terminating(error) => false,
         Error::Api { status, .. } => !matches!(status.code, 409 | 429 | 502..=504),
         Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => false,
     }

@@ -31,7 +31,7 @@ pub(super) fn judge(failure: Failure) -> Result<Action, controller::Error> {
     const SOONEST: Duration = Duration::from_secs(1);
     const LATEST: Duration = Duration::from_secs(5 * 60);
     Err(match failure {
-        Failure::Request(error) if is_farewell(&error) => return Ok(Action::Done),
+        Failure::Request(error) if namespace_is_terminating(&error) => return Ok(Action::Done),
         Failure::Request(error) => match error.retry_after() {
             Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
             None if is_away(&error) => controller::Error::unreachable(error, AWAY),
@@ -56,7 +56,7 @@ pub(super) fn is_gone(error: &Error) -> bool {
 }
 
 /// Whether a write was refused because the namespace is being deleted.
-pub(super) fn is_farewell(error: &Error) -> bool {
+pub(super) fn namespace_is_terminating(error: &Error) -> bool {
     error.status().is_some_and(|status| status.code == 403 && status.has_cause("NamespaceTerminating"))
 }
 

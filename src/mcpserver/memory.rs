@@ -83,6 +83,7 @@ impl There {
                 Slot::Taken(_) => _ = self.kinds.insert(kind),
                 Slot::Empty => vanished |= self.kinds.contains(&kind),
                 Slot::Unwanted | Slot::Surplus(_) => _ = self.kinds.remove(&kind),
+                // Not to be created, or not the server's own: that says nothing new.
                 Slot::Adopted(_) | Slot::Waiting | Slot::Departing | Slot::Foreign => {}
             }
         }

@@ -51,6 +51,7 @@ impl Reconciler {
         Some(self.verification.observe(key, desired))
     }
 
+    /// Writes the status, and tells what is new in it.
     async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
         let key = &server.meta.key;
         let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
@@ -75,6 +76,7 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Tells of the writes that were done to the children.
     pub(super) fn publish_events(&self, observed: &Observed, done: &[Done]) {
         let server = &observed.server;
         for event in tell::events_of_writes(server.meta.key.name(), done) {

@@ -195,7 +195,7 @@ async fn that_a_namespace_is_being_deleted_is_no_news() {
         (403, json!({"kind": "Status", "code": 403, "details": {"causes": [cause]}}))
     });
     let (applied, written) = applied(&client, &Memory::default(), &observed(&json!({"image": "x"}))).await;
-    assert_eq!((applied.failed, is_farewell(&written.unwrap_err())), (None, true));
+    assert_eq!((applied.failed, namespace_is_terminating(&written.unwrap_err())), (None, true));
 }
 
 /// Where the stores stay behind, the same is written again and changes nothing. The outdated child is not settled by that:

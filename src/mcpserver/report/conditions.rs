@@ -28,7 +28,7 @@ impl View<'_> {
             Outcome::Suspended { followed: _, conflict: None } => yes(SUSPENDED),
             Outcome::Applied(Applied { refused: Some(refused), .. }) => no(Reason::InvalidSpec, &refused.message),
             Outcome::Applied(Applied { refused: None, obstacles, .. }) => match &obstacles.conflict {
-                Some(what) => conflict(what, "; everything else is applied"),
+                Some(what) => conflict(what, "; all that does not need this name goes on"),
                 None => yes("the spec is valid"),
             },
         }

@@ -6,7 +6,7 @@
 use super::super::children::Deployment;
 use super::view::View;
 use super::{Finding, NOT_PROCESSED, PROGRESSING, Reason, finding};
-use crate::api::Phase;
+use crate::api::{Condition, Phase};
 
 /// Two of the reasons in a Deployment's condition `Progressing`.
 const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
@@ -72,8 +72,7 @@ impl View<'_> {
             Some(Phase::Failed | Phase::Suspended)
         );
         let generation = Some(self.observed.server.meta.generation);
-        let complete =
-            |before: &crate::api::Condition| Reason::Complete.is_of(before) && before.observed_generation == generation;
+        let complete = |before: &Condition| Reason::Complete.is_of(before) && before.observed_generation == generation;
         !held_up && self.before(PROGRESSING).is_some_and(complete)
     }
 }

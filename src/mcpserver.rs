@@ -25,7 +25,7 @@
 //!
 //! Each step takes the result of the previous one, so their order can't be confused: an [`Applied`] comes
 //! only from `apply`, which takes a [`Wanted`], which comes only from `validate`.
-//! Only `apply` and the end of the reconcile write; everything else can be tested without a cluster.
+//! Only `apply` and the end of the reconcile (`publish`) write; everything else can be tested without a cluster.
 //!
 //! If nothing differs, nothing is written. On a settled cluster a reconcile only reads from memory.
 //!
@@ -50,11 +50,13 @@ pub mod apply;
 pub mod build;
 pub mod children;
 pub mod extras;
+mod failure;
 pub mod kind;
 pub mod memory;
 pub mod observe;
 pub mod ours;
 pub mod pods;
+mod publish;
 pub mod report;
 pub mod tell;
 #[cfg(test)]
@@ -63,25 +65,21 @@ pub mod triggers;
 pub mod validate;
 pub mod verify;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec, MCPServerStatus, Phase};
-use crate::client::{Client, Error, Request};
+use crate::client::Client;
 use crate::controller::{self, Action, Reconcile};
-use crate::events::{Recorder, Regarding};
-use crate::object::{ObjectKey, ResourceVersion};
-use crate::telemetry::{ServerMetrics, ServerReport};
-use crate::verification::{self, Verification};
-use apply::{Applied, Done, Why, apply, nothing_to_do};
+use crate::events::Recorder;
+use crate::object::ObjectKey;
+use crate::telemetry::ServerMetrics;
+use crate::verification::Verification;
+use apply::{Applied, apply, nothing_to_do};
 use build::{BuildError, build};
-use memory::{Memory, Refused, Written};
+use failure::{Failure, judge};
+use memory::Memory;
 use observe::{Observed, Stores, observe};
-use report::{Outcome, Urgency, Waiting, report, urgency};
+use report::{Outcome, Waiting};
 use validate::{Verdict, Wanted, validate};
 
 /// Reconciles MCPServers. See the [module](self).
@@ -122,7 +120,7 @@ impl Reconciler {
 
 impl Reconcile<ObjectKey> for Reconciler {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, controller::Error> {
-        self.six_steps(key).await.map_err(judge)
+        self.six_steps(key).await.or_else(judge)
     }
 }
 
@@ -139,18 +137,22 @@ impl Reconciler {
         let (applied, written) = match validate(&observed) {
             Verdict::HandsOff(why) => return Ok(self.write_report(&observed, &Outcome::HandsOff(&why)).await?),
             Verdict::Suspended(wanted) => {
-                let followed = wanted.map_or(Ok(false), |wanted| is_followed(&observed, &wanted))?;
-                return Ok(self.write_report(&observed, &Outcome::Suspended { followed }).await?);
-            }
-            Verdict::Wanted(wanted) if self.memory.is_settled(&observed.server, &wanted) => {
-                (Applied::unchanged(&observed), Ok(()))
+                let (followed, conflict) = match &wanted {
+                    Ok(wanted) => (is_followed(&observed, wanted)?, wanted.obstacles.conflict.as_deref()),
+                    Err(conflict) => (false, Some(conflict.as_str())),
+                };
+                return Ok(self.write_report(&observed, &Outcome::Suspended { followed, conflict }).await?);
             }
             Verdict::Wanted(wanted) => {
                 if let Some(wait) = self.memory.vanished(&observed.server, &wanted, Instant::now()) {
                     return Ok(Action::RequeueAfter(wait));
                 }
-                let children = build(&observed.server, &wanted)?;
-                apply(&self.client, &self.memory, &observed, &wanted, &children).await
+                if self.memory.is_settled(&observed.server, &wanted) {
+                    (Applied::unchanged(&observed, &wanted), Ok(()))
+                } else {
+                    let children = build(&observed.server, &wanted)?;
+                    apply(&self.client, &self.memory, &observed, &wanted, &children).await
+                }
             }
         };
         self.publish_events(&observed, &applied.done);
@@ -166,74 +168,6 @@ impl Reconciler {
         Ok(Action::Done)
     }
 
-    /// Reports the server's state, and writes it if it says something new that is worth a write by now.
-    async fn write_report(&self, observed: &Observed, outcome: &Outcome<'_>) -> Result<Action, Error> {
-        let server = &observed.server;
-        let key = &server.meta.key;
-        let verification = self.verify(observed);
-        let status = report(observed, outcome, verification.as_ref(), whole_seconds((self.wall_clock)()));
-        self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
-        match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
-            Urgency::None => self.waiting.end(key),
-            Urgency::Now => self.write_status(server, &status).await?,
-            Urgency::Patient(patience) => {
-                let rest = self.waiting.rest(key, patience, Instant::now());
-                if !rest.is_zero() {
-                    return Ok(Action::RequeueAfter(rest));
-                }
-                self.write_status(server, &status).await?;
-            }
-        }
-        Ok(next(outcome, Instant::now()))
-    }
-
-    /// Says which pods are to be asked whether they speak MCP, and reads what is known of them.
-    fn verify(&self, observed: &Observed) -> Option<verification::Report> {
-        let key = &observed.server.meta.key;
-        let Some(desired) = verify::desired(observed) else {
-            self.verification.forget(key);
-            return None;
-        };
-        Some(self.verification.observe(key, desired))
-    }
-
-    async fn write_status(&self, server: &MCPServer, status: &MCPServerStatus) -> Result<(), Error> {
-        let key = &server.meta.key;
-        let request = Request::apply_status(&MCPSERVERS, key, &status_object(server, status));
-        let operation = request.operation.clone();
-        let answer = match self.client.send::<Box<RawValue>>(request).await {
-            // The server was deleted a moment ago, and the event about that is on its way.
-            Err(error) if is_gone(&error) => return Ok(()),
-            answer => answer?,
-        };
-        let version = resource_version(&answer)
-            .map_err(|source| Error::Answer { operation: Box::new(operation), source: source.into() })?;
-        let _changed = self.memory.wrote(key, Written::Status, version, Instant::now());
-        self.waiting.end(key);
-        let phase = status.phase.map_or("", Phase::as_str);
-        tracing::info!(phase, available = status.available_replicas, "wrote the status");
-        for event in tell::events_of_change(server.status.as_ref(), status) {
-            self.recorder.publish(&regarding(server), event);
-        }
-        if tell::tools_changed(server.status.as_ref(), status) {
-            self.metrics.tools_changed(key.namespace(), key.name());
-        }
-        Ok(())
-    }
-
-    fn publish_events(&self, observed: &Observed, done: &[Done]) {
-        let server = &observed.server;
-        for event in tell::events_of_writes(server.meta.key.name(), done) {
-            self.recorder.publish(&regarding(server), event);
-        }
-        for Done { kind, why } in done {
-            tracing::info!(kind = kind.as_str(), ?why, "wrote a child");
-            if *why == Why::DriftCorrected {
-                self.metrics.drift_corrected(kind.as_str());
-            }
-        }
-    }
-
     /// The server is gone. The garbage collector deletes its children.
     fn forget(&self, key: &ObjectKey) {
         self.memory.forget(key);
@@ -243,119 +177,9 @@ impl Reconciler {
     }
 }
 
-/// Why a reconcile failed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// A request failed.
-    #[error(transparent)]
-    Request(#[from] Error),
-    /// The children can't be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-}
-
-/// Decides when a failed reconcile is tried again. A busy server names a time, which is taken within limits: neither at
-/// once nor in an hour. One that can't be reached is tried every few seconds, however long it stays away.
-fn judge(failure: Failure) -> controller::Error {
-    const AWAY: Duration = Duration::from_secs(5);
-    const SOONEST: Duration = Duration::from_secs(1);
-    const LATEST: Duration = Duration::from_secs(5 * 60);
-    match failure {
-        Failure::Request(error) => match error.retry_after() {
-            Some(wait) => controller::Error::busy(error, wait.clamp(SOONEST, LATEST)),
-            None if is_away(&error) => controller::Error::unreachable(error, AWAY),
-            None => controller::Error::transient(error),
-        },
-        Failure::Build(error) => controller::Error::permanent(error),
-    }
-}
-
-/// Whether the API server did not answer: nobody did, or only a proxy.
-fn is_away(error: &Error) -> bool {
-    match error {
-        Error::Transport { .. } | Error::Timeout { .. } => true,
-        Error::Api { status, .. } => matches!(status.code, 502..=504),
-        Error::Answer { .. } | Error::Fenced { .. } => false,
-    }
-}
-
 /// Whether the children of a suspended server are what its spec calls for.
 fn is_followed(observed: &Observed, wanted: &Wanted<'_>) -> Result<bool, BuildError> {
     Ok(nothing_to_do(wanted, &build(&observed.server, wanted)?))
-}
-
-/// Whether the object no longer exists: there is none with its name, or none with its uid.
-fn is_gone(error: &Error) -> bool {
-    error.code() == 404 || (error.code() == 409 && error.status().is_some_and(|s| s.message.contains("uid mismatch")))
-}
-
-/// The whole status as an object for server-side apply. The uid makes sure that it is written to this server and not to
-/// a later one with the same name.
-fn status_object(server: &MCPServer, status: &MCPServerStatus) -> Value {
-    json!({
-        "apiVersion": MCPSERVERS.api_version(),
-        "kind": MCPSERVERS.kind,
-        "metadata": {
-            "name": server.meta.key.name(),
-            "namespace": server.meta.key.namespace(),
-            "uid": server.meta.uid,
-        },
-        "status": status,
-    })
-}
-
-fn resource_version(answer: &RawValue) -> Result<ResourceVersion, serde_json::Error> {
-    crate::watch::Identity::decode(answer.get()).map(|identity| identity.resource_version)
-}
-
-/// When to look again without an event: after a refusal.
-fn next(outcome: &Outcome<'_>, now: Instant) -> Action {
-    match outcome {
-        Outcome::Applied(Applied { refused: Some(Refused { until, .. }), .. }) => Action::RequeueAfter(*until - now),
-        Outcome::Applied(Applied { refused: None, .. }) | Outcome::Suspended { .. } | Outcome::HandsOff(_) => {
-            Action::Done
-        }
-    }
-}
-
-/// Times in Kubernetes objects have no fractions, so the ones that are compared with them must not have any either.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
-}
-
-/// Whether the Deployment controller has processed the current generation of the Deployment.
-fn controller_spoke(outcome: &Outcome<'_>) -> bool {
-    match outcome {
-        Outcome::Applied(applied) => applied
-            .deployment
-            .as_ref()
-            .is_some_and(|deployment| deployment.status.observed_generation >= deployment.child.meta.generation),
-        Outcome::Suspended { .. } | Outcome::HandsOff(_) => true,
-    }
-}
-
-fn regarding(server: &MCPServer) -> Regarding {
-    Regarding { resource: MCPSERVERS, key: server.meta.key.clone(), uid: server.meta.uid.clone() }
-}
-
-fn metrics(server: &MCPServer, status: &MCPServerStatus) -> ServerReport {
-    let counts = [
-        ("current", status.replicas),
-        ("updated", status.updated_replicas),
-        ("ready", status.ready_replicas),
-        ("available", status.available_replicas),
-    ];
-    // If the spec can't be read, nobody knows how many pods it asks for; with an autoscaler, that is not in the spec.
-    let fixed = |spec: &&MCPServerSpec| spec.autoscaling.is_none();
-    let desired = server.spec.iter().filter(fixed).map(|spec| ("desired", spec.replicas));
-    ServerReport {
-        phase: status.phase.map_or("", Phase::as_str),
-        conditions: report::OURS
-            .into_iter()
-            .filter_map(|kind| Some((kind, status.condition(kind)?.status.as_str())))
-            .collect(),
-        replicas: desired.chain(counts).collect(),
-    }
 }
 
 #[cfg(test)]
@@ -364,11 +188,12 @@ mod tests {
     use std::convert::Infallible;
 
     use super::kind::ChildKind;
+    use super::memory::Written;
     use super::triggers::Informers;
     use super::*;
     use crate::informer::Timing;
     use crate::telemetry::Metrics;
-    use crate::watch::Status;
+    use crate::verification;
 
     /// It knows too little to call that a success: a failing key would lose its backoff.
     #[tokio::test(start_paused = true)]
@@ -383,21 +208,5 @@ mod tests {
         reconciler.memory.wrote(&key, Written::Child(ChildKind::Deployment), "7".into(), Instant::now());
         let action = reconciler.reconcile(&key).await.unwrap();
         assert!(matches!(action, Action::Wait(wait) if !wait.is_zero()), "{action:?}");
-    }
-
-    #[test]
-    fn a_busy_server_is_asked_again_when_it_says_but_neither_at_once_nor_in_an_hour() {
-        let answered = |retry_after: Option<u64>| {
-            let operation = Request::get(&MCPSERVERS, &ObjectKey::new("n", "a")).operation;
-            let status = Box::new(Status { code: 429, ..Status::default() });
-            let retry_after = retry_after.map(Duration::from_secs);
-            judge(Error::Api { operation: Box::new(operation), status, retry_after }.into())
-        };
-        let wait = |seconds| match answered(Some(seconds)) {
-            controller::Error::Busy(_, wait) => wait.as_secs(),
-            other => panic!("{other}"),
-        };
-        assert_eq!([wait(0), wait(9), wait(86_400)], [1, 9, 300]);
-        assert!(matches!(answered(None), controller::Error::Transient(_)));
     }
 }

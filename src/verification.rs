@@ -26,9 +26,9 @@
 //!   nothing changes, so the condition does not flap with each rollout.
 //! - The [pace](FLOOR) is random enough that servers spread out, quicker after a failure, and never quicker than every
 //!   five seconds for one pod, whatever readiness, intervals or servers do.
-//! - The tools of a server are compared with those that the *same revision* had before. The first ones to compare with
-//!   come from the status ([`Baseline`]), so a restart of the operator forgets nothing. In the middle of a rollout,
-//!   with pods of two revisions, nothing is compared.
+//! - The tools of a server are told together with the revision that has them ([`Baseline`]): others of the *same revision*
+//!   are a change that somebody should look at. The first ones come from the status, so a restart of the operator
+//!   forgets nothing. In the middle of a rollout, with pods of two revisions, they stay what they were.
 //! - What is known depends only on the pods, and a [`Report`] contains no time: as long as nothing happens, nothing is
 //!   new, and nothing is written.
 //!
@@ -60,7 +60,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 pub use pace::{FLOOR, SOON};
-pub use report::{Baseline, Desired, Outcome, Pod, Report, ToolsChanged};
+pub use report::{Baseline, Desired, Outcome, Pod, Report};
 
 use crate::mcp::{Era, Prober, Reason, Target, Verdict};
 use crate::object::ObjectKey;

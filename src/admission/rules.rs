@@ -96,13 +96,17 @@ fn secret_exists(change: &Change, reviewer: &Reviewer) -> Option<Finding> {
 /// of it.
 fn sessions_find_their_pod(change: &Change, _: &Reviewer) -> Option<Finding> {
     let Change { key: _, spec, former } = change;
-    let scattered = spec.replicas > 1 && spec.service.session_affinity == SessionAffinity::None;
+    // With an autoscaler, nobody looks at spec.replicas.
+    let (field, most) = match &spec.autoscaling {
+        Some(autoscaling) => ("spec.autoscaling.maxReplicas", autoscaling.max_replicas),
+        None => ("spec.replicas", spec.replicas),
+    };
+    let scattered = most > 1 && spec.service.session_affinity == SessionAffinity::None;
     (scattered && former.as_ref()?.keeps_sessions).then(|| {
-        Finding::Warning(
-            "spec.replicas: this server keeps sessions in memory, and its clients will lose them with more than one pod; \
+        Finding::Warning(format!(
+            "{field}: this server keeps sessions in memory, and its clients will lose them with more than one pod; \
              set spec.service.sessionAffinity to ClientIP"
-                .to_owned(),
-        )
+        ))
     })
 }
 

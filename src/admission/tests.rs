@@ -115,6 +115,21 @@ fn several_pods_of_a_server_with_sessions_need_affinity() {
     assert!(warnings(&create(&spec(2, "None"))).is_empty(), "nobody has asked a new server yet");
 }
 
+/// Found by a review: one pod in the spec and nine from the autoscaler were not warned about.
+#[test]
+fn sessions_are_warned_about_as_many_pods_as_the_autoscaler_may_make() {
+    let spec =
+        |replicas: i32, most: i32| json!({"image": "x:1", "replicas": replicas, "autoscaling": {"maxReplicas": most}});
+    let warned = |replicas, most| {
+        let mut review = update(&spec(1, 1), &spec(replicas, most));
+        review["request"]["oldObject"]["status"] = json!({"server": {"sessionMode": "Stateful"}});
+        warnings(&review)
+    };
+    let found = warned(1, 9);
+    assert!(found.len() == 1 && found[0].starts_with("spec.autoscaling.maxReplicas: "), "{found:?}");
+    assert_eq!(warned(9, 1), [""; 0], "nobody looks at spec.replicas");
+}
+
 #[test]
 fn an_image_from_elsewhere_is_denied_with_its_registry_and_what_is_allowed() {
     let denied = response(&create(&json!({"image": "nginx:1"})), Some("ghcr.io,quay.io/team"));

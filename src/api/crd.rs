@@ -79,7 +79,8 @@ fn columns() -> Value {
         column("Ready", "string", &ready("status"), 0, "Whether the server does what the spec asks."),
         column("Phase", "string", ".status.phase", 0, "The state in one word."),
         column("Available", "integer", ".status.availableReplicas", 0, "The number of pods that are available."),
-        column("Desired", "integer", ".spec.replicas", 0, "The number of pods that the spec asks for."),
+        // Not spec.replicas: with an autoscaler, that is not what decides.
+        column("Pods", "integer", ".status.replicas", 0, "The number of pods, available or not."),
         column("URL", "string", ".status.url", 0, "Where clients in the cluster reach the server."),
         column("Age", "date", ".metadata.creationTimestamp", 0, "How long the MCPServer has existed."),
         column("Image", "string", ".spec.image", 1, "The container image."),
@@ -260,6 +261,14 @@ mod tests {
             json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535, "default": 8080})
         );
         assert_eq!(field("secretName")["type"], "string");
+    }
+
+    /// Found by a review: "Desired" was `spec.replicas`, whatever an autoscaler had made of it.
+    #[test]
+    fn no_column_shows_a_number_of_pods_that_an_autoscaler_may_overrule() {
+        let columns = columns();
+        let paths: Vec<_> = columns.as_array().unwrap().iter().map(|column| &column["jsonPath"]).collect();
+        assert!(paths.contains(&&json!(".status.replicas")) && !paths.contains(&&json!(".spec.replicas")), "{paths:?}");
     }
 
     /// `kubectl apply` keeps a copy of the object in an annotation, and all annotations together must stay below 256 KiB.

@@ -109,8 +109,8 @@ pub enum Phase {
     Progressing,
     /// `Running`: everything is as the spec asks.
     Running,
-    /// `Degraded`: not everything is as the spec asks: too few pods are available, a rollout is stuck, or the Secret is
-    /// missing.
+    /// `Degraded`: not everything is as the spec asks: too few pods are available, a rollout is stuck, the Secret is
+    /// missing, or a budget, policy or autoscaler can't be created because another object has its name.
     Degraded,
     /// `ScaledToZero`: the spec asks for no pods, and there are none.
     ScaledToZero,

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::build::{Children, Desired};
 use super::children::{Child, Deployment, InjectedSecret, Service};
+use super::failure::namespace_is_terminating;
 use super::kind::ChildKind;
 use super::memory::{Memory, REFUSED_FOR, Refused, Written};
 use super::observe::Observed;
-use super::validate::{Slot, Wanted};
+use super::validate::{Obstacles, Slot, Wanted};
 use crate::client::{Client, Error, Operation, Request};
 use crate::object::{Object, ObjectKey, ResourceVersion, Uid};
 use crate::watch::{Identity, Status, StatusCause};
@@ -24,6 +25,8 @@ pub struct Applied {
     pub deployment: Option<Arc<Deployment>>,
     /// The current Service, likewise.
     pub service: Option<Arc<Service>>,
+    /// What is in the way of children that were left out.
+    pub obstacles: Obstacles,
     /// A write that the API server refused for good.
     pub refused: Option<Refused>,
     /// The error of a write that failed this time and will be tried again.
@@ -93,7 +96,7 @@ pub async fn apply(
     wanted: &Wanted<'_>,
     children: &Children,
 ) -> (Applied, Result<(), Error>) {
-    let mut applied = Applied::unchanged(observed);
+    let mut applied = Applied::unchanged(observed, wanted);
     let written = applied.write(client, memory, observed, wanted, children).await;
     match &written {
         Ok(()) if nothing_to_do(wanted, children) => memory.settle(&observed.server, wanted),
@@ -105,9 +108,10 @@ pub async fn apply(
 
 impl Applied {
     /// There was nothing to do.
-    pub(super) fn unchanged(observed: &Observed) -> Self {
+    pub(super) fn unchanged(observed: &Observed, wanted: &Wanted<'_>) -> Self {
         let (deployment, service) = (observed.deployment.clone(), observed.service.clone());
-        Self { deployment, service, refused: None, failed: None, done: Vec::new() }
+        let obstacles = wanted.obstacles.clone();
+        Self { deployment, service, obstacles, refused: None, failed: None, done: Vec::new() }
     }
 
     async fn write(
@@ -166,7 +170,14 @@ pub fn nothing_to_do(wanted: &Wanted<'_>, children: &Children) -> bool {
         (Slot::Unwanted, None) => true,
         (Slot::Taken(child), Some(desired)) => desired.is_state_of(child),
         (
-            Slot::Unwanted | Slot::Surplus(_) | Slot::Empty | Slot::Taken(_) | Slot::Adopted(_) | Slot::Waiting,
+            Slot::Unwanted
+            | Slot::Surplus(_)
+            | Slot::Empty
+            | Slot::Taken(_)
+            | Slot::Adopted(_)
+            | Slot::Waiting
+            | Slot::Departing
+            | Slot::Foreign,
             None | Some(_),
         ) => false,
     })
@@ -176,7 +187,7 @@ pub fn nothing_to_do(wanted: &Wanted<'_>, children: &Children) -> bool {
 fn plan(slot: &Slot<'_>, desired: &Desired) -> Option<Write> {
     let on = |child: &Child, why| Write { why, precondition: Precondition::Is(child.meta.uid.clone()) };
     match slot {
-        Slot::Waiting | Slot::Unwanted | Slot::Surplus(_) => None,
+        Slot::Waiting | Slot::Departing | Slot::Foreign | Slot::Unwanted | Slot::Surplus(_) => None,
         Slot::Empty => Some(Write { why: Why::Created, precondition: Precondition::Absent }),
         Slot::Adopted(child) => Some(on(child, Why::Adopted)),
         Slot::Taken(child) if desired.is_state_of(child) => None,
@@ -335,9 +346,11 @@ fn is_refusal(status: &Status) -> bool {
     by_policy || (matches!(status.code, 400 | 422) && !replaced)
 }
 
-/// Whether a failed write is worth reporting. A conflict, a busy server and a lost connection pass by themselves.
+/// Whether a failed write is worth reporting. A conflict, a busy server and a lost connection pass by themselves; and with
+/// a namespace its servers are deleted, too.
 fn is_news(error: &Error) -> bool {
     match error {
+        Error::Api { .. } if namespace_is_terminating(error) => false,
         Error::Api { status, .. } => !matches!(status.code, 409 | 429 | 502..=504),
         Error::Transport { .. } | Error::Timeout { .. } | Error::Answer { .. } | Error::Fenced { .. } => false,
     }

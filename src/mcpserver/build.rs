@@ -61,7 +61,7 @@ pub struct BuildError {
 ///
 /// [`BuildError`], which the types rule out as far as anybody knows.
 pub fn build(server: &MCPServer, wanted: &Wanted<'_>) -> Result<Children, BuildError> {
-    let Wanted { spec, slots: _, secret } = wanted;
+    let Wanted { spec, slots: _, secret, obstacles: _ } = wanted;
     let mut children = Children::new();
     for kind in ChildKind::ALL {
         let built = match kind {

@@ -41,6 +41,14 @@ impl ChildKind {
         self.resource().kind
     }
 
+    /// Whether a server can do without such a child. What is in the way of an extra is in the way of nothing else.
+    pub const fn is_extra(self) -> bool {
+        match self {
+            Self::Deployment | Self::Service => false,
+            Self::DisruptionBudget | Self::NetworkPolicy | Self::Autoscaler => true,
+        }
+    }
+
     /// Whether this spec calls for such a child.
     pub fn is_in(self, spec: &MCPServerSpec) -> bool {
         match self {

@@ -18,7 +18,7 @@
 //! ReplicaSet counts the pods that it has created until the watch has shown them. controller-runtime and kube-runtime
 //! have no equivalent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,8 +58,37 @@ struct Remembered {
     refused: Option<Box<Refused>>,
     /// The last desired state for which the children were found to be correct.
     settled: Option<Box<Settled>>,
-    /// When one of those children was first found to be gone.
+    /// The children that were there, whether or not they were as desired.
+    there: There,
+    /// When one of them was first found to be gone.
     vanished_at: Option<Instant>,
+}
+
+/// The kinds of children that a server has had. Those of another server of the same name don't count.
+#[derive(Debug, Default)]
+struct There {
+    server: Option<Uid>,
+    kinds: BTreeSet<ChildKind>,
+}
+
+impl There {
+    /// Notes which children exist now. Returns whether one of those that were there has vanished.
+    fn update(&mut self, server: &Uid, wanted: &Wanted<'_>) -> bool {
+        if self.server.as_ref() != Some(server) {
+            *self = Self { server: Some(server.clone()), kinds: BTreeSet::new() };
+        }
+        let mut vanished = false;
+        for kind in ChildKind::ALL {
+            match wanted.slots.get(kind) {
+                Slot::Taken(_) => _ = self.kinds.insert(kind),
+                Slot::Empty => vanished |= self.kinds.contains(&kind),
+                Slot::Unwanted | Slot::Surplus(_) => _ = self.kinds.remove(&kind),
+                // Not to be created, or not the server's own: that says nothing new.
+                Slot::Adopted(_) | Slot::Waiting | Slot::Departing | Slot::Foreign => {}
+            }
+        }
+        vanished
+    }
 }
 
 /// A desired state, and children that match it. While both are the same, there is nothing to build or compare.
@@ -87,13 +116,15 @@ impl Seen {
 impl Settled {
     /// What to remember, if all children exist, and no others do.
     fn of(server: &MCPServer, wanted: &Wanted<'_>) -> Option<Self> {
-        let Wanted { spec: _, slots, secret } = wanted;
+        let Wanted { spec: _, slots, secret, obstacles: _ } = wanted;
         let mut children = Vec::new();
         for kind in ChildKind::ALL {
             match slots.get(kind) {
                 Slot::Taken(child) => children.push((kind, Seen::of(child))),
                 Slot::Unwanted => {}
-                Slot::Surplus(_) | Slot::Empty | Slot::Adopted(_) | Slot::Waiting => return None,
+                Slot::Surplus(_) | Slot::Empty | Slot::Adopted(_) | Slot::Waiting | Slot::Departing | Slot::Foreign => {
+                    return None;
+                }
             }
         }
         let server = (server.meta.uid.clone(), server.meta.generation);
@@ -133,6 +164,9 @@ impl Memory {
         if memory.writes.contains(&write) {
             return false;
         }
+        if let Written::Child(kind) = what {
+            memory.there.kinds.insert(kind);
+        }
         memory.writes.retain(|(written, _)| *written != what);
         memory.writes.push(write);
         memory.written_at = Some(now);
@@ -167,15 +201,12 @@ impl Memory {
         }
     }
 
-    /// How much longer to wait before a child is made again that was there and has vanished.
+    /// How much longer to wait before a child is made again that was there and has vanished. To be asked before anything
+    /// is made: so the memory learns what is there.
     pub fn vanished(&self, server: &MCPServer, wanted: &Wanted<'_>, now: Instant) -> Option<Duration> {
         let mut memories = self.lock();
-        let memory = memories.get_mut(&server.meta.key)?;
-        let was_there = |kind| {
-            let settled = memory.settled.as_deref().filter(|settled| settled.server.0 == server.meta.uid);
-            settled.is_some_and(|settled| settled.children.iter().any(|(there, _)| *there == kind))
-        };
-        if !ChildKind::ALL.into_iter().any(|kind| matches!(wanted.slots.get(kind), Slot::Empty) && was_there(kind)) {
+        let memory = memories.entry(server.meta.key.clone()).or_default();
+        if !memory.there.update(&server.meta.uid, wanted) {
             memory.vanished_at = None;
             return None;
         }
@@ -268,6 +299,32 @@ mod tests {
         assert_eq!(memory.vanished(&world.server, &wanted(&world), start + 9 * SECOND), Some(SECOND), "the next time");
         Arc::make_mut(&mut world.server).meta.uid = "another".into();
         assert_eq!(memory.vanished(&world.server, &wanted(&world), start), None, "a new server needs its own");
+    }
+
+    /// Found by a review: only the children of a server that had been in order were missed.
+    #[test]
+    fn a_child_is_missed_whether_or_not_its_server_was_ever_in_order() {
+        let mut world = observed(&json!({"image": "x"}));
+        let (memory, start) = (Memory::default(), Instant::now());
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start), None);
+        memory.wrote(&key_of(&world), Written::Child(ChildKind::Deployment), "7".into(), start);
+        assert_eq!(
+            memory.vanished(&world.server, &wanted(&world), start),
+            Some(SECOND),
+            "it was gone before it was seen"
+        );
+        let drifted = super::super::testing::service(9000);
+        world.service = Some(Arc::new(drifted));
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + SECOND), None, "the time is over");
+        let (deployment, _) = as_wanted(&build(&world.server, &wanted(&world)).unwrap());
+        world.deployment = Some(Arc::new(deployment));
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + SECOND), None, "both are there");
+        world.service = None;
+        assert_eq!(memory.vanished(&world.server, &wanted(&world), start + 2 * SECOND), Some(SECOND));
+    }
+
+    fn key_of(world: &Observed) -> ObjectKey {
+        world.server.meta.key.clone()
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub struct Observed {
     pub service: Option<Arc<Service>>,
     /// The other children with the server's name, whoever owns them.
     pub extras: BTreeMap<ChildKind, Child>,
-    /// An object with the server's name that can't be decoded, and why. Its owner is unknown.
-    pub unreadable: Option<String>,
+    /// The objects with the server's name that can't be decoded, and why. Their owners are unknown.
+    pub unreadable: BTreeMap<ChildKind, String>,
     /// The Secret that the spec names.
     pub secret: SecretState,
     /// The server's pods.
@@ -111,15 +111,28 @@ pub enum SecretState {
     Unreadable(String, String),
 }
 
+impl SecretState {
+    /// Whether the spec names a Secret whose data nobody knows.
+    pub fn is_lacking(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::Unreadable(..) => true,
+            Self::NotRequired | Self::Resolved(_) => false,
+        }
+    }
+}
+
 /// Reads the stores. `None` if the server does not exist (any more).
 pub fn observe(stores: &Stores, key: &ObjectKey) -> Option<Observed> {
     let server = Arc::clone(stores.servers.get(key)?.valid()?);
-    let mut found = Found { key, owner: server.meta.uid.as_str(), children: 0, unreadable: None };
-    let (deployment, service) = (found.read(&stores.deployments), found.read(&stores.services));
-    let budget = (ChildKind::DisruptionBudget, found.read_extra(&stores.budgets));
-    let policy = (ChildKind::NetworkPolicy, found.read_extra(&stores.policies));
-    let autoscaler = (ChildKind::Autoscaler, found.read_extra(&stores.autoscalers));
-    let extras = [budget, policy, autoscaler].into_iter().filter_map(|(kind, child)| Some((kind, child?))).collect();
+    let mut found = Found { key, owner: server.meta.uid.as_str(), children: 0, unreadable: BTreeMap::new() };
+    let deployment = found.read(ChildKind::Deployment, &stores.deployments);
+    let service = found.read(ChildKind::Service, &stores.services);
+    let extras = [
+        found.read_extra(ChildKind::DisruptionBudget, &stores.budgets),
+        found.read_extra(ChildKind::NetworkPolicy, &stores.policies),
+        found.read_extra(ChildKind::Autoscaler, &stores.autoscalers),
+    ];
+    let extras = extras.into_iter().flatten().collect();
     let Found { children, unreadable, .. } = found;
     let name = server.spec.as_ref().ok().and_then(|spec| spec.secret_name.as_deref());
     let secret = name.map_or(SecretState::NotRequired, |name| find_secret(&stores.secrets, &key.sibling(name)));
@@ -141,26 +154,26 @@ struct Found<'a> {
     key: &'a ObjectKey,
     owner: &'a str,
     children: usize,
-    unreadable: Option<String>,
+    unreadable: BTreeMap<ChildKind, String>,
 }
 
 impl Found<'_> {
     /// The object with the server's name. One that exists but can't be decoded must not be taken for absent.
-    fn read<K: Object>(&mut self, store: &Store<K>) -> Option<Arc<K>> {
+    fn read<K: Object>(&mut self, kind: ChildKind, store: &Store<K>) -> Option<Arc<K>> {
         self.children += store.by_index(BY_OWNER, self.owner).len();
         match store.get(self.key)? {
             Entry::Valid(child) => Some(child),
             Entry::Invalid(invalid) => {
                 let name = invalid.identity.key.name();
-                let why = format!("{} {name} can't be read: {}", K::RESOURCE.kind, invalid.error);
-                self.unreadable.get_or_insert(why);
+                let why = format!("{} {name} can't be read: {}", kind.as_str(), invalid.error);
+                self.unreadable.insert(kind, why);
                 None
             }
         }
     }
 
-    fn read_extra<K: ExtraKind>(&mut self, store: &Store<Extra<K>>) -> Option<Child> {
-        self.read(store).map(|extra| extra.child.clone())
+    fn read_extra<K: ExtraKind>(&mut self, kind: ChildKind, store: &Store<Extra<K>>) -> Option<(ChildKind, Child)> {
+        self.read(kind, store).map(|extra| (kind, extra.child.clone()))
     }
 }
 
@@ -181,23 +194,25 @@ pub enum Relation {
     /// adopted.
     Orphan,
     /// It belongs to an earlier server of the same name and is about to be collected, or it is being deleted. The
-    /// operator waits until it is gone.
-    Departing,
+    /// operator waits until it is gone. What it waits for, for people.
+    Departing(String),
     /// It belongs to somebody else, and is left alone. The reason, for people.
     Foreign(String),
 }
 
 /// How `child` is related to the server with this uid.
-pub fn relation(child: &Child, kind: &str, server: &Uid) -> Relation {
+pub fn relation(child: &Child, kind: ChildKind, server: &Uid) -> Relation {
     let Child { meta, labelled, applied: _, fields: _ } = child;
+    let (kind, name) = (kind.as_str(), meta.key.name());
     match &meta.controller {
         Some(owner) if owner.uid == *server && !meta.deleting => Relation::Ours,
-        Some(owner) if owner.is_a(&MCPServer::RESOURCE) && owner.name == meta.key.name() => Relation::Departing,
-        Some(owner) => {
-            Relation::Foreign(format!("{kind} {} is controlled by {} {}", meta.key.name(), owner.kind, owner.name))
+        Some(owner) if owner.uid == *server => Relation::Departing(format!("{kind} {name} is being deleted")),
+        Some(owner) if owner.is_a(&MCPServer::RESOURCE) && owner.name == name => {
+            Relation::Departing(format!("{kind} {name} of an earlier MCPServer is being deleted"))
         }
-        None if *labelled && meta.deleting => Relation::Departing,
+        Some(owner) => Relation::Foreign(format!("{kind} {name} is controlled by {} {}", owner.kind, owner.name)),
+        None if *labelled && meta.deleting => Relation::Departing(format!("{kind} {name} is being deleted")),
         None if *labelled => Relation::Orphan,
-        None => Relation::Foreign(format!("{kind} {} exists and was not created by this operator", meta.key.name())),
+        None => Relation::Foreign(format!("{kind} {name} exists and was not created by this operator")),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn observed(spec: &Value) -> Observed {
         service: None,
         extras: BTreeMap::new(),
         pods: Vec::new(),
-        unreadable: None,
+        unreadable: BTreeMap::new(),
         secret: SecretState::NotRequired,
         children: 0,
     }

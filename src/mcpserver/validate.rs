@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::children::{Child, InjectedSecret, SecretHash};
+use super::children::{Child, InjectedSecret};
 use super::kind::ChildKind;
 use super::observe::{Observed, Relation, SecretState, relation};
 use crate::api::MCPServerSpec;
@@ -12,8 +12,9 @@ use crate::api::MCPServerSpec;
 pub enum Verdict<'observed> {
     /// Create and change its children as the spec calls for.
     Wanted(Wanted<'observed>),
-    /// Do nothing, because the spec says `suspend`. What would be wanted, if that is known, serves for comparison.
-    Suspended(Option<Wanted<'observed>>),
+    /// Do nothing, because the spec says `suspend`. What would be wanted serves for comparison; or the conflict with an
+    /// object that is not the server's own, which is there all the same.
+    Suspended(Result<Wanted<'observed>, String>),
     /// Do nothing, for this reason.
     HandsOff(HandsOff),
 }
@@ -28,6 +29,18 @@ pub struct Wanted<'observed> {
     pub slots: Slots<'observed>,
     /// The Secret for the pods.
     pub secret: Option<InjectedSecret>,
+    /// What is in the way of some of the children.
+    pub obstacles: Obstacles,
+}
+
+/// Objects that have the server's name and keep some of its children from being created, while the others are looked
+/// after. In the words for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Obstacles {
+    /// One that is not the server's own, in the place of a child that the server can do without.
+    pub conflict: Option<String>,
+    /// Those that are going away. Their places are waited for.
+    pub departing: BTreeMap<ChildKind, String>,
 }
 
 /// What to do about the children of each kind.
@@ -54,8 +67,12 @@ pub enum Slot<'observed> {
     Taken(&'observed Child),
     /// It exists without an owner: adopt it.
     Adopted(&'observed Child),
-    /// Leave it alone for now: the existing object is going away, or something that the child needs is missing.
+    /// It does not exist, and something that it needs is missing: leave its place empty.
     Waiting,
+    /// The existing object is going away: leave it alone until it is gone.
+    Departing,
+    /// The existing object is not the server's own: leave it alone.
+    Foreign,
 }
 
 /// Why nothing is created or changed.
@@ -65,7 +82,7 @@ pub enum HandsOff {
     Terminating,
     /// Its spec can't be decoded.
     Undecodable(String),
-    /// An object that is not the server's own has its name.
+    /// An object that is not the server's own has the name of a child that the server can't do without.
     NameConflict(String),
 }
 
@@ -79,58 +96,75 @@ pub fn validate(observed: &Observed) -> Verdict<'_> {
         Ok(spec) => spec,
         Err(error) => return Verdict::HandsOff(HandsOff::Undecodable(error.clone())),
     };
-    match (slots(observed, spec), spec.suspend) {
-        (slots, true) => Verdict::Suspended(slots.ok().map(|slots| with_secret(observed, spec, slots))),
-        (Ok(slots), false) => Verdict::Wanted(with_secret(observed, spec, slots)),
+    match (wanted(observed, spec), spec.suspend) {
+        (wanted, true) => Verdict::Suspended(wanted),
+        (Ok(wanted), false) => Verdict::Wanted(wanted),
         (Err(conflict), false) => Verdict::HandsOff(HandsOff::NameConflict(conflict)),
     }
 }
 
-/// What to do about each child, or the conflict with an object that is not the server's own.
-fn slots<'observed>(observed: &'observed Observed, spec: &MCPServerSpec) -> Result<Slots<'observed>, String> {
-    if let Some(unreadable) = &observed.unreadable {
-        return Err(unreadable.clone());
-    }
-    let slot = |kind: ChildKind| Ok((kind, slot(observed, kind, kind.is_in(spec))?));
-    Ok(Slots(ChildKind::ALL.into_iter().map(slot).collect::<Result<_, String>>()?))
-}
-
-fn slot(observed: &Observed, kind: ChildKind, wanted: bool) -> Result<Slot<'_>, String> {
-    let child = observed.child(kind).map(|child| (child, relation(child, kind.as_str(), &observed.server.meta.uid)));
-    Ok(match (child, wanted) {
-        (None, true) => Slot::Empty,
-        (Some((child, Relation::Ours)), true) => Slot::Taken(child),
-        (Some((child, Relation::Orphan)), true) => Slot::Adopted(child),
-        (Some((_, Relation::Departing)), true) => Slot::Waiting,
-        (Some((_, Relation::Foreign(conflict))), true) => return Err(conflict),
-        (Some((child, Relation::Ours)), false) => Slot::Surplus(child),
-        // What has our labels but no owner may be kept by somebody on purpose.
-        (Some((_, Relation::Orphan | Relation::Departing | Relation::Foreign(_))) | None, false) => Slot::Unwanted,
-    })
-}
-
-/// Without its Secret a Deployment is not created, because its pods could not start. An existing one keeps the Secret
-/// that it has: when a Secret is deleted and created again, or the spec names one that does not exist yet, no pod is
-/// restarted in between.
-fn with_secret<'observed>(
+/// What is wanted, or the conflict over a child that the server can't do without.
+fn wanted<'observed>(
     observed: &'observed Observed,
     spec: &'observed MCPServerSpec,
-    mut slots: Slots<'observed>,
-) -> Wanted<'observed> {
-    let named = |hash: &SecretHash| {
-        let hash = Some(hash.as_str().to_owned());
-        spec.secret_name.clone().map(|name| InjectedSecret { name, hash })
+) -> Result<Wanted<'observed>, String> {
+    let (mut slots, mut obstacles) = (BTreeMap::new(), Obstacles::default());
+    for kind in ChildKind::ALL {
+        let slot =
+            if kind.is_in(spec) { wanted_slot(observed, kind, &mut obstacles)? } else { other_slot(observed, kind) };
+        slots.insert(kind, slot);
+    }
+    // Without its Secret a Deployment is not created, because its pods could not start.
+    if observed.deployment.is_none() && observed.secret.is_lacking() {
+        slots.insert(ChildKind::Deployment, Slot::Waiting);
+    }
+    Ok(Wanted { spec, slots: Slots(slots), secret: secret(observed, spec), obstacles })
+}
+
+/// What to do about a child that the spec calls for.
+fn wanted_slot<'observed>(
+    observed: &'observed Observed,
+    kind: ChildKind,
+    obstacles: &mut Obstacles,
+) -> Result<Slot<'observed>, String> {
+    let conflict = match (observed.unreadable.get(&kind), observed.child(kind)) {
+        (Some(unreadable), _) => unreadable.clone(),
+        (None, None) => return Ok(Slot::Empty),
+        (None, Some(child)) => match relation(child, kind, &observed.server.meta.uid) {
+            Relation::Ours => return Ok(Slot::Taken(child)),
+            Relation::Orphan => return Ok(Slot::Adopted(child)),
+            Relation::Departing(what) => {
+                obstacles.departing.insert(kind, what);
+                return Ok(Slot::Departing);
+            }
+            Relation::Foreign(conflict) => conflict,
+        },
     };
-    let (deployment, secret) = match (&observed.secret, slots.get(ChildKind::Deployment)) {
-        (SecretState::NotRequired, slot) => (slot, None),
-        (SecretState::Resolved(hash), slot) => (slot, named(hash)),
-        (SecretState::Missing(_) | SecretState::Unreadable(..), Slot::Empty) => (Slot::Waiting, None),
-        (SecretState::Missing(_) | SecretState::Unreadable(..), slot) => {
-            (slot, observed.deployment.as_ref().and_then(|deployment| deployment.secret.clone()))
+    if !kind.is_extra() {
+        return Err(conflict);
+    }
+    obstacles.conflict.get_or_insert(conflict);
+    Ok(Slot::Foreign)
+}
+
+/// What to do about a child that the spec does not call for. What has our labels but no owner may be kept by somebody on
+/// purpose.
+fn other_slot(observed: &Observed, kind: ChildKind) -> Slot<'_> {
+    let ours = |child: &&Child| relation(child, kind, &observed.server.meta.uid) == Relation::Ours;
+    observed.child(kind).filter(ours).map_or(Slot::Unwanted, Slot::Surplus)
+}
+
+/// The Secret for the pods. While it is lacking, a Deployment keeps the one that it has: when a Secret is deleted and
+/// created again, or the spec names one that does not exist yet, no pod is restarted in between.
+fn secret(observed: &Observed, spec: &MCPServerSpec) -> Option<InjectedSecret> {
+    match &observed.secret {
+        SecretState::NotRequired => None,
+        SecretState::Resolved(hash) => {
+            let hash = Some(hash.as_str().to_owned());
+            spec.secret_name.clone().map(|name| InjectedSecret { name, hash })
         }
-    };
-    slots.0.insert(ChildKind::Deployment, deployment);
-    Wanted { spec, slots, secret }
+        SecretState::Missing(_) | SecretState::Unreadable(..) => observed.deployment.as_ref()?.secret.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -48,10 +48,9 @@ pub struct Report {
     ///
     /// [`ToolList::of_pods`]: crate::mcp::ToolList::of_pods
     pub facts: Option<Arc<Facts>>,
-    /// The tools to compare with from now on.
+    /// The tools to compare with from now on. Others of the same revision are a change that somebody should look at;
+    /// who reports notices that, by what was reported before.
     pub baseline: Option<Baseline>,
-    /// Since the last change of the revision, the tools have changed. It stays until the next change of either.
-    pub tools_changed: Option<ToolsChanged>,
 }
 
 /// Whether a server speaks MCP.
@@ -68,13 +67,4 @@ pub enum Outcome {
         /// The pod and what was seen, in one line.
         message: String,
     },
-}
-
-/// The tools have become others, and the pod template has not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolsChanged {
-    /// The digest before.
-    pub before: Box<str>,
-    /// The digest after.
-    pub after: Box<str>,
 }

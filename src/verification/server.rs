@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::report::{Baseline, Outcome, Pod, Report, ToolsChanged};
+use super::report::{Baseline, Outcome, Pod, Report};
 use crate::mcp::{Era, Facts, Reason, ToolList, Verdict};
 use crate::object::Uid;
 
@@ -77,7 +77,7 @@ enum Judgement<'a> {
 
 impl Server {
     pub(super) fn new(interval: std::time::Duration, baseline: Option<Baseline>) -> Self {
-        let report = Report { outcome: Outcome::NotYetVerified, facts: None, baseline, tools_changed: None };
+        let report = Report { outcome: Outcome::NotYetVerified, facts: None, baseline };
         Self { interval, pods: BTreeMap::new(), left: BTreeMap::new(), report }
     }
 
@@ -160,16 +160,8 @@ impl Server {
 
     fn verified(&mut self, facts: Arc<Facts>, tools: Option<ToolList>) -> bool {
         let mut report = Report { outcome: Outcome::Verified, facts: Some(facts), ..self.report.clone() };
-        if let (Some(revision), Some(ToolList { count: _, hash: after })) = (self.revision(), tools) {
-            match report.baseline {
-                Some(Baseline { revision: known, tools_hash }) if known == revision => {
-                    if tools_hash != after {
-                        report.tools_changed = Some(ToolsChanged { before: tools_hash, after: after.clone() });
-                    }
-                }
-                Some(_) | None => report.tools_changed = None,
-            }
-            report.baseline = Some(Baseline { revision, tools_hash: after });
+        if let (Some(revision), Some(ToolList { count: _, hash: tools_hash })) = (self.revision(), tools) {
+            report.baseline = Some(Baseline { revision, tools_hash });
         }
         let new = self.report != report;
         self.report = report;

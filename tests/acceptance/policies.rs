@@ -64,11 +64,33 @@ async fn an_object_of_somebody_else_is_neither_changed_nor_deleted_and_stands_in
     world.create_server("x", json!({})).await;
     world.until_ready("x").await;
 
-    world.merge(SERVERS, "x", &json!({"spec": {"disruptionBudget": {"minAvailable": 1}}})).await;
-    let conflict = |server: &Value| says(server, "Accepted") == "False NameConflict";
-    let server = world.until("the conflict is told", SERVERS, "x", conflict).await;
+    let spec = json!({"disruptionBudget": {"minAvailable": 1}, "networkPolicy": {}, "port": 9090});
+    world.merge(SERVERS, "x", &json!({"spec": spec})).await;
+    let conflict = |server: &Value| {
+        let url = server["status"]["url"].as_str().unwrap_or_default();
+        says(server, "Accepted") == "False NameConflict"
+            && url.contains(":9090")
+            && says(server, "Progressing") == "True Complete"
+    };
+    let server = world.until("the conflict is told, and the rest is applied", SERVERS, "x", conflict).await;
     let message = condition(&server, "Accepted")["message"].as_str().unwrap();
     assert!(message.contains("PodDisruptionBudget x"), "{message}");
+    assert_eq!(
+        (&server["status"]["phase"], says(&server, "Ready").as_str()),
+        (&json!("Degraded"), "False NameConflict")
+    );
+    world.until("nobody is in its way", POLICIES, "x", |_| true).await;
+    world.stays_quiet().await;
+    assert_eq!(world.events("NameConflict", "x").await, 1, "it was told again and again");
+    let foreign_too = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "z"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"a": "b"}}},
+    });
+    world.create(BUDGETS, &foreign_too).await;
+    world.create_server("z", json!({"disruptionBudget": {"minAvailable": 1}})).await;
+    world.until("it serves from the first day", SERVERS, "z", |it| says(it, "Available").starts_with("True")).await;
+    world.delete(BUDGETS, "z").await;
+    world.until_ready("z").await;
     world.merge(SERVERS, "x", &json!({"spec": {"disruptionBudget": null}})).await;
     world.until_ready("x").await;
     let still = world.get(BUDGETS, "x").await;

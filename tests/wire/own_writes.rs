@@ -1,5 +1,6 @@
 //! A cache is behind its own operator. What is remembered of writes bridges that, for a while.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -83,7 +84,7 @@ async fn a_child_that_can_not_be_read_is_observed_as_such() {
     servers.synced.wait().await;
     let (world, mut stream, stores) = world().await;
     let stores = Stores { servers: servers.store.clone(), ..stores };
-    assert_eq!(observe(&stores, &key("web")).unwrap().unreadable, None);
+    assert_eq!(observe(&stores, &key("web")).unwrap().unreadable, BTreeMap::new());
     stream
         .line(&modified(&with(
             deployment(11),
@@ -94,6 +95,6 @@ async fn a_child_that_can_not_be_read_is_observed_as_such() {
     until("it is in", || world.holds() == ["n/web@11 invalid"]).await;
     let observed = observe(&stores, &key("web")).unwrap();
     assert!(observed.deployment.is_none());
-    let unreadable = observed.unreadable.unwrap();
+    let unreadable = &observed.unreadable[&ChildKind::Deployment];
     assert!(unreadable.starts_with("Deployment web can't be read: invalid type: integer `7`"), "{unreadable}");
 }

@@ -67,7 +67,9 @@ fn an_orphan_is_written_even_if_it_is_as_wanted() {
 #[test]
 fn what_must_wait_is_not_written() {
     let children = children(&observed(&json!({"image": "x"})));
-    assert_eq!(plan(&Slot::Waiting, &children[&ChildKind::Deployment]), None);
+    for slot in [Slot::Waiting, Slot::Departing, Slot::Foreign] {
+        assert_eq!(plan(&slot, &children[&ChildKind::Deployment]), None, "{slot:?}");
+    }
 }
 
 #[test]
@@ -183,6 +185,17 @@ async fn a_failure_that_may_last_is_news_and_one_that_passes_is_not() {
         let (applied, written) = applied(&answered(answer).0, &Memory::default(), &world).await;
         assert_eq!((applied.failed.is_some(), written.is_err()), (news, true), "{code}");
     }
+}
+
+/// The server is about to be deleted with its namespace; its status need not say what can't be created any more.
+#[tokio::test]
+async fn that_a_namespace_is_being_deleted_is_no_news() {
+    let (client, _) = answered(|_| {
+        let cause = json!({"reason": "NamespaceTerminating", "field": "metadata.namespace"});
+        (403, json!({"kind": "Status", "code": 403, "details": {"causes": [cause]}}))
+    });
+    let (applied, written) = applied(&client, &Memory::default(), &observed(&json!({"image": "x"}))).await;
+    assert_eq!((applied.failed, namespace_is_terminating(&written.unwrap_err())), (None, true));
 }
 
 /// Where the stores stay behind, the same is written again and changes nothing. The outdated child is not settled by that:

@@ -1,14 +1,17 @@
+mod verified;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::children::Deployment;
+use super::super::kind::ChildKind;
 use super::super::memory::Refused;
-use super::super::pods::Pod;
+use super::super::observe::SecretState;
 use super::super::testing::{UID, deployment, observed, owner, server, service};
+use super::super::validate::Obstacles;
 use super::*;
-use crate::mcp::{Claim, Era, Facts, SessionMode, ToolList};
-use crate::object::Object;
-use crate::verification::Baseline;
+use crate::api::Phase;
 
 const NOW: &str = "2026-11-22T20:00:00Z";
 const LATER: &str = "2026-11-22T21:00:00Z";
@@ -37,7 +40,8 @@ fn applied(status: Option<&Value>) -> Applied {
 fn scaled(replicas: i32, status: Option<&Value>) -> Applied {
     let deployment = status.map(|status| Arc::new(Deployment { replicas, ..deployed(status) }));
     let service = Some(Arc::new(service(8080)));
-    Applied { deployment, service, refused: None, failed: None, done: Vec::new() }
+    let obstacles = Obstacles::default();
+    Applied { deployment, service, obstacles, refused: None, failed: None, done: Vec::new() }
 }
 
 fn report_at(now: &str, observed: &Observed, applied: &Applied) -> MCPServerStatus {
@@ -142,6 +146,15 @@ fn a_conflict_says_nothing_of_the_strangers_pods() {
     assert_eq!(said(&status, READY), pair("False", "NameConflict"));
 }
 
+/// A refused spec beside a Deployment with one pod of the spec before, or none yet.
+fn refused_beside(pods: i32) -> Applied {
+    let mut status = says(pods, pods);
+    if pods == 0 {
+        status["conditions"][1]["reason"] = json!("ReplicaSetUpdated");
+    }
+    Applied { deployment: scaled(1, Some(&status)).deployment, ..refused("no") }
+}
+
 fn refused(message: &str) -> Applied {
     let (hash, until) = ("of the desired state".to_owned(), tokio::time::Instant::now());
     Applied { refused: Some(Refused { hash, of: None, message: message.to_owned(), until }), ..applied(None) }
@@ -163,21 +176,105 @@ fn a_refusal_is_quoted() {
 #[test]
 fn a_suspended_server_says_so_and_how_it_is() {
     let world = standing(world(1, None));
-    let say = |followed| report(&world, &Outcome::Suspended { followed }, None, NOW.parse().unwrap());
+    let say = |followed| suspended(&world, followed, None);
     let status = say(true);
     assert_eq!((status.phase, said(&status, READY).0.as_str()), (Some(Phase::Suspended), "True"));
     // Found with a port that was changed during the suspension: url and Ready described what had not been applied.
     let status = say(false);
-    assert_eq!(
-        (said(&status, READY), said(&status, PROGRESSING).1.as_str()),
-        (pair("Unknown", "Unknown"), "RollingOut")
-    );
+    assert_eq!(said(&status, READY), pair("Unknown", "Unknown"));
     assert_eq!(said(&status, AVAILABLE).0, "True", "the pods serve");
     assert_eq!(
         status.url.as_deref(),
         Some("http://web.prod.svc:9000/mcp"),
         "as the Service is, not as the spec wants it"
     );
+}
+
+fn suspended(world: &Observed, followed: bool, conflict: Option<&str>) -> MCPServerStatus {
+    report(world, &Outcome::Suspended { followed, conflict }, None, NOW.parse().unwrap())
+}
+
+/// Found by a review: the conflict was told only after the suspension.
+#[test]
+fn a_conflict_is_told_of_a_suspended_server_too() {
+    let status = suspended(&world(1, None), false, Some("Deployment web exists"));
+    assert_eq!((said(&status, ACCEPTED), status.phase), (pair("False", "NameConflict"), Some(Phase::Suspended)));
+    let message = &status.condition(ACCEPTED).unwrap().message;
+    assert!(message.starts_with("Deployment web exists") && message.contains("spec.suspend"), "{message}");
+}
+
+/// Found by a review: `Progressing` said `RollingOut`, for ever, where nothing rolled.
+#[test]
+fn nothing_rolls_out_while_the_spec_is_held_up() {
+    let hands_off = |why| report(&standing(world(1, None)), &Outcome::HandsOff(&why), None, NOW.parse().unwrap());
+    for status in [
+        hands_off(HandsOff::NameConflict("Service web exists".to_owned())),
+        hands_off(HandsOff::Undecodable("no".to_owned())),
+        suspended(&standing(world(1, None)), false, None),
+        report_at(NOW, &world(1, None), &refused_beside(1)),
+    ] {
+        assert_eq!(said(&status, PROGRESSING), pair("True", "Complete"), "{status:?}");
+        let message = &status.condition(PROGRESSING).unwrap().message;
+        assert!(message.ends_with("the current spec has not been applied"), "{message}");
+    }
+    let status = report_at(NOW, &world(1, None), &refused_beside(0));
+    assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the spec before this one does");
+}
+
+/// "Complete" was said of the spec before this one. Once this one is applied, its pods have yet to come.
+#[test]
+fn a_rollout_that_was_complete_for_a_spec_that_was_held_up_is_not_complete_for_the_next() {
+    let refused = report_at(NOW, &world(3, None), &refused_beside(1));
+    assert_eq!(said(&refused, PROGRESSING).1, "Complete");
+    let scaled = report_at(LATER, &world(3, Some(&refused)), &scaled(3, Some(&says(1, 1))));
+    assert_eq!((said(&scaled, PROGRESSING), scaled.phase), (pair("True", "RollingOut"), Some(Phase::Progressing)));
+}
+
+#[test]
+fn a_stranger_in_the_place_of_an_extra_is_told_and_degrades_a_server_that_runs() {
+    let conflict = Some("PodDisruptionBudget web exists".to_owned());
+    let obstacles = Obstacles { conflict, ..Obstacles::default() };
+    let status = report_at(NOW, &world(1, None), &Applied { obstacles, ..applied(Some(&says(1, 1))) });
+    assert_eq!(
+        (said(&status, ACCEPTED), said(&status, READY)),
+        (pair("False", "NameConflict"), pair("False", "NameConflict"))
+    );
+    assert_eq!((said(&status, AVAILABLE).0.as_str(), status.phase), ("True", Some(Phase::Degraded)));
+    assert_eq!(said(&status, PROGRESSING), pair("True", "Complete"));
+    assert!(status.url.is_some(), "it serves");
+}
+
+/// Found by a review: "the server has no Deployment", for as long as a finalizer kept the earlier one, and not why.
+#[test]
+fn what_is_waited_for_is_named() {
+    let waits = |kind, what: &str, applied: Applied| {
+        let obstacles = Obstacles { departing: [(kind, what.to_owned())].into(), ..Obstacles::default() };
+        report_at(NOW, &world(1, None), &Applied { obstacles, ..applied })
+    };
+    let earlier = "Deployment web of an earlier MCPServer is being deleted";
+    let status = waits(ChildKind::Deployment, earlier, applied(None));
+    assert_eq!(said(&status, READY), pair("False", "DeploymentMissing"));
+    assert!(status.condition(AVAILABLE).unwrap().message.ends_with(earlier), "{status:?}");
+    let going = "Service web is being deleted";
+    let status = waits(ChildKind::Service, going, applied(Some(&says(1, 1))));
+    assert_eq!(
+        (said(&status, READY), said(&status, PROGRESSING).1.as_str()),
+        (pair("Unknown", "Unknown"), "RollingOut")
+    );
+    assert!(status.condition(READY).unwrap().message.ends_with(going), "{status:?}");
+}
+
+/// Found by a review: the old pods serve, so the server is Ready; that the new ones can't start was in another condition.
+#[test]
+fn a_server_that_is_ready_says_what_it_is_still_rolling_out() {
+    let mut stuck = says(2, 1);
+    stuck["updatedReplicas"] = json!(1);
+    let status = report_at(NOW, &world(1, None), &applied(Some(&stuck)));
+    let message = &status.condition(READY).unwrap().message;
+    assert_eq!(said(&status, READY).0, "True");
+    assert_eq!(*message, "1 of 1 pods are available; 1 of 1 pods run the current spec");
+    let complete = report_at(NOW, &world(1, None), &applied(Some(&says(1, 1))));
+    assert_eq!(complete.condition(READY).unwrap().message, "1 of 1 pods are available");
 }
 
 /// With an available pod, and a Service with another port than the spec's.
@@ -195,7 +292,6 @@ fn pods_that_serve_are_told_of_though_the_spec_can_not_be_read() {
     let status = report(&world, &Outcome::HandsOff(&why), None, NOW.parse().unwrap());
     assert_eq!((said(&status, READY), status.phase), (pair("False", "UndecodableObject"), Some(Phase::Failed)));
     assert_eq!(said(&status, AVAILABLE), pair("True", "MinimumReplicasAvailable"));
-    assert_eq!(said(&status, PROGRESSING).1, "RollingOut", "the current spec has not been applied");
 }
 
 /// Found with a quota: the Deployment was deleted and could not be created again, and the status said Running for ever.
@@ -293,96 +389,4 @@ fn what_is_on_its_way_is_written_patiently_and_all_else_at_once() {
     let without_secret = report_at(NOW, &lost_secret, &applied(None));
     assert_eq!(urgency(None, &without_secret, false), Urgency::Now);
     assert_eq!(urgency(Some(&without_secret), &pending, true), Urgency::Patient(short), "the Secret came");
-}
-
-/// What is known of a server that has answered, or has not.
-fn known(outcome: Verified, sessions: SessionMode) -> Verification {
-    let facts = Facts {
-        era: Era::Legacy,
-        name: Some(Claim::new("gofetch")),
-        version: Some(Claim::new("1.0.3")),
-        protocol_versions: vec![Claim::new("2025-11-25")],
-        session_mode: sessions,
-        capabilities: vec![Claim::new("tools")],
-        tools: Some(ToolList { count: 2, hash: "5d41".into() }),
-        ttl: None,
-    };
-    let baseline = Some(Baseline { revision: "7f".into(), tools_hash: "5d41".into() });
-    Verification { outcome, facts: Some(Arc::new(facts)), baseline, tools_changed: None }
-}
-
-fn verified_at(now: &str, world: &Observed, verification: Option<&Verification>) -> MCPServerStatus {
-    let applied = scaled(2, Some(&says(2, 2)));
-    report(world, &Outcome::Applied(&applied), verification, now.parse().unwrap())
-}
-
-#[test]
-fn what_a_server_says_of_itself_is_shown_and_the_time_of_the_check_is_no_news() {
-    let known = known(Verified::Verified, SessionMode::Stateless);
-    let status = verified_at(NOW, &world(2, None), Some(&known));
-    assert_eq!(said(&status, VERIFIED), pair("True", "Verified"));
-    let info = status.server.clone().unwrap();
-    assert_eq!((info.name.as_str(), info.version.as_str(), info.tools), ("gofetch", "1.0.3", Some(2)));
-    assert_eq!((info.tools_hash.as_str(), info.pod_template_hash.as_str()), ("5d41", "7f"));
-    let later = verified_at(LATER, &world(2, Some(&status)), Some(&known));
-    assert_ne!(later.server, status.server);
-    assert!(says_the_same(&status, &later), "or a settled cluster would be written to each minute");
-}
-
-/// The check may fail for reasons of its own; whether the server is ready, its pods say.
-#[test]
-fn a_server_that_is_not_verified_is_as_ready_as_its_pods() {
-    for (outcome, expected) in [
-        (Verified::NotYetVerified, pair("Unknown", "NotYetVerified")),
-        (
-            Verified::Failed { reason: crate::mcp::Reason::NotMcp, message: "pod web-1: a page".to_owned() },
-            pair("False", "NotMCP"),
-        ),
-    ] {
-        let status = verified_at(NOW, &world(2, None), Some(&known(outcome, SessionMode::Stateless)));
-        assert_eq!((said(&status, VERIFIED), said(&status, READY)), (expected, pair("True", "Available")));
-        assert_eq!(status.phase, Some(Phase::Running));
-    }
-    let off = verified_at(NOW, &world(2, None), None);
-    assert_eq!((said(&off, VERIFIED), off.server), (pair("Unknown", "VerificationOff"), None));
-}
-
-/// Found by an acceptance test: each start of the operator wrote every status twice.
-#[test]
-fn an_operator_that_has_just_started_repeats_what_was_known() {
-    let known = known(Verified::Verified, SessionMode::Stateless);
-    let before = verified_at(NOW, &world(2, None), Some(&known));
-    let nothing = Verification { outcome: Verified::NotYetVerified, facts: None, baseline: None, tools_changed: None };
-    let mut world = world(2, Some(&before));
-    let without_pods = verified_at(LATER, &world, Some(&nothing));
-    assert_eq!(
-        said(&without_pods, VERIFIED),
-        pair("Unknown", "NotYetVerified"),
-        "there is nobody of whom it could be true"
-    );
-    assert_eq!(without_pods.server, before.server, "to compare the tools with");
-    world.pods = vec![Arc::new(ready_pod())];
-    assert!(says_the_same(&before, &verified_at(LATER, &world, Some(&nothing))));
-}
-
-fn ready_pod() -> Pod {
-    let labels = json!({"app.kubernetes.io/managed-by": "smooth-operator", "app.kubernetes.io/instance": "web"});
-    let metadata = json!({"namespace": "prod", "name": "web-1", "uid": "p", "resourceVersion": "1", "labels": labels});
-    let status = json!({"conditions": [{"type": "Ready", "status": "True"}]});
-    Pod::decode(&json!({"metadata": metadata, "status": status}).to_string()).unwrap()
-}
-
-#[test]
-fn sessions_in_one_of_several_pods_are_warned_of_where_nothing_keeps_clients_there() {
-    let warns = |replicas: i32, affinity: &str, sessions| {
-        let spec = json!({"image": "x", "replicas": replicas, "service": {"sessionAffinity": affinity}});
-        let deployment = Some(Arc::new(Deployment { replicas, ..deployed(&says(2, 2)) }));
-        let world = Observed { server: Arc::new(server(&spec, None)), deployment, ..observed(&spec) };
-        let status = verified_at(NOW, &world, Some(&known(Verified::Verified, sessions)));
-        status.condition(VERIFIED).unwrap().message.contains("sessionAffinity")
-    };
-    assert!(warns(2, "None", SessionMode::Stateful));
-    assert!(!warns(1, "None", SessionMode::Stateful), "there is one pod");
-    assert!(!warns(2, "ClientIP", SessionMode::Stateful), "it is set");
-    assert!(!warns(2, "None", SessionMode::Stateless), "there are no sessions");
 }

@@ -22,9 +22,10 @@ fn a_server_that_is_being_deleted_gets_no_children_any_more() {
 #[test]
 fn a_suspended_server_is_left_alone() {
     let mut world = observed(&json!({"image": "x", "suspend": true}));
-    assert!(matches!(validate(&world), Verdict::Suspended(Some(_))));
-    world.unreadable = Some("Deployment web can't be read: no".to_owned());
-    assert!(matches!(validate(&world), Verdict::Suspended(None)), "nobody can say what would be done");
+    assert!(matches!(validate(&world), Verdict::Suspended(Ok(_))));
+    world.unreadable = unreadable(ChildKind::Deployment);
+    let Verdict::Suspended(Err(conflict)) = validate(&world) else { panic!("nobody can say what would be done") };
+    assert_eq!(conflict, "it can't be read");
 }
 
 #[test]
@@ -53,8 +54,38 @@ fn a_child_without_a_controller_and_without_our_labels_is_a_conflict() {
 #[test]
 fn a_child_that_can_not_be_read_is_a_conflict_and_not_absent() {
     let mut world = observed(&json!({"image": "x"}));
-    world.unreadable = Some("Deployment web can't be read: no".to_owned());
-    assert_eq!(hands_off(&world), HandsOff::NameConflict("Deployment web can't be read: no".to_owned()));
+    world.unreadable = unreadable(ChildKind::Deployment);
+    assert_eq!(hands_off(&world), HandsOff::NameConflict("it can't be read".to_owned()));
+}
+
+/// Found by a review: a PodDisruptionBudget of somebody else's kept a server from being created at all.
+#[test]
+fn a_stranger_in_the_place_of_an_extra_is_in_the_way_of_nothing_else() {
+    let mut world = observed(&json!({"image": "x", "disruptionBudget": {"minAvailable": 1}, "networkPolicy": {}}));
+    let mut stranger = deployment(&json!([]), &json!({})).child;
+    stranger.labelled = false;
+    world.extras = BTreeMap::from([(ChildKind::DisruptionBudget, stranger)]);
+    let conflict = "PodDisruptionBudget web exists and was not created by this operator";
+    assert_eq!(only_the_budget_is_left_out(&world), conflict);
+    world.extras = BTreeMap::new();
+    world.unreadable = unreadable(ChildKind::DisruptionBudget);
+    assert_eq!(only_the_budget_is_left_out(&world), "it can't be read");
+    let spec = json!({"image": "x"});
+    let world = Observed { server: Arc::new(server(&spec, None)), ..world };
+    assert_eq!(wanted(&world).obstacles, Obstacles::default(), "nobody calls for one");
+}
+
+fn only_the_budget_is_left_out(world: &Observed) -> String {
+    let wanted = wanted(world);
+    assert!(matches!(wanted.slots.get(ChildKind::DisruptionBudget), Slot::Foreign));
+    for kind in [ChildKind::Deployment, ChildKind::Service, ChildKind::NetworkPolicy] {
+        assert!(matches!(wanted.slots.get(kind), Slot::Empty), "{kind:?}");
+    }
+    wanted.obstacles.conflict.unwrap()
+}
+
+fn unreadable(kind: ChildKind) -> BTreeMap<ChildKind, String> {
+    BTreeMap::from([(kind, "it can't be read".to_owned())])
 }
 
 #[test]
@@ -68,11 +99,16 @@ fn an_orphan_of_ours_is_adopted() {
 fn the_children_of_an_earlier_server_of_this_name_are_waited_for() {
     let mut world = observed(&json!({"image": "x"}));
     world.deployment = Some(Arc::new(deployment(&owner("MCPServer", "web", "an earlier uid"), &json!({}))));
-    assert!(matches!(wanted(&world).slots.get(ChildKind::Deployment), Slot::Waiting));
+    let departing = |world: &Observed| {
+        let Wanted { slots, obstacles, .. } = wanted(world);
+        assert!(matches!(slots.get(ChildKind::Deployment), Slot::Departing));
+        obstacles.departing[&ChildKind::Deployment].clone()
+    };
+    assert_eq!(departing(&world), "Deployment web of an earlier MCPServer is being deleted");
     let mut dying = deployment(&owner("MCPServer", "web", UID), &json!({}));
     dying.child.meta.deleting = true;
     world.deployment = Some(Arc::new(dying));
-    assert!(matches!(wanted(&world).slots.get(ChildKind::Deployment), Slot::Waiting));
+    assert_eq!(departing(&world), "Deployment web is being deleted");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::report::{Outcome, ToolsChanged};
+use super::super::report::{Baseline, Outcome};
 use super::super::testing::*;
 use super::*;
 use crate::mcp::{Facts, Reason};
@@ -59,9 +59,8 @@ impl World {
         self.report("x").outcome
     }
 
-    fn changed(&self) -> Option<(String, String)> {
-        let ToolsChanged { before, after } = self.report("x").tools_changed?;
-        Some((before.into(), after.into()))
+    fn baseline(&self) -> Option<Baseline> {
+        self.report("x").baseline
     }
 }
 
@@ -276,47 +275,40 @@ fn the_era_is_remembered_until_a_failure_or_another_pod() {
 }
 
 #[test]
-fn tools_that_change_behind_ones_back_are_reported_once() {
+fn tools_that_change_behind_ones_back_are_news_once() {
     let mut world = World::new(16);
     world.observe("x", desired(&[1]));
+    assert_eq!(world.baseline(), None);
     world.pass(MINUTE * 2, |_| verified("h1"));
-    assert_eq!(world.changed(), None, "there was nothing before");
+    assert_eq!(world.baseline(), Some(baseline("r1", "h1")));
     assert_eq!(world.pass(MINUTE * 5, |_| verified("h2")), 1);
-    assert_eq!(world.changed(), Some(("h1".into(), "h2".into())));
-    assert_eq!(world.report("x").baseline, Some(baseline("r1", "h2")));
+    assert_eq!(world.baseline(), Some(baseline("r1", "h2")));
 }
 
 #[test]
-fn a_new_revision_may_have_other_tools() {
+fn tools_are_those_of_one_revision_and_in_the_middle_of_a_rollout_of_the_old_one() {
     let mut world = World::new(16);
     world.observe("x", desired(&[1]));
     world.pass(SECOND, |_| verified("h1"));
     let both = Desired { pods: pods(&[1], "r1").into_iter().chain(pods(&[2], "r2")).collect(), ..desired(&[]) };
     world.observe("x", both);
     world.pass(SECOND * 10, |asked| verified(if asked == address(1) { "h1" } else { "h2" }));
-    assert_eq!((world.outcome(), world.changed()), (Outcome::Verified, None));
+    assert_eq!((world.outcome(), world.baseline()), (Outcome::Verified, Some(baseline("r1", "h1"))));
     world.observe("x", Desired { pods: pods(&[2], "r2"), ..desired(&[]) });
     world.pass(SECOND * 10, |_| verified("h2"));
-    assert_eq!((world.changed(), world.report("x").baseline), (None, Some(baseline("r2", "h2"))));
-    world.pass(MINUTE * 2, |_| verified("h3"));
-    assert_eq!(world.changed(), Some(("h2".into(), "h3".into())), "but the next change is one again");
+    assert_eq!(world.baseline(), Some(baseline("r2", "h2")));
 }
 
 #[test]
-fn a_change_while_the_operator_was_down_is_seen_by_what_the_status_says() {
-    let restarted = |baseline| {
-        let mut world = World::new(16);
-        world.observe("x", Desired { baseline, ..desired(&[1]) });
-        world.pass(SECOND, |_| verified("h2"));
-        // The status has been written by now, and says something else. It is not asked again.
-        world.observe("x", Desired { baseline: Some(super::super::testing::baseline("r1", "h9")), ..desired(&[1]) });
-        world.pass(MINUTE * 2, |_| verified("h2"));
-        world.changed()
-    };
-    assert_eq!(restarted(Some(baseline("r1", "h1"))), Some(("h1".into(), "h2".into())));
-    assert_eq!(restarted(Some(baseline("r1", "h2"))), None);
-    assert_eq!(restarted(Some(baseline("r0", "h1"))), None, "it was another revision that had these");
-    assert_eq!(restarted(None), None);
+fn what_the_status_says_of_the_tools_is_where_an_operator_begins_and_is_not_looked_at_again() {
+    let mut world = World::new(16);
+    let begun = Desired { baseline: Some(baseline("r1", "h1")), ..desired(&[1]) };
+    assert_eq!(world.observe("x", begun).baseline, Some(baseline("r1", "h1")));
+    world.pass(SECOND, |_| verified("h2"));
+    assert_eq!(world.baseline(), Some(baseline("r1", "h2")));
+    // The status has been written by now, and says something else.
+    world.observe("x", Desired { baseline: Some(baseline("r1", "h9")), ..desired(&[1]) });
+    assert_eq!(world.baseline(), Some(baseline("r1", "h2")));
 }
 
 #[test]
@@ -326,11 +318,11 @@ fn one_pod_whose_tools_differ_is_a_change() {
     world.pass(SECOND, |_| verified("h1"));
     world.observe("x", desired(&[1, 2]));
     world.pass(SECOND * 2, |asked| verified(if asked == address(1) { "h1" } else { "h2" }));
-    let (before, after) = world.changed().unwrap();
-    assert!(before == "h1" && after != "h1" && after != "h2");
+    let Baseline { revision, tools_hash: both } = world.baseline().unwrap();
+    assert!(*revision == *"r1" && *both != *"h1" && *both != *"h2");
     assert_eq!(world.pass(MINUTE * 10, |asked| verified(if asked == address(1) { "h1" } else { "h2" })), 0);
     world.pass(MINUTE * 2, |_| verified("h2"));
-    assert_eq!(world.report("x").baseline, Some(baseline("r1", "h2")));
+    assert_eq!(world.baseline(), Some(baseline("r1", "h2")));
 }
 
 #[test]
@@ -339,8 +331,9 @@ fn a_failure_in_between_does_not_hide_a_change() {
     world.observe("x", desired(&[1]));
     world.pass(SECOND, |_| verified("h1"));
     world.pass(MINUTE * 5, |_| failed(Reason::Unreachable));
+    assert_eq!(world.baseline(), Some(baseline("r1", "h1")));
     world.pass(MINUTE * 5, |_| verified("h2"));
-    assert_eq!(world.changed(), Some(("h1".into(), "h2".into())));
+    assert_eq!(world.baseline(), Some(baseline("r1", "h2")));
 }
 
 #[test]

@@ -15,17 +15,23 @@
 //! The [canonical text](canonical) is written while the tool is read.
 
 mod canonical;
+mod members;
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 use super::ToolList;
 use canonical::{Canonical, quoted};
+use members::Members;
 
 /// The result of `tools/list`: one page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
-    tools: Vec<Tool>,
+    #[serde(deserialize_with = "read")]
+    tools: Members,
     #[serde(default, rename = "nextCursor")]
     pub(super) next: Option<String>,
 }
@@ -39,30 +45,53 @@ struct Tool {
     input_schema: Canonical,
 }
 
+/// Reads a list of tools, and keeps the name and the canonical form of each.
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Members;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of tools")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Members, A::Error> {
+            let mut tools = Members::default();
+            while let Some(tool) = list.next_element::<Tool>()? {
+                let Tool { name, description, input_schema: Canonical(schema) } = tool;
+                let description = description.map_or("null".to_owned(), |text| quoted(&text));
+                let tool =
+                    format!(r#"{{"description":{description},"inputSchema":{schema},"name":{}}}"#, quoted(&name));
+                tools.push(&name, &tool);
+            }
+            Ok(tools)
+        }
+    }
+    deserializer.deserialize_seq(List)
+}
+
 /// The tools of all pages so far.
 #[derive(Debug, Default)]
 pub(super) struct Tools {
     pub(super) pages: u32,
     /// Name and canonical form of each.
-    tools: Vec<(String, String)>,
+    tools: Members,
 }
 
 impl Tools {
     pub(super) fn add(&mut self, page: Page) {
         self.pages += 1;
-        self.tools.extend(page.tools.into_iter().map(|tool| {
-            let Tool { name, description, input_schema: Canonical(schema) } = tool;
-            let description = description.map_or("null".to_owned(), |text| quoted(&text));
-            let tool = format!(r#"{{"description":{description},"inputSchema":{schema},"name":{}}}"#, quoted(&name));
-            (name, tool)
-        }));
+        if self.tools.len() == 0 {
+            self.tools = page.tools;
+            return;
+        }
+        for (name, tool) in page.tools.pairs() {
+            self.tools.push(name, tool);
+        }
     }
 
-    pub(super) fn digest(mut self) -> ToolList {
-        self.tools.sort();
+    pub(super) fn digest(self) -> ToolList {
         let mut hash = Sha256::new();
         hash.update("[");
-        for (index, (_, tool)) in self.tools.iter().enumerate() {
+        for (index, (_, tool)) in self.tools.sorted().enumerate() {
             hash.update(if index == 0 { "" } else { "," });
             hash.update(tool);
         }
@@ -145,6 +174,14 @@ mod tests {
         {
             assert!(serde_json::from_str::<Page>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_megabyte_of_tiny_tools_takes_a_few_megabytes() {
+        let tool = r#"{"name":"","inputSchema":0}"#;
+        let page = format!(r#"{{"tools":[{}]}}"#, vec![tool; (1 << 20) / (tool.len() + 1)].join(","));
+        let Page { tools, next: _ } = serde_json::from_str(&page).unwrap();
+        assert!(tools.len() > 37_000 && tools.bytes() < 6 << 20, "{} tools in {} bytes", tools.len(), tools.bytes());
     }
 
     #[test]

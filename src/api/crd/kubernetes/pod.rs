@@ -10,8 +10,7 @@ const LAST_ID: i32 = i32::MAX;
 pub(super) fn rules() -> Vec<Rule> {
     let [container, pod] = ["io.k8s.api.core.v1.SecurityContext", "io.k8s.api.core.v1.PodSecurityContext"];
     let [env, source] = ["io.k8s.api.core.v1.EnvVar", "io.k8s.api.core.v1.EnvVarSource"];
-    let [reference, resources] = ["io.k8s.api.core.v1.LocalObjectReference", "io.k8s.api.core.v1.ResourceRequirements"];
-    let seccomp = "io.k8s.api.core.v1.SeccompProfile";
+    let [resources, seccomp] = ["io.k8s.api.core.v1.ResourceRequirements", "io.k8s.api.core.v1.SeccompProfile"];
     let one_value = validations(&[(
         "!(has(self.value) && size(self.value) > 0 && has(self.valueFrom))",
         "a variable has either value or valueFrom",
@@ -29,8 +28,6 @@ pub(super) fn rules() -> Vec<Rule> {
         (env, "name", json!({"minLength": 1, "maxLength": 1024, "pattern": "^[ -<>-~]+$"})),
         (env, "", one_value),
         (source, "", json!({"minProperties": 1, "maxProperties": 1})),
-        (reference, "", json!({"required": ["name"]})),
-        (reference, "name", json!({"minLength": 1})),
         (resources, "limits", json!({"maxProperties": 32})),
         (resources, "requests", json!({"maxProperties": 32})),
         (resources, "", amounts()),

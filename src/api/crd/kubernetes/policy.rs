@@ -10,6 +10,7 @@ pub(super) fn rules() -> Vec<Rule> {
     rules
 }
 
+/// The API server computes beforehand what the rules in CEL may cost, and has a limit: so lists and texts have one, too.
 fn network() -> Vec<Rule> {
     let [block, egress] = ["io.k8s.api.networking.v1.IPBlock", "io.k8s.api.networking.v1.NetworkPolicyEgressRule"];
     let [peer, port] = ["io.k8s.api.networking.v1.NetworkPolicyPeer", "io.k8s.api.networking.v1.NetworkPolicyPort"];
@@ -20,10 +21,10 @@ fn network() -> Vec<Rule> {
     vec![
         (block, "", addresses()),
         (block, "cidr", json!({"maxLength": 43})),
-        (block, "except", json!({"maxItems": 32, "items": {"type": "string", "maxLength": 43}})),
+        (block, "except", json!({"maxItems": 16, "items": {"type": "string", "maxLength": 43}})),
         (peer, "", one_peer),
-        (egress, "to", json!({"maxItems": 32})),
-        (egress, "ports", json!({"maxItems": 32})),
+        (egress, "to", json!({"maxItems": 64})),
+        (egress, "ports", json!({"maxItems": 64})),
         (port, "protocol", json!({"enum": ["TCP", "UDP", "SCTP"]})),
         (port, "port", json!({"maxLength": 15})),
         (port, "", ports()),

@@ -41,8 +41,10 @@ const MODES: [(&str, &str); 6] = [
 
 pub(super) fn rules() -> Vec<Rule> {
     let [empty, host] = ["io.k8s.api.core.v1.EmptyDirVolumeSource", "io.k8s.api.core.v1.HostPathVolumeSource"];
-    let one_part =
-        validations(&[("!(has(self.subPath) && has(self.subPathExpr))", "a mount has either subPath or subPathExpr")]);
+    let one_part = validations(&[(
+        "!has(self.subPath) || self.subPath == '' || !has(self.subPathExpr) || self.subPathExpr == ''",
+        "a mount has either subPath or subPathExpr",
+    )]);
     let below = validations(&[(
         "!self.matches('^/|(^|/)[.][.](/|$)')",
         "must be a path below the volume: neither absolute nor with ..",

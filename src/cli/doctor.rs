@@ -90,7 +90,7 @@ pub async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         metrics_secure: serving.metrics_secure(),
     };
     let mut findings = vec![version::judge(&version)];
-    findings.extend(examine(&connection.client, &duties, &key).await);
+    findings.extend(Box::pin(examine(&connection.client, &duties, &key)).await);
     super::print(&finding::table(&findings))?;
     let wrong = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);
     Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -155,7 +155,7 @@ mod tests {
             let namespaces = (0..100).map(|number| format!("team-{number}")).collect();
             let duties = Duties { namespaces, ..Duties::default() };
             let started = Instant::now();
-            let findings = examine(&client, &duties, &ObjectKey::new("ops", "smooth-operator")).await;
+            let findings = Box::pin(examine(&client, &duties, &ObjectKey::new("ops", "smooth-operator"))).await;
             assert!(started.elapsed() <= ALTOGETHER, "{:?}", started.elapsed());
             assert!(findings.len() > 100 && findings.iter().all(|it| it.verdict == Verdict::Unknown));
         }

@@ -2,6 +2,9 @@
 //!
 //! For each rule of the schema that is more than a type there is a mistake here that nothing else refuses.
 
+mod pod;
+mod policy;
+
 use serde_json::{Value, json};
 
 pub(super) type Mistake = (Value, &'static str, &'static str);
@@ -11,16 +14,16 @@ pub(super) fn all() -> Vec<Mistake> {
     [
         mistakes_of_the_server_and_its_environment(),
         mistakes_of_the_container_and_the_service(),
-        mistakes_of_probes(),
-        mistakes_of_security(),
-        mistakes_of_volumes(),
-        mistakes_of_scheduling(),
-        mistakes_of_affinity_and_spread(),
-        mistakes_of_networks(),
-        mistakes_of_autoscaling(),
+        pod::of_probes(),
+        pod::of_security(),
+        pod::of_volumes(),
+        pod::of_scheduling(),
+        pod::of_affinity_and_spread(),
+        policy::of_networks(),
+        policy::of_autoscaling(),
         mistakes_of_the_pod_and_the_rest(),
         mistakes_of_size(),
-        mistakes_of_quantities(),
+        policy::of_quantities(),
     ]
     .concat()
 }
@@ -68,6 +71,7 @@ fn mistakes_of_the_server_and_its_environment() -> Vec<Mistake> {
         ),
         (json!({"imagePullPolicy": "Sometimes"}), "spec.imagePullPolicy", "supported values"),
         (json!({"imagePullSecrets": ["a"]}), "spec.imagePullSecrets[0]", "must be of type object"),
+        (json!({"imagePullSecrets": [{}]}), "spec.imagePullSecrets[0].name", "Required value"),
         (json!({"imagePullSecrets": many(65, &json!({"name": "a"}))}), "spec.imagePullSecrets", "at most 64 items"),
         (json!({"env": [{"name": ""}]}), "spec.env[0].name", "at least 1 chars"),
         (json!({"env": [{"name": long}]}), "spec.env[0].name", "may not be more than 1024"),
@@ -208,258 +212,6 @@ fn mistakes_of_the_pod_and_the_rest() -> Vec<Mistake> {
     ]
 }
 
-fn mistakes_of_probes() -> Vec<Mistake> {
-    let of = |probe: &str, fields: Value| json!({"probes": {probe: fields}});
-    let grpc = |port: i32| of("startup", json!({"grpc": {"port": port}}));
-    let header = json!({"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": "c"}]}});
-    vec![
-        (of("liveness", json!({"successThreshold": 2})), "spec.probes", "liveness.successThreshold must be 1"),
-        (of("startup", json!({"successThreshold": 2})), "spec.probes", "startup.successThreshold must be 1"),
-        (of("readiness", json!({"terminationGracePeriodSeconds": 5})), "spec.probes", "can't be set"),
-        (
-            of("liveness", json!({"terminationGracePeriodSeconds": 0})),
-            "spec.probes.liveness.terminationGracePeriodSeconds",
-            "greater than or equal to 1",
-        ),
-        (of("liveness", json!({"timeoutSeconds": -1})), "spec.probes.liveness.timeoutSeconds", "or equal to 0"),
-        (of("liveness", json!({"successThreshold": -1})), "spec.probes.liveness.successThreshold", "or equal to 0"),
-        (of("liveness", json!({"failureThreshold": -1})), "spec.probes.liveness.failureThreshold", "or equal to 0"),
-        (
-            of("liveness", json!({"initialDelaySeconds": -1})),
-            "spec.probes.liveness.initialDelaySeconds",
-            "or equal to 0",
-        ),
-        (of("startup", json!({"exec": {}})), "spec.probes.startup.exec.command", "Required value"),
-        (of("startup", json!({"exec": {"command": []}})), "spec.probes.startup.exec.command", "at least 1 item"),
-        (grpc(0), "spec.probes.startup.grpc.port", "greater than or equal to 1"),
-        (grpc(70_000), "spec.probes.startup.grpc.port", "less than or equal to 65535"),
-        (of("startup", json!({"tcpSocket": {"port": 0}})), "spec.probes.startup", "tcpSocket.port must be a number"),
-        (of("startup", json!({"httpGet": {"port": 1, "scheme": "FTP"}})), "httpGet.scheme", "supported values"),
-        (of("startup", header), "spec.probes.startup.httpGet.httpHeaders[0].name", "should match"),
-    ]
-}
-
-fn mistakes_of_security() -> Vec<Mistake> {
-    let profile = |fields: Value| json!({"securityContext": {"seccompProfile": fields}});
-    let mut mistakes = vec![
-        (profile(json!({"type": "Localhost"})), "spec.securityContext.seccompProfile", "belongs to the type Localhost"),
-        (
-            profile(json!({"type": "RuntimeDefault", "localhostProfile": "a.json"})),
-            "spec.securityContext.seccompProfile",
-            "belongs to the type Localhost",
-        ),
-        (
-            json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}}),
-            "spec.securityContext",
-            "a privileged container",
-        ),
-        (
-            json!({"podSecurityContext": {"fsGroupChangePolicy": "Never"}}),
-            "spec.podSecurityContext.fsGroupChangePolicy",
-            "supported values",
-        ),
-        (json!({"podSecurityContext": {"fsGroup": -1}}), "spec.podSecurityContext.fsGroup", "or equal to 0"),
-        (json!({"podSecurityContext": {"fsGroup": 1_i64 << 31}}), "spec.podSecurityContext.fsGroup", "less than"),
-    ];
-    for (context, field) in
-        [("securityContext", "spec.securityContext.runAs"), ("podSecurityContext", "spec.podSecurityContext.runAs")]
-    {
-        for id in ["runAsUser", "runAsGroup"] {
-            mistakes.push((json!({context: {id: -1}}), field, "greater than or equal to 0"));
-            mistakes.push((json!({context: {id: 1_i64 << 31}}), field, "less than or equal to 2147483647"));
-        }
-    }
-    mistakes
-}
-
-fn mistakes_of_volumes() -> Vec<Mistake> {
-    let volume = |source: Value| json!({"volumes": [{"name": "a", "emptyDir": null}, source]});
-    let of = |kind: &str, source: Value| volume(json!({"name": "b", kind: source}));
-    let mount = |fields: Value| {
-        let mut mount = json!({"name": "a", "mountPath": "/a"});
-        mount.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        json!({"volumes": [{"name": "a"}], "volumeMounts": [mount]})
-    };
-    let file = |mode: i32| json!({"items": [{"path": "a", "mode": mode, "fieldRef": {"fieldPath": "metadata.name"}}]});
-    let key = json!({"name": "a", "items": [{"key": "a", "path": "a", "mode": 512}]});
-    vec![
-        (mount(json!({"mountPath": ""})), "spec.volumeMounts[0].mountPath", "at least 1 chars"),
-        (mount(json!({"mountPath": "/".repeat(4097)})), "spec.volumeMounts[0].mountPath", "may not be more than 4096"),
-        (mount(json!({"mountPath": "/a:ro"})), "spec.volumeMounts[0].mountPath", "should match"),
-        (mount(json!({"mountPropagation": "Both"})), "spec.volumeMounts[0].mountPropagation", "supported values"),
-        (mount(json!({"recursiveReadOnly": "Yes"})), "spec.volumeMounts[0].recursiveReadOnly", "supported values"),
-        (mount(json!({"subPath": "/a"})), "spec.volumeMounts[0].subPath", "a path below the volume"),
-        (mount(json!({"subPath": "a/../.."})), "spec.volumeMounts[0].subPath", "a path below the volume"),
-        (mount(json!({"subPath": "a".repeat(4097)})), "spec.volumeMounts[0].subPath", "may not be more than 4096"),
-        (mount(json!({"subPath": "a", "subPathExpr": "b"})), "spec.volumeMounts[0]", "either subPath or subPathExpr"),
-        (
-            json!({"volumes": [{"name": "a"}], "volumeMounts": many(2, &json!({"name": "a", "mountPath": "/a"}))}),
-            "spec.volumeMounts[1]",
-            "Duplicate value",
-        ),
-        (json!({"volumes": many(2, &json!({"name": "a"}))}), "spec.volumes[1]", "Duplicate value"),
-        (of("emptyDir", json!({"medium": "Disk"})), "spec.volumes[1].emptyDir.medium", "should match"),
-        (of("emptyDir", json!({"sizeLimit": -1})), "spec.volumes[1].emptyDir.sizeLimit", "or equal to 0"),
-        (of("emptyDir", json!({"sizeLimit": "-1Mi"})), "spec.volumes[1].emptyDir.sizeLimit", "should match"),
-        (of("hostPath", json!({"path": "/a", "type": "Pipe"})), "spec.volumes[1].hostPath.type", "should match"),
-        (
-            of("configMap", json!({"name": "a", "defaultMode": 512})),
-            "configMap.defaultMode",
-            "less than or equal to 511",
-        ),
-        (of("configMap", key), "configMap.items[0].mode", "less than or equal to 511"),
-        (of("secret", json!({"secretName": "a", "defaultMode": -1})), "secret.defaultMode", "or equal to 0"),
-        (of("downwardAPI", json!({"defaultMode": 512})), "downwardAPI.defaultMode", "less than or equal to 511"),
-        (of("downwardAPI", file(-1)), "downwardAPI.items[0].mode", "greater than or equal to 0"),
-        (of("downwardAPI", file(512)), "downwardAPI.items[0].mode", "less than or equal to 511"),
-        (of("projected", json!({"defaultMode": 512})), "projected.defaultMode", "less than or equal to 511"),
-    ]
-}
-
-fn mistakes_of_scheduling() -> Vec<Mistake> {
-    let tolerated = |fields: Value| json!({"tolerations": [fields]});
-    vec![
-        (json!({"nodeSelector": {"a b": "c"}}), "spec.nodeSelector", "must be the name of a label"),
-        (json!({"nodeSelector": {long_prefix(): "c"}}), "spec.nodeSelector", "must be the name of a label"),
-        (json!({"nodeSelector": {"a": "x".repeat(64)}}), "spec.nodeSelector.a", "may not be more than 63"),
-        (tolerated(json!({"key": "a b"})), "spec.tolerations[0].key", "should match"),
-        (tolerated(json!({"key": "a".repeat(318), "operator": "Exists"})), "spec.tolerations[0].key", "more than 317"),
-        (tolerated(json!({"effect": "NoSchedule"})), "spec.tolerations[0]", "the operator must be Exists"),
-        (tolerated(json!({"key": "a", "operator": "Exists", "value": "b"})), "spec.tolerations[0]", "no value"),
-        (tolerated(json!({"key": "a", "tolerationSeconds": 1})), "spec.tolerations[0]", "the effect NoExecute"),
-        (json!({"tolerations": many(65, &json!({"key": "a"}))}), "spec.tolerations", "at most 64 items"),
-    ]
-}
-
-fn mistakes_of_affinity_and_spread() -> Vec<Mistake> {
-    let required = "requiredDuringSchedulingIgnoredDuringExecution";
-    let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
-    let node = |terms: Value| json!({"affinity": {"nodeAffinity": {required: {"nodeSelectorTerms": terms}}}});
-    let nodes =
-        |weight: i32| json!({"affinity": {"nodeAffinity": {preferred: [{"weight": weight, "preference": {}}]}}});
-    let pods = |weight: i32| {
-        let term = json!({"topologyKey": "zone"});
-        json!({"affinity": {"podAffinity": {preferred: [{"weight": weight, "podAffinityTerm": term}]}}})
-    };
-    let pod = |term: Value| json!({"affinity": {"podAntiAffinity": {required: [term]}}});
-    let like =
-        json!({"topologyKey": "zone", "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}});
-    let spread = |fields: Value| {
-        let mut spread = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"});
-        spread.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        json!({"topologySpreadConstraints": [spread]})
-    };
-    vec![
-        (node(json!([])), "nodeSelectorTerms", "at least 1 item"),
-        (
-            node(json!([{"matchFields": [{"key": "a", "operator": "Like"}]}])),
-            "matchFields[0].operator",
-            "supported values",
-        ),
-        (nodes(0), "weight", "greater than or equal to 1"),
-        (nodes(101), "weight", "less than or equal to 100"),
-        (pods(0), "weight", "greater than or equal to 1"),
-        (pods(101), "weight", "less than or equal to 100"),
-        (pod(json!({"topologyKey": ""})), "topologyKey", "at least 1 chars"),
-        (pod(like), "matchExpressions[0].operator", "supported values"),
-        (spread(json!({"topologyKey": ""})), "spec.topologySpreadConstraints[0].topologyKey", "at least 1 chars"),
-        (spread(json!({"whenUnsatisfiable": "Wait"})), "whenUnsatisfiable", "supported values"),
-        (spread(json!({"minDomains": 0})), "minDomains", "greater than or equal to 1"),
-        (spread(json!({"nodeAffinityPolicy": "Maybe"})), "nodeAffinityPolicy", "supported values"),
-        (spread(json!({"nodeTaintsPolicy": "Maybe"})), "nodeTaintsPolicy", "supported values"),
-    ]
-}
-
-fn mistakes_of_networks() -> Vec<Mistake> {
-    let from = |peer: Value| json!({"networkPolicy": {"from": [peer]}});
-    let block = |cidr: &str, except: &[&str]| from(json!({"ipBlock": {"cidr": cidr, "except": except}}));
-    let to = |rule: Value| json!({"networkPolicy": {"egress": [rule]}});
-    let port = |port: Value| to(json!({"ports": [port]}));
-    let (place, outside) = ("spec.networkPolicy.from[0].ipBlock", "a smaller range within cidr");
-    let (egress, range) = ("spec.networkPolicy.egress[0]", "cidr must be a range of addresses");
-    let everybody = json!({"podSelector": {}});
-    vec![
-        (from(json!({})), "spec.networkPolicy.from[0]", "a peer is either"),
-        (
-            from(json!({"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}})),
-            "spec.networkPolicy.from[0]",
-            "a peer is either",
-        ),
-        (to(json!({"to": [{}]})), "spec.networkPolicy.egress[0].to[0]", "a peer is either"),
-        (block("10.0.0.0", &[]), place, range),
-        (block("10.0.0.0/33", &[]), place, range),
-        (block("everywhere", &[]), place, range),
-        (block("10.0.0.1/8", &[]), place, range),
-        (block("fd00::1/8", &[]), place, range),
-        (block(&"1".repeat(44), &[]), "spec.networkPolicy.from[0].ipBlock.cidr", "may not be more than 43"),
-        (block("10.0.0.0/8", &["11.0.0.0/16"]), place, outside),
-        (block("10.0.0.0/8", &["10.0.0.0/8"]), place, outside),
-        (block("10.0.0.0/8", &["somewhere"]), place, outside),
-        (block("10.0.0.0/8", &["10.0.0.0/9"; 17]), "spec.networkPolicy.from[0].ipBlock.except", "at most 16 items"),
-        (block("10.0.0.0/8", &[&"1".repeat(44)]), "spec.networkPolicy.from[0].ipBlock.except[0]", "more than 43"),
-        (port(json!({"protocol": "ICMP"})), "egress[0].ports[0].protocol", "supported values"),
-        (port(json!({"port": 0})), "egress[0].ports[0]", "port must be a number"),
-        (port(json!({"port": 65_536})), "egress[0].ports[0]", "port must be a number"),
-        (port(json!({"port": "HTTP"})), "egress[0].ports[0]", "port must be a number"),
-        (port(json!({"port": "1-2"})), "egress[0].ports[0]", "port must be a number"),
-        (port(json!({"port": "sixteen-letters-"})), "egress[0].ports[0].port", "may not be more than 15"),
-        (port(json!({"endPort": 5})), "egress[0].ports[0]", "endPort must be a number"),
-        (port(json!({"port": 5, "endPort": 4})), "egress[0].ports[0]", "endPort must be a number"),
-        (port(json!({"port": 5, "endPort": 65_536})), "egress[0].ports[0]", "endPort must be a number"),
-        (port(json!({"port": "http", "endPort": 5})), "egress[0].ports[0]", "endPort must be a number"),
-        (to(json!({"to": many(65, &everybody)})), egress, "at most 64 items"),
-        (to(json!({"ports": many(65, &json!({"port": 1}))})), egress, "at most 64 items"),
-        (json!({"networkPolicy": {"from": many(257, &everybody)}}), "spec.networkPolicy.from", "at most 256 items"),
-        (json!({"networkPolicy": {"egress": many(65, &json!({}))}}), "spec.networkPolicy.egress", "at most 64 items"),
-    ]
-}
-
-fn mistakes_of_autoscaling() -> Vec<Mistake> {
-    let of = |field: &str, value: Value| json!({"autoscaling": {"maxReplicas": 9, field: value}});
-    let metric = |metric: Value| of("metrics", json!([metric]));
-    let cpu = |target: Value| metric(json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
-    let down = |field: &str, value: Value| of("behavior", json!({"scaleDown": {field: value}}));
-    let policy = |fields: Value| {
-        let mut policy = json!({"type": "Pods", "value": 1, "periodSeconds": 60});
-        policy.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        down("policies", json!([policy]))
-    };
-    let window = |seconds: i32| down("stabilizationWindowSeconds", seconds.into());
-    let utilization = json!({"type": "Utilization", "averageUtilization": 50});
-    vec![
-        (metric(json!({"type": "Weather"})), "spec.autoscaling.metrics[0].type", "supported values"),
-        (metric(json!({"type": "Resource"})), "spec.autoscaling.metrics[0]", "the field that its type names"),
-        (
-            metric(json!({"type": "Pods", "resource": {"name": "cpu", "target": utilization}})),
-            "spec.autoscaling.metrics[0]",
-            "the field that its type names",
-        ),
-        (cpu(json!({"type": "Sum", "averageUtilization": 50})), "resource.target.type", "supported values"),
-        (cpu(json!({"type": "Utilization"})), "resource.target", "a target has a value"),
-        (cpu(json!({"type": "Utilization", "averageUtilization": 0})), "averageUtilization", "or equal to 1"),
-        (of("metrics", many(17, &json!({"type": "Pods"}))), "spec.autoscaling.metrics", "at most 16 items"),
-        (down("policies", json!([])), "scaleDown.policies", "at least 1 item"),
-        (down("selectPolicy", json!("Mean")), "scaleDown.selectPolicy", "supported values"),
-        (window(-1), "stabilizationWindowSeconds", "greater than or equal to 0"),
-        (window(3601), "stabilizationWindowSeconds", "less than or equal to 3600"),
-        (policy(json!({"type": "Nodes"})), "policies[0].type", "supported values"),
-        (policy(json!({"value": 0})), "policies[0].value", "greater than or equal to 1"),
-        (policy(json!({"periodSeconds": 0})), "policies[0].periodSeconds", "greater than or equal to 1"),
-        (policy(json!({"periodSeconds": 1801})), "policies[0].periodSeconds", "less than or equal to 1800"),
-        (
-            of("targetCPUUtilizationPercentage", json!(0)),
-            "spec.autoscaling.targetCPUUtilizationPercentage",
-            "or equal to 1",
-        ),
-        (
-            of("targetMemoryUtilizationPercentage", json!(0)),
-            "spec.autoscaling.targetMemoryUtilizationPercentage",
-            "or equal to 1",
-        ),
-        (of("minReplicas", json!(10)), "spec.autoscaling", "must not be greater than maxReplicas"),
-    ]
-}
-
 /// Too much, too long, or nothing at all.
 fn mistakes_of_size() -> Vec<Mistake> {
     let names: Value = (0..513).map(|number| json!({"name": number.to_string()})).collect();
@@ -492,32 +244,6 @@ fn mistakes_of_size() -> Vec<Mistake> {
     {
         mistakes.push((json!({field: ""}), path, "at least 1 chars"));
         mistakes.push((json!({field: "x".repeat(254)}), path, "may not be more than 253"));
-    }
-    mistakes
-}
-
-/// In each place where there is a quantity.
-fn mistakes_of_quantities() -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
-    for (wrong, rule) in [
-        (json!(-1), "greater than or equal to 0"),
-        (json!("0".repeat(65)), "may not be more than 64"),
-        (json!("1 MB"), "should match"),
-    ] {
-        let divisor = json!({"resourceFieldRef": {"resource": "limits.cpu", "divisor": wrong}});
-        let metric = |target: Value| {
-            let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
-            json!({"autoscaling": {"maxReplicas": 2, "metrics": [metric]}})
-        };
-        let tolerance = json!({"scaleUp": {"tolerance": wrong}});
-        mistakes.extend([
-            (json!({"resources": {"limits": {"cpu": wrong}}}), "spec.resources.limits.cpu", rule),
-            (json!({"env": [{"name": "A", "valueFrom": divisor}]}), "resourceFieldRef.divisor", rule),
-            (json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": wrong}}]}), "emptyDir.sizeLimit", rule),
-            (metric(json!({"type": "Value", "value": wrong})), "resource.target.value", rule),
-            (metric(json!({"type": "AverageValue", "averageValue": wrong})), "resource.target.averageValue", rule),
-            (json!({"autoscaling": {"maxReplicas": 2, "behavior": tolerance}}), "scaleUp.tolerance", rule),
-        ]);
     }
     mistakes
 }

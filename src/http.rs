@@ -25,8 +25,9 @@
 //! * With a [`Gate`], each request needs a bearer token, and the API server decides who may pass.
 //! * One request per connection. Probes and scrapes come every few seconds; with keep-alive, idle connections would
 //!   take the room of others.
-//! * When there is no room, the oldest connection [makes some](crowd). A proper client is done within milliseconds, so
-//!   the oldest one is the slowest: silent connections can't keep anybody out, however many there are.
+//! * When there is no room, connections wait in the kernel's backlog, for a quarter of a second at most. Then the oldest
+//!   one has to go. A proper client is done within milliseconds, so the oldest one is the slowest: silent connections
+//!   can't keep anybody out.
 //! * A body takes memory, so fewer of them may be read at the same time, by the same rule.
 //! * A failing `accept` (no file descriptors left) is retried after a pause, not in a busy loop.
 //! * At the stop: no new connections, open ones end, everything is joined.
@@ -138,6 +139,8 @@ impl Answer {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connections: usize,
+    /// What a connection, or a body, has before it may have to make room for another one.
+    patience: Duration,
     /// For the TLS handshake, and then for the request's head.
     head_time: Duration,
     head_bytes: usize,
@@ -152,6 +155,7 @@ struct Limits {
 
 const LIMITS: Limits = Limits {
     connections: 64,
+    patience: Duration::from_millis(250),
     head_time: Duration::from_secs(3),
     head_bytes: 16 * 1024,
     bodies: 8,
@@ -208,7 +212,8 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, address, limits, tls, desk } = self;
         info!(%address, tls = tls.is_some(), "listening");
-        let (crowd, bodies) = (Crowd::of(limits.connections), Crowd::of(limits.bodies));
+        let (crowd, bodies) =
+            (Crowd::of(limits.connections, limits.patience), Crowd::of(limits.bodies, limits.patience));
         let hall = Arc::new(Hall { desk, bodies, limits, tls, stop: stop.clone() });
         let mut connections = JoinSet::new();
         loop {

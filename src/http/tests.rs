@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Limits that no test reaches. Each test changes the limit that it is about.
 const LOOSE: Limits = Limits { head_time: HOUR, body_time: HOUR, connection_time: HOUR, ..LIMITS };
 const HOUR: Duration = Duration::from_secs(3600);
+/// Enough for those who behave, on this machine.
+const SHORT: Duration = Duration::from_millis(20);
 
 /// A running server with the limits of a test.
 struct Running {
@@ -183,7 +185,7 @@ async fn one_request_per_connection() {
 /// Eight silent connections were enough to keep everybody else out for ten seconds, again and again.
 #[tokio::test]
 async fn however_many_are_silent_whoever_asks_is_answered() {
-    let server = Running::start(Health::new(), Limits { connections: 8, ..LOOSE }).await;
+    let server = Running::start(Health::new(), Limits { connections: 8, patience: SHORT, ..LOOSE }).await;
     let mut silent = Vec::new();
     for _ in 0..10 {
         for beginning in ["", "GET /healthz HTTP/1.1\r\nx-slow"] {

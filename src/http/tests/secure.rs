@@ -103,7 +103,7 @@ async fn a_review_over_tls_is_answered() {
 #[tokio::test]
 async fn however_many_bodies_are_late_a_whole_review_is_answered() {
     let identity = Identity::new();
-    let limits = Limits { connections: 32, bodies: 4, ..LOOSE };
+    let limits = Limits { connections: 32, bodies: 4, patience: SHORT, ..LOOSE };
     let server = start(reviewer(), limits, |server| server.over_tls(identity.slot.acceptor().unwrap())).await;
     let mut slow = Vec::new();
     for _ in 0..5 {

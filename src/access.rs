@@ -23,7 +23,9 @@
 //! | 403 | their rights don't include it; the message says whose, and which role does |
 //! | 500 | the API server did not answer in time, or does not let the operator ask |
 //!
-//! The cache contains hashes of tokens, never a token. It is small, and forgets within a minute.
+//! The cache contains hashes of tokens, never a token. It is small, and forgets within a minute. That a token could not
+//! be asked about is remembered, too, for seconds: an API server in trouble is not helped by the same question at each
+//! scrape. And it is logged once, until a question is answered again.
 //!
 //! Both questions have the form of objects that are created, though nothing is stored. So they don't pass the
 //! [fence](crate::client::Fence): a follower has metrics, too.
@@ -43,6 +45,7 @@
 
 pub mod cache;
 
+use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,6 +75,8 @@ pub enum Verdict {
     Unknown,
     /// Its owner may not; who that is.
     Forbidden(String),
+    /// Nothing: it could not be asked.
+    Unavailable,
 }
 
 /// Why a request is refused. The message is for the client, in one line.
@@ -97,13 +102,15 @@ pub struct Gate {
     client: Client,
     cache: Mutex<Cache>,
     lookups: Semaphore,
+    /// Whether a failure was logged, and none of the questions since then was answered.
+    complained: Mutex<bool>,
 }
 
 impl Gate {
     /// A gate that asks through this connection.
     pub fn new(client: &Client) -> Self {
         let client = client.behind(Fence::always_open()).with_timeout(PATIENCE);
-        Self { client, cache: Mutex::default(), lookups: Semaphore::new(LOOKUPS) }
+        Self { client, cache: Mutex::default(), lookups: Semaphore::new(LOOKUPS), complained: Mutex::default() }
     }
 
     /// Whether a request with this `Authorization` header may pass.
@@ -116,12 +123,13 @@ impl Gate {
         let fingerprint = Fingerprint::of(token);
         let verdict = match self.cached(&fingerprint) {
             Some(verdict) => verdict,
-            None => self.look_up(token, fingerprint).await?,
+            None => self.look_up(token, fingerprint).await,
         };
         match verdict {
             Verdict::Allowed => Ok(()),
             Verdict::Unknown => Err(Refusal::Unknown),
             Verdict::Forbidden(user) => Err(Refusal::Forbidden(user)),
+            Verdict::Unavailable => Err(Refusal::Unavailable),
         }
     }
 
@@ -129,29 +137,42 @@ impl Gate {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(fingerprint, Instant::now())
     }
 
-    async fn look_up(&self, token: &str, fingerprint: Fingerprint) -> Result<Verdict, Refusal> {
+    async fn look_up(&self, token: &str, fingerprint: Fingerprint) -> Verdict {
         let asked = timeout(PATIENCE, async {
             let _slot = self.lookups.acquire().await;
             // Somebody with the same token may have asked while this one waited.
-            if let Some(verdict) = self.cached(&fingerprint) {
-                return Ok(verdict);
+            match self.cached(&fingerprint) {
+                Some(verdict) => Ok((verdict, false)),
+                None => self.ask(token).await.map(|verdict| (verdict, true)),
             }
-            self.ask(token).await
         });
         let verdict = match asked.await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the metrics are refused, because the API server can't be asked about a token");
-                return Err(Refusal::Unavailable);
+            Ok(Ok((verdict, false))) => return verdict,
+            Ok(Ok((verdict, true))) => {
+                self.recover();
+                verdict
             }
-            Err(_elapsed) => {
-                tracing::warn!("the metrics are refused, because the API server has too many questions to answer");
-                return Err(Refusal::Unavailable);
-            }
+            Ok(Err(error)) => self.complain(&error),
+            Err(_elapsed) => self.complain(&"it has not answered in time"),
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.put(fingerprint, verdict.clone(), Instant::now());
-        Ok(verdict)
+        verdict
+    }
+
+    /// Says why nobody new is let through, once: the next requests will fail for the same reason.
+    fn complain(&self, error: &dyn Display) -> Verdict {
+        let before = std::mem::replace(&mut *self.complained.lock().unwrap_or_else(PoisonError::into_inner), true);
+        if !before {
+            tracing::warn!(%error, "the metrics are refused, because the API server can't be asked about a token");
+        }
+        Verdict::Unavailable
+    }
+
+    fn recover(&self) {
+        if std::mem::take(&mut *self.complained.lock().unwrap_or_else(PoisonError::into_inner)) {
+            tracing::info!("the API server can be asked about tokens again");
+        }
     }
 
     async fn ask(&self, token: &str) -> Result<Verdict, Error> {

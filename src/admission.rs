@@ -30,7 +30,7 @@
 //! # What it does not promise
 //!
 //! Security, as long as `failurePolicy` is `Ignore` (see `config/webhook`): while the operator is down, everything is
-//! allowed. And a policy is not retroactive: an MCPServer that exists already may keep its image.
+//! allowed. And a policy is not retroactive: an MCPServer that exists already may keep its images.
 //!
 //! # Equivalents
 //!

@@ -31,6 +31,7 @@ pub mod cluster;
 pub mod crd;
 pub mod doctor;
 pub mod run;
+pub mod serving;
 mod values;
 
 use std::io::{ErrorKind, Write as _};

@@ -11,10 +11,11 @@
 //! # The mechanism
 //!
 //! ```text
-//!   accept --> a free slot? --> TLS?  --> hyper, HTTP/1 --> Gate? --> a method of the site? --> Site --> close
-//!              (64 of them)    handshake  head <= 16 KiB   401, 403   else 405                 else 404
-//!                              within 5 s within 5 s                  body <= 4 MiB, else 413
-//!              '------------------------- the whole connection within 10 s -------------------------'
+//!   accept --> Crowd --> TLS?  --> hyper, HTTP/1 --> Gate? --> a method of the site? --> Site --> close
+//!              of 64   handshake   head <= 16 KiB   401, 403   else 405                 else 404
+//!                      within 3 s  within 3 s                  body? --> Crowd of 8
+//!                                                                        <= 4 MiB, else 413, within 3 s
+//!              '------------------------- the whole connection within 10 s --------------------------'
 //! ```
 //!
 //! * A [`Site`] is a function from a path, and perhaps a body, to an answer. It does no I/O, so it needs no timeout of
@@ -23,8 +24,11 @@
 //!   be replaced at any time. A client that begins a handshake and falls silent is a client that sends no head.
 //! * With a [`Gate`], each request needs a bearer token, and the API server decides who may pass.
 //! * One request per connection. Probes and scrapes come every few seconds; with keep-alive, idle connections would
-//!   occupy slots.
-//! * When all slots are taken, connections wait in the kernel's backlog. The time limits free the slots.
+//!   take the room of others.
+//! * When there is no room, connections wait in the kernel's backlog, for a quarter of a second at most. Then the oldest
+//!   one has to go. A proper client is done within milliseconds, so the oldest one is the slowest: silent connections
+//!   can't keep anybody out.
+//! * A body takes memory, so fewer of them may be read at the same time, by the same rule.
 //! * A failing `accept` (no file descriptors left) is retried after a pause, not in a busy loop.
 //! * At the stop: no new connections, open ones end, everything is joined.
 //!
@@ -54,7 +58,7 @@
 //! curl -s 'localhost:8081/readyz?verbose'     # failed: waiting for mcpservers
 //! make install
 //! curl -s 'localhost:8081/readyz?verbose'     # passed, within a few seconds
-//! nc localhost 8081                           # type nothing: the server hangs up after five seconds
+//! nc localhost 8081                           # type nothing: the server hangs up after three seconds
 //! ```
 
 use std::convert::Infallible;
@@ -66,13 +70,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -84,7 +87,10 @@ use crate::access::{Gate, Refusal};
 pub use address::{AddressError, BindAddress, BindError};
 pub use health::Health;
 
+use crowd::{Crowd, Member};
+
 mod address;
+mod crowd;
 mod health;
 mod metrics;
 mod webhook;
@@ -133,9 +139,15 @@ impl Answer {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connections: usize,
+    /// What a connection, or a body, has before it may have to make room for another one.
+    patience: Duration,
     /// For the TLS handshake, and then for the request's head.
     head_time: Duration,
     head_bytes: usize,
+    /// How many bodies may be read at the same time.
+    bodies: usize,
+    /// For a body.
+    body_time: Duration,
     body_bytes: usize,
     /// From accepting the connection to its end.
     connection_time: Duration,
@@ -143,8 +155,11 @@ struct Limits {
 
 const LIMITS: Limits = Limits {
     connections: 64,
-    head_time: Duration::from_secs(5),
+    patience: Duration::from_millis(250),
+    head_time: Duration::from_secs(3),
     head_bytes: 16 * 1024,
+    bodies: 8,
+    body_time: Duration::from_secs(3),
     body_bytes: crate::admission::MAX_REVIEW,
     connection_time: Duration::from_secs(10),
 };
@@ -161,11 +176,10 @@ pub struct Server {
     desk: Desk,
 }
 
-/// Who answers requests, one at a time or many.
+/// Who answers requests.
 struct Desk {
     site: Box<dyn Site>,
     gate: Option<Gate>,
-    body_bytes: usize,
 }
 
 impl Server {
@@ -173,7 +187,7 @@ impl Server {
     /// message.
     pub async fn bind(address: &BindAddress, flag: &'static str, site: impl Site) -> Result<Option<Self>, BindError> {
         let Some((listener, address)) = address.bind(flag).await? else { return Ok(None) };
-        let desk = Desk { site: Box::new(site), gate: None, body_bytes: LIMITS.body_bytes };
+        let desk = Desk { site: Box::new(site), gate: None };
         Ok(Some(Self { listener, address, limits: LIMITS, tls: None, desk }))
     }
 
@@ -189,12 +203,6 @@ impl Server {
         Self { desk: Desk { gate: Some(gate), ..self.desk }, ..self }
     }
 
-    /// With fewer connections at the same time, for a site whose requests need memory.
-    #[must_use]
-    pub fn with_connections(self, connections: usize) -> Self {
-        Self { limits: Limits { connections, ..self.limits }, ..self }
-    }
-
     /// The address; for port 0, with the port that the kernel chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -204,15 +212,18 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, address, limits, tls, desk } = self;
         info!(%address, tls = tls.is_some(), "listening");
-        let (slots, desk) = (Arc::new(Semaphore::new(limits.connections)), Arc::new(desk));
+        let (crowd, bodies) =
+            (Crowd::of(limits.connections, limits.patience), Crowd::of(limits.bodies, limits.patience));
+        let hall = Arc::new(Hall { desk, bodies, limits, tls, stop: stop.clone() });
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(_ended) = connections.join_next() => {}
-                (stream, slot) = accept(&listener, &slots) => {
-                    connections.spawn(serve(stream, slot, tls.clone(), Arc::clone(&desk), limits, stop.clone()));
+                stream = accept(&listener) => {
+                    let member = crowd.enter().await;
+                    connections.spawn(Arc::clone(&hall).serve(stream, member));
                 }
             }
         }
@@ -223,13 +234,11 @@ impl Server {
     }
 }
 
-/// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // `None` would mean that the semaphore was closed, which never happens.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return (stream, slot),
+            Ok((stream, _peer)) => return stream,
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_PAUSE).await;
@@ -238,76 +247,75 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, O
     }
 }
 
-/// Serves one connection to its end. The slot is free again when this returns.
-async fn serve(
-    stream: TcpStream,
-    _slot: Option<OwnedSemaphorePermit>,
-    tls: Option<TlsAcceptor>,
-    desk: Arc<Desk>,
+/// What all connections share.
+struct Hall {
+    desk: Desk,
+    bodies: Crowd,
     limits: Limits,
+    tls: Option<TlsAcceptor>,
     stop: CancellationToken,
-) {
-    let served = timeout(limits.connection_time, async {
-        let Some(acceptor) = tls else { return talk(stream, desk, limits, &stop).await };
-        let shaken = stop.run_until_cancelled(timeout(limits.head_time, acceptor.accept(stream))).await;
+}
+
+impl Hall {
+    /// Serves one connection to its end, or until its room is needed for another one.
+    async fn serve(self: Arc<Self>, stream: TcpStream, member: Member) {
+        let served = timeout(self.limits.connection_time, Arc::clone(&self).shake_hands(stream));
+        match member.unless_sent_away(served).await {
+            Some(Ok(())) => {}
+            Some(Err(_elapsed)) => debug!("a connection took too long"),
+            None => debug!("a connection was closed to make room for another one"),
+        }
+    }
+
+    async fn shake_hands(self: Arc<Self>, stream: TcpStream) {
+        let Some(acceptor) = &self.tls else { return Arc::clone(&self).talk(stream).await };
+        let shaken = self.stop.run_until_cancelled(timeout(self.limits.head_time, acceptor.accept(stream))).await;
         match shaken {
-            Some(Ok(Ok(stream))) => talk(stream, desk, limits, &stop).await,
+            Some(Ok(Ok(stream))) => Arc::clone(&self).talk(stream).await,
             Some(Ok(Err(error))) => debug!(%error, "a TLS handshake failed"),
             Some(Err(_elapsed)) => debug!("a TLS handshake took too long"),
             None => {}
         }
-    });
-    if served.await.is_err() {
-        debug!("a connection took too long");
     }
-}
 
-/// Answers the request of one connection.
-async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-    desk: Arc<Desk>,
-    limits: Limits,
-    stop: &CancellationToken,
-) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.respond(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time)
-        .max_header_size(limits.head_bytes)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = async {
-        tokio::select! {
-            ended = connection.as_mut() => return ended,
-            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    /// Answers the request of one connection.
+    async fn talk(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send) {
+        let hall = Arc::clone(&self);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let hall = Arc::clone(&hall);
+            async move { Ok::<_, Infallible>(hall.respond(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head_time)
+            .max_header_size(self.limits.head_bytes)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let ended = async {
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            connection.await
+        };
+        if let Err(error) = ended.await {
+            debug!(%error, "a connection ended badly");
         }
-        connection.await
-    };
-    if let Err(error) = ended.await {
-        debug!(%error, "a connection ended badly");
     }
-}
 
-impl Desk {
-    async fn respond<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        if let Err(refusal) = self.admit(&request).await {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if let Err(refusal) = self.desk.admit(&request).await {
             return refused(&refusal);
         }
         let (parts, body) = request.into_parts();
         let (path, query) = (parts.uri.path(), parts.uri.query());
-        let answer = match (parts.method, self.site.methods()) {
-            (Method::GET | Method::HEAD, READ) => self.site.answer(path, query),
-            (Method::POST, WRITE) => match Limited::new(body, self.body_bytes).collect().await {
-                Ok(body) => self.site.receive(path, &body.to_bytes()),
-                Err(error) => Some(unread(&*error)),
+        let site = &self.desk.site;
+        let answer = match (parts.method, site.methods()) {
+            (Method::GET | Method::HEAD, READ) => site.answer(path, query),
+            (Method::POST, WRITE) => match self.read(body).await {
+                Ok(body) => site.receive(path, &body),
+                Err(answer) => Some(answer),
             },
             (_, methods) => {
                 let mut refusal = response(Answer::text(StatusCode::METHOD_NOT_ALLOWED, format!("only {methods}\n")));
@@ -318,18 +326,27 @@ impl Desk {
         response(answer.unwrap_or_else(|| Answer::text(StatusCode::NOT_FOUND, "not found\n")))
     }
 
+    /// The whole body, or what to answer instead.
+    async fn read(&self, body: Incoming) -> Result<Bytes, Answer> {
+        let member = self.bodies.enter().await;
+        let whole = timeout(self.limits.body_time, Limited::new(body, self.limits.body_bytes).collect());
+        match member.unless_sent_away(whole).await {
+            Some(Ok(Ok(body))) => Ok(body.to_bytes()),
+            Some(Ok(Err(error))) if error.is::<LengthLimitError>() => {
+                Err(Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"))
+            }
+            Some(Ok(Err(_broken))) => Err(Answer::text(StatusCode::BAD_REQUEST, "the body can't be read\n")),
+            Some(Err(_elapsed)) => Err(Answer::text(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")),
+            None => Err(Answer::text(StatusCode::SERVICE_UNAVAILABLE, "too slow: others are waiting\n")),
+        }
+    }
+}
+
+impl Desk {
     async fn admit<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
         let Some(gate) = &self.gate else { return Ok(()) };
         let authorization = request.headers().get(header::AUTHORIZATION);
         gate.admit(authorization.and_then(|value| value.to_str().ok())).await
-    }
-}
-
-fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Answer {
-    if error.is::<LengthLimitError>() {
-        Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
-    } else {
-        Answer::text(StatusCode::BAD_REQUEST, "the body can't be read\n")
     }
 }
 

@@ -164,6 +164,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
         metrics: &metrics,
         secrets: &caches.informers.secrets,
         served: &caches.served,
+        seed: seeds.random(),
         stop: &stop_http,
     };
     let Sites { tasks: mut servers, keeper } = opening.serve().await?;

@@ -62,6 +62,8 @@ pub use client::ClientMetrics;
 pub use controller::{ControllerMetrics, ReconcileResult};
 pub use informer::{InformerMetrics, ReflectorMetrics};
 pub use leader::LeaderMetrics;
+#[cfg(test)]
+pub(crate) use logs::heard::Heard;
 pub use logs::{LogFilter, LogFormat, LogsError, init_logs, init_logs_to};
 pub use queue::{QueueMetrics, QueueProbe, QueueSnapshot};
 pub use server::{ServerMetrics, ServerReport};

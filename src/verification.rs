@@ -65,8 +65,7 @@ pub use report::{Baseline, Desired, Outcome, Pod, Report};
 use crate::mcp::{Era, Prober, Reason, Target, Verdict};
 use crate::object::ObjectKey;
 use crate::telemetry::{VerificationMetrics, VerifyResult};
-use server::Ticket;
-use state::{Job, State};
+use state::{Job, Question, State};
 
 mod pace;
 mod report;
@@ -167,9 +166,9 @@ impl Verification {
     }
 
     fn finish(&self, ended: Ended, metrics: &VerificationMetrics, changed: &impl Fn(&ObjectKey)) {
-        let Ended { ticket, verdict, took } = ended;
+        let Ended { question: Question { ticket, server, pod }, verdict, took } = ended;
         if let Some(verdict) = &verdict {
-            debug!(%verdict, ?took, "a check has ended");
+            debug!(%server, pod = &*pod, %verdict, ?took, "a check has ended");
             metrics.checked(result(verdict), took);
         }
         let news = self.lock().finish(ticket, verdict, Instant::now());
@@ -187,44 +186,44 @@ impl Verification {
 /// The checks that are running.
 #[derive(Default)]
 struct Checks {
-    tasks: JoinSet<(Ticket, Verdict, Duration)>,
-    /// For those that panic: a panic says in which task it was, and no more.
-    tickets: HashMap<Id, Ticket>,
+    tasks: JoinSet<(Verdict, Duration)>,
+    /// What each task is about. A panic says in which task it was, and no more.
+    questions: HashMap<Id, Question>,
 }
 
 /// A check that has ended; without a verdict if it panicked.
 struct Ended {
-    ticket: Ticket,
+    question: Question,
     verdict: Option<Verdict>,
     took: Duration,
 }
 
 impl Checks {
     fn begin<P: Probe>(&mut self, probe: Arc<P>, job: Job) {
-        let Job { ticket, target, remembered } = job;
+        let Job { question, target, remembered } = job;
         let task = self.tasks.spawn(async move {
             let started = Instant::now();
             let verdict = probe.check(&target, remembered).await;
-            (ticket, verdict, started.elapsed())
+            (verdict, started.elapsed())
         });
-        self.tickets.insert(task.id(), ticket);
+        self.questions.insert(task.id(), question);
     }
 
     /// The next one to end. `None` if none is running. Cancel-safe.
     async fn ended(&mut self) -> Option<Ended> {
-        let (id, ended) = match self.tasks.join_next_with_id().await? {
-            Ok((id, (ticket, verdict, took))) => (id, Ended { ticket, verdict: Some(verdict), took }),
-            Err(error) => self.panicked(&error)?,
-        };
-        self.tickets.remove(&id);
-        Some(ended)
+        match self.tasks.join_next_with_id().await? {
+            Ok((id, (verdict, took))) => {
+                Some(Ended { question: self.questions.remove(&id)?, verdict: Some(verdict), took })
+            }
+            Err(error) => self.panicked(&error),
+        }
     }
 
     /// A bug, and perhaps one that a server can trigger at will. It must not take the other servers with it.
-    fn panicked(&self, error: &JoinError) -> Option<(Id, Ended)> {
-        error!(%error, "a check has panicked; this is a bug");
-        let ticket = *self.tickets.get(&error.id())?;
-        Some((error.id(), Ended { ticket, verdict: None, took: Duration::ZERO }))
+    fn panicked(&mut self, error: &JoinError) -> Option<Ended> {
+        let question = self.questions.remove(&error.id())?;
+        error!(server = %question.server, pod = &*question.pod, %error, "a check has panicked; this is a bug");
+        Some(Ended { question, verdict: None, took: Duration::ZERO })
     }
 }
 

@@ -52,8 +52,8 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(config().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The names of all samples of an operator that has met everything that is counted.
-fn samples() -> BTreeSet<String> {
+/// The metrics of an operator that has met everything that is counted.
+fn rendered() -> String {
     let metrics = Metrics::new();
     metrics.queue("q").taken(Duration::ZERO);
     metrics.controller("c").reconciled(ReconcileResult::Success, Duration::ZERO);
@@ -63,7 +63,12 @@ fn samples() -> BTreeSet<String> {
     let report = ServerReport { phase: "p", conditions: Box::new([("t", "True")]), replicas: Box::new([("s", 1)]) };
     metrics.servers().report("ns", "n", report);
     metrics.servers().tools_changed("ns", "n");
-    let text = metrics.render().unwrap();
+    metrics.render().unwrap()
+}
+
+/// The names of all samples.
+fn samples() -> BTreeSet<String> {
+    let text = rendered();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
 }
@@ -169,6 +174,58 @@ fn alerts_and_dashboard_ask_only_for_metrics_that_exist() {
                 "{place} asks for {name}, which does not exist: {expression}"
             );
         }
+    }
+}
+
+/// A label that does not exist is no error, either: nothing matches, or everything is one sum.
+#[test]
+fn alerts_and_dashboard_ask_only_for_labels_that_exist() {
+    let text = rendered();
+    let within = |text: &str| -> BTreeSet<String> {
+        let labels = text.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name);
+        labels.map(|name| name.trim_end_matches('!').trim().to_owned()).collect()
+    };
+    let braces = |text: &str| text.split('{').skip(1).map(|it| it.split('}').next().unwrap().to_owned()).collect();
+    let samples: Vec<String> = braces(&text);
+    let mut known: BTreeSet<String> = samples.iter().flat_map(|labels| within(labels)).collect();
+    assert!(known.contains("result") && known.contains("phase"), "{known:?}");
+    // These come from Prometheus.
+    known.extend(["job", "pod"].map(str::to_owned));
+    for (place, expression) in expressions() {
+        let selectors: Vec<String> = braces(&expression);
+        let mut labels: BTreeSet<String> = selectors.iter().flat_map(|labels| within(labels)).collect();
+        for grouping in ["by (", "on ("] {
+            let lists = expression.split(grouping).skip(1).map(|it| it.split(')').next().unwrap());
+            labels.extend(lists.flat_map(|list| list.split(',')).map(|label| label.trim().to_owned()));
+        }
+        let unknown: Vec<&String> = labels.difference(&known).collect();
+        assert!(unknown.is_empty(), "{place} asks for the labels {unknown:?}: {expression}");
+    }
+}
+
+/// Who runs this must see that the servers are asked, that the queue drains, that reconciles succeed, and that the watches
+/// speak.
+#[test]
+fn the_dashboard_shows_each_part_of_the_operator() {
+    let dashboard = read("grafana/smooth-operator.json");
+    for metric in [
+        "smooth_operator_mcpserver_condition",
+        "smooth_operator_mcp_verify_total",
+        "smooth_operator_mcp_verify_duration_seconds",
+        "smooth_operator_mcp_tools_changed_total",
+        "workqueue_depth",
+        "workqueue_queue_duration_seconds",
+        "workqueue_retries_total",
+        "controller_runtime_reconcile_total",
+        "controller_runtime_reconcile_errors_total",
+        "controller_runtime_reconcile_time_seconds",
+        "smooth_operator_informer_last_event_age_seconds",
+        "smooth_operator_informer_events_total",
+        "smooth_operator_informer_relists_total",
+        "rest_client_requests_total",
+        "leader_election_master_status",
+    ] {
+        assert!(dashboard.contains(metric), "the dashboard does not show {metric}");
     }
 }
 

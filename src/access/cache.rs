@@ -12,6 +12,9 @@ use super::Verdict;
 const ALLOWED_FOR: Duration = Duration::from_secs(60);
 /// How long a token is refused without another question. Short: somebody may be creating the binding at this moment.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// How long a token that could not be asked about is refused without another question. Shorter than the time between two
+/// scrapes, so that it costs none of them when the API server answers again.
+const FAILED_FOR: Duration = Duration::from_secs(5);
 /// How many tokens are remembered. A few clients scrape; everything else is an attack.
 const CAPACITY: usize = 256;
 
@@ -56,6 +59,7 @@ impl Cache {
         let lifetime = match verdict {
             Verdict::Allowed => ALLOWED_FOR,
             Verdict::Unknown | Verdict::Forbidden(_) => REFUSED_FOR,
+            Verdict::Unavailable => FAILED_FOR,
         };
         self.0.insert(fingerprint, Entry { verdict, until: now + lifetime });
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::*;
+use crate::telemetry::{Heard, LogFormat};
 
 /// An API server that takes `time` for each answer and counts what it is asked, all in all and at the same time.
 #[derive(Clone, Default)]
@@ -108,7 +109,10 @@ async fn the_same_token_is_not_looked_up_again_for_a_while() {
     for _ in 0..5 {
         assert_eq!(admit(&gate, "broken").await, Err(Refusal::Unavailable));
     }
-    assert_eq!(api.asked(), 9, "a failure is no verdict");
+    assert_eq!(api.asked(), 5, "an API server in trouble is asked once");
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(admit(&gate, "broken").await, Err(Refusal::Unavailable));
+    assert_eq!(api.asked(), 6, "and again after a few seconds");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,4 +138,21 @@ async fn a_silent_api_server_is_a_refusal_in_time() {
     let started = Instant::now();
     assert_eq!(admit(&gate, "of-prometheus").await, Err(Refusal::Unavailable));
     assert!(started.elapsed() <= PATIENCE);
+}
+
+/// Prometheus scrapes again and again, and each line of a log costs somebody money.
+#[tokio::test(start_paused = true)]
+async fn that_nobody_can_be_asked_is_logged_once_until_somebody_can() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.subscriber(LogFormat::Json, "info"));
+    let levels = || heard.lines().iter().map(|line| line["level"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let gate = Api::default().gate();
+    for _ in 0..5 {
+        assert_eq!(admit(&gate, "broken").await, Err(Refusal::Unavailable));
+        sleep(Duration::from_secs(30)).await;
+    }
+    assert_eq!(levels(), ["WARN"]);
+    assert_eq!(admit(&gate, "of-prometheus").await, Ok(()));
+    assert_eq!(admit(&gate, "broken").await, Err(Refusal::Unavailable));
+    assert_eq!(levels(), ["WARN", "INFO", "WARN"]);
 }

@@ -6,8 +6,13 @@
 //! A warning is for the person who is typing: one line that begins with the field, and says what will happen and what
 //! to do. It is about 120 characters long, because `kubectl` shows it in one line and the API server cuts it at 256.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
 use super::image::Reference;
 use super::{AllowedRegistries, Reviewer};
+use crate::api::verbatim::Verbatim;
 use crate::api::{MCPServerSpec, SessionAffinity};
 use crate::object::ObjectKey;
 
@@ -53,7 +58,13 @@ pub struct Findings {
 pub type Rule = fn(&Change, &Reviewer) -> Option<Finding>;
 
 /// All rules, in the order in which people read what they say.
-pub const RULES: [Rule; 4] = [registry_is_allowed, image_names_a_version, secret_exists, sessions_find_their_pod];
+pub const RULES: [Rule; 5] = [
+    registry_is_allowed,
+    registries_of_volumes_are_allowed,
+    image_names_a_version,
+    secret_exists,
+    sessions_find_their_pod,
+];
 
 /// What all rules have to say.
 pub fn apply(change: &Change, reviewer: &Reviewer) -> Findings {
@@ -120,21 +131,32 @@ fn registry_is_allowed(change: &Change, reviewer: &Reviewer) -> Option<Finding> 
     if change.former.as_ref().is_some_and(kept) {
         return None;
     }
-    let reference = Reference::parse(image);
-    match &reference {
-        Some(reference) if allowed.allow(reference) => None,
-        _ => Some(Finding::Denial(denial(image, reference.as_ref(), allowed))),
-    }
+    denial("spec.image", image, allowed)
 }
 
-fn denial(image: &str, reference: Option<&Reference>, allowed: &AllowedRegistries) -> String {
-    match reference {
-        Some(reference) => format!(
-            "spec.image: {image:?} comes from {}, but this cluster allows only images from: {allowed}",
-            reference.registry
-        ),
-        None => format!(
-            "spec.image: {image:?} is not a valid image reference, and this cluster allows only images from: {allowed}"
-        ),
-    }
+/// A volume of the type `image` is content from a registry like any other, and a server may well run a program from it.
+fn registries_of_volumes_are_allowed(change: &Change, reviewer: &Reviewer) -> Option<Finding> {
+    let allowed = reviewer.allowed_registries.as_ref()?;
+    let former = change.former.as_ref().and_then(|former| former.spec.as_ref());
+    let kept: BTreeSet<String> = former.into_iter().flat_map(volume_images).map(|(_, image)| image).collect();
+    let mut added = volume_images(&change.spec).into_iter().filter(|(_, image)| !kept.contains(image));
+    added.find_map(|(index, image)| denial(&format!("spec.volumes[{index}].image.reference"), &image, allowed))
+}
+
+/// The images that are mounted, with the indexes of their volumes.
+fn volume_images(spec: &MCPServerSpec) -> Vec<(usize, String)> {
+    let volumes = spec.volumes.as_ref().map(Verbatim::value).unwrap_or_default();
+    let image = |volume: &Value| volume["image"]["reference"].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+    let volumes = volumes.as_array().into_iter().flatten().enumerate();
+    volumes.filter_map(|(index, volume)| Some((index, image(volume)?))).collect()
+}
+
+/// `None` if the image may be used.
+fn denial(field: &str, image: &str, allowed: &AllowedRegistries) -> Option<Finding> {
+    let why = match Reference::parse(image) {
+        Some(reference) if allowed.allow(&reference) => return None,
+        Some(reference) => format!("comes from {}, but", reference.registry),
+        None => "is not a valid image reference, and".to_owned(),
+    };
+    Some(Finding::Denial(format!("{field}: {image:?} {why} this cluster allows only images from: {allowed}")))
 }

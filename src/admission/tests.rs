@@ -157,6 +157,29 @@ fn a_change_that_keeps_the_image_is_not_denied() {
     );
 }
 
+/// An image that is mounted is content from a registry, too.
+#[test]
+fn a_volume_of_an_image_from_elsewhere_is_denied_unless_it_was_there_before() {
+    let volume = |image: Value| json!({"name": "v", "image": image});
+    let spec = |images: &[&str]| {
+        let volumes: Vec<Value> = images.iter().map(|image| volume(json!({"reference": image}))).collect();
+        json!({"image": "ghcr.io/a:1", "volumes": volumes})
+    };
+    let allowed = |review: &Value| response(review, Some("ghcr.io"))["allowed"] == true;
+    let denied = response(&create(&spec(&["ghcr.io/b:1", "nginx:1"])), Some("ghcr.io"));
+    let message = "spec.volumes[1].image.reference: \"nginx:1\" comes from docker.io, but this cluster allows only images \
+                   from: ghcr.io";
+    assert_eq!((&denied["allowed"], &denied["status"]["message"]), (&json!(false), &json!(message)));
+    assert!(allowed(&create(&spec(&["ghcr.io/b:1"]))) && !allowed(&create(&spec(&["ghcr.io/ b"]))));
+    assert!(response(&create(&spec(&["nginx:1"])), None)["allowed"] == true, "without a policy");
+    assert!(allowed(&update(&spec(&["nginx:1"]), &spec(&["ghcr.io/b:1", "nginx:1"]))), "it is kept, at another place");
+    assert!(!allowed(&update(&spec(&["nginx:1"]), &spec(&["nginx:2"]))));
+    for none in [json!({}), json!({"reference": ""}), Value::Null] {
+        let spec = json!({"image": "ghcr.io/a:1", "volumes": [volume(none), {"name": "w", "emptyDir": {}}]});
+        assert!(allowed(&create(&spec)), "{spec}");
+    }
+}
+
 #[test]
 fn what_can_not_be_read_or_is_not_ours_is_allowed() {
     let denies = Some("ghcr.io");

@@ -166,6 +166,7 @@ impl Transform for Structural {
         unwrap_option(object);
         merge_variants(object);
         one_line_descriptions(object);
+        describe_lists_once(object);
         known_formats(object);
     }
 }
@@ -202,6 +203,13 @@ fn merge_variants(object: &mut Map<String, Value>) {
 fn one_line_descriptions(object: &mut Map<String, Value>) {
     if let Some(Value::String(description)) = object.get_mut("description") {
         *description = description.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
+    }
+}
+
+/// A list says what its items are; that they are such items needs no second text, of which there would be hundreds.
+fn describe_lists_once(object: &mut Map<String, Value>) {
+    if let Some(items) = object.get_mut("items").and_then(Value::as_object_mut) {
+        items.remove("description");
     }
 }
 

@@ -104,6 +104,7 @@ pub struct MCPServerSpec {
     #[schemars(extend(
         "maxProperties" = 64,
         "additionalProperties" = {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE},
+        "x-kubernetes-validations" = [{"rule": label_keys(), "message": LABEL_KEYS}],
     ))]
     pub node_selector: BTreeMap<String, String>,
     /// The taints of nodes that the pods tolerate.
@@ -130,20 +131,14 @@ pub struct MCPServerSpec {
     #[schemars(extend(
         "maxProperties" = 64,
         "additionalProperties" = {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE},
-        "x-kubernetes-validations" = [{
-            "rule": format!("self.all(key, key.matches('{QUALIFIED_NAME}'))"),
-            "message": "each key must be the name of a label: [prefix/]name",
-        }],
+        "x-kubernetes-validations" = [{"rule": label_keys(), "message": LABEL_KEYS}],
     ))]
     pub pod_labels: BTreeMap<String, String>,
     /// More annotations for the pods. The operator's own annotations win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 64,
-        "x-kubernetes-validations" = [{
-            "rule": format!("self.all(key, key.matches('{QUALIFIED_NAME}'))"),
-            "message": "each key must be the name of an annotation: [prefix/]name",
-        }],
+        "x-kubernetes-validations" = [{"rule": annotation_keys(), "message": ANNOTATION_KEYS}],
     ))]
     pub pod_annotations: BTreeMap<String, String>,
     /// Where the server speaks MCP, and whether the operator asks it.
@@ -189,9 +184,24 @@ impl PullPolicy {
 /// A DNS-1123 subdomain, which the API server requires of the names of Secrets.
 pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// The name of a label or annotation.
-const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+pub(super) const QUALIFIED_NAME: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 /// The value of a label.
 const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+
+/// What is wrong with labels.
+const LABEL_KEYS: &str = "each key must be the name of a label: [prefix/]name";
+/// What is wrong with annotations.
+const ANNOTATION_KEYS: &str = "each key must be the name of an annotation: [prefix/]name";
+
+/// Holds of labels whose names the API server accepts.
+fn label_keys() -> String {
+    format!("self.all(key, key.indexOf('/') <= 253 && key.matches('{QUALIFIED_NAME}'))")
+}
+
+/// Holds of annotations whose names the API server accepts: it does not look at their case.
+fn annotation_keys() -> String {
+    format!("self.all(key, key.indexOf('/') <= 253 && key.matches('(?i){QUALIFIED_NAME}'))")
+}
 
 fn one() -> i32 {
     1

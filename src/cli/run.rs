@@ -1,27 +1,25 @@
 //! `smooth-operator run`.
 
 use std::num::NonZeroU16;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{ClusterArgs, LeaseArgs, complete, greet, usage};
-use super::values::{duration, label};
+use super::serving::ServingArgs;
+use super::values::duration;
 use crate::admission::AllowedRegistries;
 use crate::controller::Options;
 use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
 use crate::manager::{self, Election, Serving, Settings, Webhook};
-use crate::object::ObjectKey;
 use crate::telemetry::{LogFilter, LogFormat, init_logs};
-use crate::tls::{Files, Pace};
+use crate::tls::Pace;
 
 /// The flags of `run`.
 #[derive(Debug, Args)]
@@ -53,45 +51,11 @@ pub struct RunArgs {
         help_heading = "Listening"
     )]
     health_bind_address: BindAddress,
-    /// The address to serve the validating webhook on, over TLS; 0 disables it.
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "0",
-        env = "SMOOTH_OPERATOR_WEBHOOK_BIND_ADDRESS",
-        help_heading = "Listening"
-    )]
-    webhook_bind_address: BindAddress,
-
-    /// The Service through which the API server calls the webhook, in the namespace of the pod or the context.
-    #[arg(long, value_name = "NAME", default_value = "smooth-operator-webhook", env = "SMOOTH_OPERATOR_WEBHOOK_SERVICE_NAME", value_parser = label, help_heading = "TLS")]
-    webhook_service_name: String,
+    #[command(flatten)]
+    serving: ServingArgs,
     /// The webhook refuses images from elsewhere: registries or parts of them, such as ghcr.io,docker.io/library.
     #[arg(long, value_name = "A,B/C", env = "SMOOTH_OPERATOR_ALLOWED_REGISTRIES", help_heading = "TLS")]
     allowed_registries: Option<AllowedRegistries>,
-    /// Serve /metrics over TLS, to clients whose token may get it.
-    #[arg(long, env = "SMOOTH_OPERATOR_METRICS_SECURE", value_parser = BoolishValueParser::new(), help_heading = "TLS")]
-    metrics_secure: bool,
-    /// The certificate for the webhook and the metrics, in PEM; read again when it changes. Otherwise the operator makes
-    /// its own.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_key_file",
-        env = "SMOOTH_OPERATOR_TLS_CERT_FILE",
-        help_heading = "TLS"
-    )]
-    tls_cert_file: Option<PathBuf>,
-    /// The private key of the certificate.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_cert_file",
-        env = "SMOOTH_OPERATOR_TLS_KEY_FILE",
-        help_heading = "TLS"
-    )]
-    tls_key_file: Option<PathBuf>,
-
     /// The format of the log: text or json.
     #[arg(
         long,
@@ -132,7 +96,7 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     init_logs(args.log_format, &args.log_level)?;
     let timing = args.lease.timing()?;
-    if args.allowed_registries.is_some() && args.webhook_bind_address == BindAddress::Disabled {
+    if args.allowed_registries.is_some() && args.serving.webhook().is_none() {
         return Err(usage("--allowed-registries is enforced by the webhook: set --webhook-bind-address, too"));
     }
     let stop = stop_on_signal()?;
@@ -161,17 +125,16 @@ fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
 }
 
 fn serving(args: &RunArgs, namespace: &str) -> Serving {
-    let certificate = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
-    let webhook = Webhook {
-        address: args.webhook_bind_address.clone(),
-        service: ObjectKey::new(namespace, args.webhook_service_name.as_str()),
+    let webhook = |address: &BindAddress| Webhook {
+        address: address.clone(),
+        service: args.serving.service(namespace),
         allowed_registries: args.allowed_registries.clone(),
         pace: Pace::default(),
     };
     Serving {
-        metrics_secure: args.metrics_secure,
-        certificate: certificate.map(|(certificate, key)| Files { certificate, key }),
-        webhook: Some(webhook).filter(|webhook| webhook.address != BindAddress::Disabled),
+        metrics_secure: args.serving.metrics_secure(),
+        certificate: args.serving.certificate(),
+        webhook: args.serving.webhook().map(webhook),
     }
 }
 
@@ -212,6 +175,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+    use crate::tls::Files;
 
     fn parse(flags: &[&str]) -> Result<RunArgs, String> {
         let line = ["smooth-operator", "run"].iter().chain(flags);

@@ -16,8 +16,10 @@ mod secure;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Limits that no test reaches. Each test changes the limit that it is about.
-const LOOSE: Limits =
-    Limits { head_time: Duration::from_secs(3600), connection_time: Duration::from_secs(3600), ..LIMITS };
+const LOOSE: Limits = Limits { head_time: HOUR, body_time: HOUR, connection_time: HOUR, ..LIMITS };
+const HOUR: Duration = Duration::from_secs(3600);
+/// Enough for those who behave, on this machine.
+const SHORT: Duration = Duration::from_millis(20);
 
 /// A running server with the limits of a test.
 struct Running {
@@ -34,7 +36,6 @@ impl Running {
     async fn start_changed(site: impl Site, limits: Limits, change: impl FnOnce(Server) -> Server) -> Self {
         let mut server = change(Server::bind(&loopback(), "--test", site).await.unwrap().unwrap());
         server.limits = limits;
-        server.desk.body_bytes = limits.body_bytes;
         let (address, stop) = (server.local_addr(), CancellationToken::new());
         let task = tokio::spawn(server.run(stop.clone()));
         Self { address, stop, task }
@@ -162,16 +163,15 @@ async fn a_connection_ends_after_its_time_even_if_nobody_reads_the_answer() {
             Some(Answer::text(StatusCode::OK, "x".repeat(64 * 1024 * 1024)))
         }
     }
-    let limits = Limits { connections: 1, connection_time: Duration::from_millis(200), ..LOOSE };
-    let server = Running::start(Endless, limits).await;
+    let server = Running::start(Endless, Limits { connection_time: Duration::from_millis(200), ..LOOSE }).await;
     let mut greedy = server.connect().await;
     greedy.write_all(request("GET", "/").as_bytes()).await.unwrap();
-    // The only slot is free again once the first connection has timed out.
-    let mut next = server.connect().await;
-    next.write_all(request("GET", "/").as_bytes()).await.unwrap();
     let mut status = [0; 12];
-    timeout(PATIENCE, next.read_exact(&mut status)).await.expect("a free slot").unwrap();
+    timeout(PATIENCE, greedy.read_exact(&mut status)).await.expect("an answer").unwrap();
     assert_eq!(&status, b"HTTP/1.1 200");
+    // At the stop, an answer that is under way is waited for.
+    server.stop.cancel();
+    timeout(PATIENCE, server.task).await.expect("its time is up").unwrap();
 }
 
 #[tokio::test]
@@ -182,17 +182,23 @@ async fn one_request_per_connection() {
     assert!(response.contains("connection: close\r\n"), "{response}");
 }
 
+/// Eight silent connections were enough to keep everybody else out for ten seconds, again and again.
 #[tokio::test]
-async fn beyond_the_slots_a_connection_waits_until_one_is_free() {
-    let server = Running::start(Health::new(), Limits { connections: 2, ..LIMITS }).await;
-    let (first, _second) = (server.connect().await, server.connect().await);
-    let mut third = server.connect().await;
-    third.write_all(request("GET", "/healthz").as_bytes()).await.unwrap();
-    let mut byte = [0];
-    let early = timeout(Duration::from_millis(100), third.read(&mut byte)).await;
-    assert!(early.is_err(), "two silent connections hold both slots");
-    drop(first);
-    assert!(rest(&mut third).await.ends_with("ok"));
+async fn however_many_are_silent_whoever_asks_is_answered() {
+    let server = Running::start(Health::new(), Limits { connections: 8, patience: SHORT, ..LOOSE }).await;
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        for beginning in ["", "GET /healthz HTTP/1.1\r\nx-slow"] {
+            let mut stream = server.connect().await;
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            silent.push(stream);
+        }
+        assert!(server.get("/healthz").await.ends_with("ok"));
+    }
+    assert_eq!(rest(&mut silent[0]).await, "", "the oldest has made room");
+    let mut last = silent.pop().unwrap();
+    last.write_all(b": x\r\n\r\n").await.unwrap();
+    assert!(rest(&mut last).await.ends_with("ok"), "there was no need to send the newest away");
 }
 
 /// A site that waits for the test before it answers.

@@ -25,9 +25,6 @@ use crate::object::ObjectKey;
 use crate::telemetry::Metrics;
 use crate::tls::{Files, Keeper, Pace, Place, Slot, WallClock, own};
 
-/// How many reviews may be under way at the same time. Each may need [`MAX_REVIEW`](crate::admission::MAX_REVIEW) bytes.
-const REVIEWS: usize = 8;
-
 /// The settings of what is served over TLS; by default nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Serving {
@@ -69,6 +66,8 @@ pub(super) struct Opening<'a> {
     pub(super) secrets: &'a Informer<Secret>,
     /// Which namespaces are served.
     pub(super) served: &'a Served,
+    /// For jitter.
+    pub(super) seed: u64,
     /// Ends everything.
     pub(super) stop: &'a CancellationToken,
 }
@@ -131,7 +130,8 @@ impl Opening<'_> {
             return Ok((files.cloned().unwrap_or_default(), None));
         };
         let (slot, place) = (Slot::default(), Place::of(webhook.service.clone()));
-        let keeper = Keeper::new(self.client, self.fence.clone(), place, slot.clone(), webhook.pace, wall_clock())?;
+        let keeper =
+            Keeper::new(self.client, self.fence.clone(), place, slot.clone(), webhook.pace, wall_clock(), self.seed)?;
         Ok((slot, Some(keeper)))
     }
 
@@ -145,7 +145,7 @@ impl Opening<'_> {
             (served && synced.covers(key.namespace())).then(|| secrets.get(key).is_some())
         });
         let Some(server) = Server::bind(address, "--webhook-bind-address", reviewer).await? else { return Ok(None) };
-        Ok(Some(server.over_tls(slot.acceptor()?).with_connections(REVIEWS)))
+        Ok(Some(server.over_tls(slot.acceptor()?)))
     }
 
     /// Ready means that a namespace is served, and that the webhook has its certificate. A follower is ready, too: it

@@ -12,21 +12,26 @@
 //! jq -cjS '[.result.tools | sort_by(.name)[] | {name, description, inputSchema}]' | sha256sum
 //! ```
 //!
-//! The canonical text is written while the tool is read, without a tree of values between: a tree takes up to ninety
-//! times the size of its text, and a megabyte of text may come from somebody who knows that.
+//! The [canonical text](canonical) is written while the tool is read.
+
+mod canonical;
+mod members;
 
 use std::fmt;
 
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 use super::ToolList;
+use canonical::{Canonical, quoted};
+use members::Members;
 
 /// The result of `tools/list`: one page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
-    tools: Vec<Tool>,
+    #[serde(deserialize_with = "read")]
+    tools: Members,
     #[serde(default, rename = "nextCursor")]
     pub(super) next: Option<String>,
 }
@@ -40,30 +45,53 @@ struct Tool {
     input_schema: Canonical,
 }
 
+/// Reads a list of tools, and keeps the name and the canonical form of each.
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Members;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of tools")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Members, A::Error> {
+            let mut tools = Members::default();
+            while let Some(tool) = list.next_element::<Tool>()? {
+                let Tool { name, description, input_schema: Canonical(schema) } = tool;
+                let description = description.map_or("null".to_owned(), |text| quoted(&text));
+                let tool =
+                    format!(r#"{{"description":{description},"inputSchema":{schema},"name":{}}}"#, quoted(&name));
+                tools.push(&name, &tool);
+            }
+            Ok(tools)
+        }
+    }
+    deserializer.deserialize_seq(List)
+}
+
 /// The tools of all pages so far.
 #[derive(Debug, Default)]
 pub(super) struct Tools {
     pub(super) pages: u32,
     /// Name and canonical form of each.
-    tools: Vec<(String, String)>,
+    tools: Members,
 }
 
 impl Tools {
     pub(super) fn add(&mut self, page: Page) {
         self.pages += 1;
-        self.tools.extend(page.tools.into_iter().map(|tool| {
-            let Tool { name, description, input_schema: Canonical(schema) } = tool;
-            let description = description.map_or("null".to_owned(), |text| quoted(&text));
-            let tool = format!(r#"{{"description":{description},"inputSchema":{schema},"name":{}}}"#, quoted(&name));
-            (name, tool)
-        }));
+        if self.tools.len() == 0 {
+            self.tools = page.tools;
+            return;
+        }
+        for (name, tool) in page.tools.pairs() {
+            self.tools.push(name, tool);
+        }
     }
 
-    pub(super) fn digest(mut self) -> ToolList {
-        self.tools.sort();
+    pub(super) fn digest(self) -> ToolList {
         let mut hash = Sha256::new();
         hash.update("[");
-        for (index, (_, tool)) in self.tools.iter().enumerate() {
+        for (index, (_, tool)) in self.tools.sorted().enumerate() {
             hash.update(if index == 0 { "" } else { "," });
             hash.update(tool);
         }
@@ -96,91 +124,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// A text as JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// Any JSON, in the form that is the same for the same value.
-#[derive(Debug)]
-struct Canonical(String);
-
-impl<'de> Deserialize<'de> for Canonical {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Writer).map(Canonical)
-    }
-}
-
-struct Writer;
-
-impl<'de> Visitor<'de> for Writer {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<String, E> {
-        Ok(serde_json::Value::from(value).to_string())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<String, E> {
-        Ok(quoted(value))
-    }
-
-    fn visit_unit<E>(self) -> Result<String, E> {
-        Ok("null".to_owned())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<String, A::Error> {
-        let mut text = String::from("[");
-        while let Some(Canonical(item)) = list.next_element()? {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(&item);
-        }
-        text.push(']');
-        Ok(text)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut entries = Vec::new();
-        while let Some((key, Canonical(value))) = map.next_entry::<String, _>()? {
-            entries.push((key, value));
-        }
-        entries.sort();
-        let mut text = String::from("{");
-        for (key, value) in entries {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(&quoted(&key));
-            text.push(':');
-            text.push_str(&value);
-        }
-        text.push('}');
-        Ok(text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn digest(pages: &[&str]) -> ToolList {
@@ -232,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn a_megabyte_of_tiny_tools_takes_a_few_megabytes() {
+        let tool = r#"{"name":"","inputSchema":0}"#;
+        let page = format!(r#"{{"tools":[{}]}}"#, vec![tool; (1 << 20) / (tool.len() + 1)].join(","));
+        let Page { tools, next: _ } = serde_json::from_str(&page).unwrap();
+        assert!(tools.len() > 37_000 && tools.bytes() < 6 << 20, "{} tools in {} bytes", tools.len(), tools.bytes());
+    }
+
+    #[test]
     fn a_schema_as_deep_as_an_abyss_is_an_error_and_not_a_crash() {
         let deep = format!(r#"{{"tools":[{{"name":"a","inputSchema":{}}}]}}"#, "[".repeat(500_000));
         assert!(serde_json::from_str::<Page>(&deep).is_err());
@@ -246,30 +199,5 @@ mod tests {
         let both = ToolList::of_pods([&echo, &time, &echo]);
         assert_eq!(both, ToolList::of_pods([&time, &echo]), "neither their order nor their number counts");
         assert!(both != Some(echo) && both != Some(time));
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            (-1e9..1e9).prop_map(Value::from),
-            ".{0,8}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 40, 6, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                prop::collection::btree_map(".{0,4}", inner, 0..6).prop_map(|map| json!(map)),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn the_canonical_form_of_a_value_is_the_sorted_one(value in any_json()) {
-            let Canonical(text) = serde_json::from_str(&serde_json::to_string_pretty(&value).unwrap()).unwrap();
-            // This crate's `Value` keeps its keys sorted.
-            prop_assert_eq!(text, value.to_string());
-        }
     }
 }

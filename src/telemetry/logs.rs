@@ -135,36 +135,20 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+pub(crate) mod heard;
 
+#[cfg(test)]
+mod tests {
     use serde_json::{Value, json};
     use tracing::{debug, info, info_span};
 
+    use super::heard::Heard;
     use super::*;
 
-    /// Where the lines of a test end up.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = subscriber(format, &filter.parse().unwrap(), false, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = lines.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        let heard = Heard::default();
+        tracing::subscriber::with_default(heard.subscriber(format, filter), log);
+        heard.text()
     }
 
     #[test]

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::kept::{Judge, Kept, Pace, Standing, Step, Stored, decide, encoded};
 use super::pair::{Authority, Pair, PairError};
 use super::{Slot, WallClock};
+use crate::backoff::{Backoff, Policy};
 use crate::client::{Client, Error, Fence, Request};
 use crate::object::{ObjectKey, SECRETS, WEBHOOK_CONFIGURATIONS};
 
@@ -65,6 +66,8 @@ pub struct Keeper {
     name: ServerName<'static>,
     slot: Slot,
     pace: Pace,
+    /// The pauses while there is no certificate.
+    backoff: Backoff,
     wall_clock: WallClock,
     /// The contents whose authorities the API server was last seen to trust, and since when that is known.
     told: Option<(Kept, Instant)>,
@@ -93,7 +96,7 @@ enum Round {
 }
 
 impl Keeper {
-    /// A keeper that fills `slot`. `client` must be behind `fence`.
+    /// A keeper that fills `slot`. `client` must be behind `fence`. `seed` is for the jitter.
     ///
     /// # Errors
     ///
@@ -105,10 +108,14 @@ impl Keeper {
         slot: Slot,
         pace: Pace,
         wall_clock: WallClock,
+        seed: u64,
     ) -> Result<Self, PairError> {
         let name = ServerName::try_from(webhook.host()).map_err(|_| PairError::Name(webhook.host()))?;
         let client = client.with_timeout(TIMEOUT);
-        Ok(Self { client, fence, place: webhook, name, slot, pace, wall_clock, told: None, complaint: String::new() })
+        let policy = Policy { initial: pace.retry, cap: pace.poll, ..Policy::REFLECTOR };
+        let backoff = Backoff::new(policy, seed);
+        let complaint = String::new();
+        Ok(Self { client, fence, place: webhook, name, slot, pace, backoff, wall_clock, told: None, complaint })
     }
 
     /// Keeps the certificate until `stop`. A write that is under way is finished.
@@ -119,8 +126,9 @@ impl Keeper {
                 Round::Quiet
             });
             let pause = match round {
-                // Without a certificate this instance is not ready, and waits for one that another will make.
-                Round::Quiet if self.slot.is_empty() => self.pace.retry,
+                // Without a certificate this instance is not ready, and waits for one that another will make. It may also
+                // lack a permission, or the API server; then the whole fleet would ask in step, for ever.
+                Round::Quiet if self.slot.is_empty() => self.backoff.next_delay(Instant::now()),
                 Round::Quiet => self.pace.poll,
                 Round::Changed => self.pace.retry,
             };

@@ -29,7 +29,7 @@ const NEXT_KEY: &str = "next.key";
 pub struct Pace {
     /// How often the Secret is read.
     pub poll: Duration,
-    /// How soon it is read again after a change of our own, or while there is no certificate.
+    /// How soon it is read again after a change of our own; and while there is no certificate, at first.
     pub retry: Duration,
     /// How long a certificate is valid.
     pub lifetime: Duration,

@@ -1,6 +1,7 @@
 //! All servers and the schedule of all questions: values in, values out, and the time is handed in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -15,9 +16,18 @@ use crate::object::{ObjectKey, Uid};
 /// A question to be asked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Job {
-    pub(super) ticket: Ticket,
+    pub(super) question: Question,
     pub(super) target: Target,
     pub(super) remembered: Option<Era>,
+}
+
+/// Who is asked, and by which ticket the answer is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) ticket: Ticket,
+    pub(super) server: ObjectKey,
+    /// The name of the pod.
+    pub(super) pod: Arc<str>,
 }
 
 /// The state of the verification.
@@ -104,7 +114,8 @@ impl State {
         let ticket = Ticket(self.tickets);
         asked.phase = Phase::Running(ticket);
         asked.last = Some(now);
-        let job = Job { ticket, target: asked.pod.target.clone(), remembered: asked.era() };
+        let question = Question { ticket, server: key.clone(), pod: Arc::clone(&asked.pod.name) };
+        let job = Job { question, target: asked.pod.target.clone(), remembered: asked.era() };
         self.running.insert(ticket, (key, uid));
         Some(job)
     }

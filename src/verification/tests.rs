@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::testing::*;
 use super::*;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Heard, LogFormat, Metrics};
 
 /// How a pod answers.
 #[derive(Clone)]
@@ -192,11 +192,25 @@ fn a_thousand_servers_spread_over_the_interval() {
     // After some rounds nothing is left of their common beginning.
     while let Some(due) = state.next_due().filter(|due| *due < begun + MINUTE * 240) {
         while let Some(job) = state.start(due) {
-            state.finish(job.ticket, Some(verified("h")), due);
+            state.finish(job.question.ticket, Some(verified("h")), due);
             if let Some(late) = due.checked_duration_since(begun + MINUTE * 238) {
                 seconds[usize::try_from(late.as_secs()).unwrap()] += 1;
             }
         }
     }
     assert!(seconds.iter().all(|count| *count < 50), "{seconds:?}");
+}
+
+/// It said "a check has ended", of one server out of thousands.
+#[tokio::test(start_paused = true)]
+async fn what_is_logged_of_a_check_names_the_server_and_the_pod() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.subscriber(LogFormat::Json, "debug"));
+    let world = World::start(16);
+    world.verification.observe(&key("x"), desired(&[1]));
+    sleep(MINUTE).await;
+    let ended = heard.lines().into_iter().find(|line| line["message"] == "a check has ended").unwrap();
+    assert_eq!((&ended["server"], &ended["pod"]), (&"default/x".into(), &"pod-1".into()));
+    world.stop.cancel();
+    world.task.await.unwrap();
 }

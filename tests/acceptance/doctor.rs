@@ -50,7 +50,8 @@ async fn where_all_is_right_each_line_says_so_and_the_exit_code_is_0() {
     // Reviews are no objects, and not in the log: a test of the list of permissions bounds their number.
     let mut asked = world.levers().requests();
     asked.retain(|request| request.user_agent.starts_with("smooth-operator/"));
-    let asked: Vec<(&str, &str)> = asked.iter().map(|it| (it.verb.as_str(), it.resource.as_str())).collect();
+    let mut asked: Vec<(&str, &str)> = asked.iter().map(|it| (it.verb.as_str(), it.resource.as_str())).collect();
+    asked.sort_unstable();
     let expected = [
         ("get", "customresourcedefinitions.apiextensions.k8s.io"),
         ("get", "leases.coordination.k8s.io"),
@@ -125,6 +126,28 @@ async fn a_missing_permission_is_wrong_and_its_rule_is_named() {
     assert!(wrong[0].contains(&format!("in namespace {}", world.namespace)), "{}", wrong[0]);
     assert!(wrong[1].contains("leases") && wrong[1].contains(r#"verbs: ["create"]"#), "{}", wrong[1]);
     assert!(wrong[2].contains("on default/smooth-operator"), "{}", wrong[2]);
+}
+
+#[tokio::test]
+async fn what_the_webhook_and_secured_metrics_need_besides_is_asked_for_where_they_are_used() {
+    let Some(world) = World::with_roles(|_| {}).await else { return };
+    let flags = ["--leader-elect", "--lease-namespace", HOME, "--metrics-secure", "--webhook-bind-address", ":9443"];
+    let ended = doctor(world.operators_kubeconfig(), &flags).await;
+    let wrong = lines(&ended, "wrong");
+    assert_eq!(wrong.len(), 5, "config/rbac alone does not grant them: {}", ended.output);
+    for (line, resource) in wrong.iter().zip([
+        "secrets ",
+        "secrets ",
+        "validatingwebhookconfigurations.",
+        "tokenreviews.",
+        "subjectaccessreviews.",
+    ]) {
+        assert!(line.starts_with(&format!("may use {resource}")) && line.contains("verbs: ["), "{line}");
+    }
+    // With a certificate from elsewhere, nobody has to be told whom to trust.
+    let files = ["--tls-cert-file", "/tls.crt", "--tls-key-file", "/tls.key"];
+    let ended = doctor(world.operators_kubeconfig(), &[&flags[..], &files].concat()).await;
+    assert_eq!(lines(&ended, "wrong").len(), 2, "{}", ended.output);
 }
 
 #[tokio::test]

@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 
 use playground::cluster::RequestRecord;
 use serde_json::{Value, json};
-use smooth_operator::cli::doctor::permissions::{Need, needed};
+use smooth_operator::cli::doctor::permissions::{Duties, Need, needed};
 use smooth_operator::client::request::Target;
 use smooth_operator::object::ObjectKey;
+use smooth_operator::tls::Place;
 
 use crate::harness::objects::{
     AUTOSCALERS, BUDGETS, DEPLOYMENTS, POLICIES, SECRETS, SERVERS, SERVICES, container, rolled_out, says, secret,
 };
 use crate::harness::process::{LEASE, QUICK_ELECTION};
-use crate::harness::rights::manifests;
+use crate::harness::rights::{manifests, objects_of};
 use crate::harness::{World, eventually};
 use crate::policies::every_block;
 
@@ -47,7 +48,8 @@ async fn the_roles_are_enough_for_all_that_happens_and_nothing_in_them_is_unused
     let asked = world.asked_by_the_operator();
     let refused: Vec<&RequestRecord> = asked.iter().filter(|request| matches!(request.status, 401 | 403)).collect();
     assert!(refused.is_empty(), "these requests were refused: {refused:#?}");
-    let unused: Vec<String> = granted().into_iter().filter(|right| !used(right, &asked)).map(Right::name).collect();
+    let unused: Vec<String> =
+        granted(&manifests()).into_iter().filter(|right| !used(right, &asked)).map(Right::name).collect();
     assert_eq!(unused, [ASKED_BY_ADMISSION], "these rights were granted and never used");
 }
 
@@ -167,9 +169,18 @@ async fn people_may_have_servers_where_they_may_have_deployments() {
 /// What the doctor asks for has been granted by the files, and what these grant, the doctor asks for.
 #[test]
 fn the_doctor_asks_for_what_the_roles_grant() {
-    let lease = ObjectKey::new("smooth-operator-system", LEASE);
+    let home = |name: &str| ObjectKey::new("smooth-operator-system", name);
+    let plain = Duties { lease: Some(home(LEASE)), ..Duties::default() };
+    assert_eq!(asked_for(&plain), granted(&manifests()));
+    let webhook = Some(Place::of(home("smooth-operator-webhook")));
+    let full = Duties { webhook, metrics_secure: true, ..plain };
+    let files = [manifests(), objects_of("webhook"), objects_of("metrics-secure")].concat();
+    assert_eq!(asked_for(&full), granted(&files));
+}
+
+fn asked_for(duties: &Duties) -> BTreeSet<Right> {
     let mut asked = BTreeSet::new();
-    for Need { resource, subresource, verbs, target } in needed(&[], Some(&lease)) {
+    for Need { resource, subresource, verbs, target } in needed(duties) {
         for verb in verbs {
             let name = match &target {
                 Target::Object(key) => key.name().to_owned(),
@@ -179,7 +190,7 @@ fn the_doctor_asks_for_what_the_roles_grant() {
             asked.insert(Right { verb: verb.as_str().to_owned(), resource, subresource, name });
         }
     }
-    assert_eq!(asked, granted());
+    asked
 }
 
 /// One combination of a rule that the operator is granted.
@@ -204,9 +215,8 @@ impl Right {
     }
 }
 
-/// All that the files grant to the operator.
-fn granted() -> BTreeSet<Right> {
-    let manifests = manifests();
+/// All that these files grant to the operator.
+fn granted(manifests: &[Value]) -> BTreeSet<Right> {
     let bindings = manifests.iter().filter(|it| it["subjects"][0]["name"] == "smooth-operator");
     let roles = bindings.map(|binding| {
         let role = &binding["roleRef"];

@@ -38,7 +38,7 @@ pub struct NetworkPolicy {
     /// Who may connect to the server's port: peers as in a NetworkPolicy. By default all pods of the same namespace; if the
     /// list is empty, nobody. To verify the server, the operator has to be among them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxItems" = 64))]
+    #[schemars(extend("maxItems" = 256))]
     pub from: Option<Verbatim<Vec<NetworkPolicyPeer>>>,
     /// To what the server may connect: rules as in a NetworkPolicy. If there are none here, to everything; if the list
     /// is empty, to nothing.

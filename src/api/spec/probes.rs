@@ -12,6 +12,14 @@ use crate::api::verbatim::Verbatim;
 /// How the kubelet finds out about the state of the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    succeeds_once("liveness"),
+    succeeds_once("startup"),
+    {
+        "rule": "!has(self.readiness) || !has(self.readiness.terminationGracePeriodSeconds)",
+        "message": "readiness.terminationGracePeriodSeconds can't be set: this probe ends no container",
+    },
+]))]
 pub struct Probes {
     /// Whether the server still works. If not, its container is restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,6 +30,14 @@ pub struct Probes {
     /// Whether the server has started. Until then there are no other checks; by default it has five minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub startup: Option<Probe>,
+}
+
+/// 0 counts as not set.
+fn succeeds_once(probe: &str) -> Value {
+    json!({
+        "rule": format!("!has(self.{probe}) || !has(self.{probe}.successThreshold) || self.{probe}.successThreshold <= 1"),
+        "message": format!("{probe}.successThreshold must be 1"),
+    })
 }
 
 /// The fields of a probe that say what is done; all others say when.

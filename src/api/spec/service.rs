@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{ANNOTATION_KEYS, annotation_keys};
+
 /// The Service with the name of the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -18,7 +20,10 @@ pub struct ServiceSpec {
     pub port: Option<i32>,
     /// Annotations of the Service, mostly for load balancers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend(
+        "maxProperties" = 64,
+        "x-kubernetes-validations" = [{"rule": annotation_keys(), "message": ANNOTATION_KEYS}],
+    ))]
     pub annotations: BTreeMap<String, String>,
     /// Whether a client always reaches the same pod. Servers that keep sessions in memory need that if there is more
     /// than one pod.

@@ -12,7 +12,8 @@ use crate::api::MCPSERVERS;
 use crate::client::{Client, ListParams, Request};
 use crate::object::Resource;
 
-const WHAT: &str = "webhook";
+/// What is examined.
+pub const WHAT: &str = "webhook";
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const SLICES: Resource =
     Resource { group: "discovery.k8s.io", version: "v1", plural: "endpointslices", kind: "EndpointSlice" };

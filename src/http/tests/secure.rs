@@ -99,6 +99,36 @@ async fn a_review_over_tls_is_answered() {
     assert_eq!((&answer["response"]["uid"], &answer["response"]["allowed"]), (&json!("u"), &json!(false)));
 }
 
+/// The same with those who say what they want, and then not what it is about.
+#[tokio::test]
+async fn however_many_bodies_are_late_a_whole_review_is_answered() {
+    let identity = Identity::new();
+    let limits = Limits { connections: 32, bodies: 4, patience: SHORT, ..LOOSE };
+    let server = start(reviewer(), limits, |server| server.over_tls(identity.slot.acceptor().unwrap())).await;
+    let mut slow = Vec::new();
+    for _ in 0..5 {
+        for _ in 0..4 {
+            let mut stream = identity.connect(&server).await.unwrap();
+            stream.write_all(&post(PATH, &review("nginx:1")).as_bytes()[..150]).await.unwrap();
+            slow.push(stream);
+        }
+        let response = identity.exchange(&server, &post(PATH, &review("nginx:1"))).await;
+        assert_eq!(status(&response), "HTTP/1.1 200 OK");
+    }
+    let mut bytes = Vec::new();
+    _ = timeout(PATIENCE, slow[0].read_to_end(&mut bytes)).await.expect("the server closes the connection");
+    assert!(String::from_utf8_lossy(&bytes).starts_with("HTTP/1.1 503 "), "{bytes:?}");
+}
+
+#[tokio::test]
+async fn who_sends_no_body_in_time_is_told_so() {
+    let identity = Identity::new();
+    let limits = Limits { body_time: Duration::from_millis(20), ..LOOSE };
+    let server = start(reviewer(), limits, |server| server.over_tls(identity.slot.acceptor().unwrap())).await;
+    let response = identity.exchange(&server, &post(PATH, &review("nginx:1"))[..150]).await;
+    assert_eq!(status(&response), "HTTP/1.1 408 Request Timeout");
+}
+
 #[tokio::test]
 async fn what_is_no_review_gets_an_error_of_one_line() {
     let identity = Identity::new();

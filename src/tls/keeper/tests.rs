@@ -27,6 +27,8 @@ struct Objects {
     configuration: Option<Value>,
     writes: Vec<String>,
     version: u64,
+    /// Answers nothing but 500, and how often.
+    broken: Option<u32>,
 }
 
 #[derive(Clone, Default)]
@@ -63,6 +65,10 @@ impl Api {
         let mut objects = self.0.lock().unwrap();
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let refused = |code: u16| (code, json!({"kind": "Status", "code": code, "reason": "", "message": ""}));
+        if let Some(asked) = &mut objects.broken {
+            *asked += 1;
+            return refused(500);
+        }
         if method != "GET" {
             objects.writes.push(format!("{method} {path}"));
         }
@@ -130,7 +136,7 @@ impl Replica {
         let (slot, stop) = (Slot::default(), CancellationToken::new());
         let place = Place::of(ObjectKey::new("ops", "hook"));
         let client = api.client().behind(fence.clone());
-        let keeper = Keeper::new(&client, fence.clone(), place, slot.clone(), PACE, Box::new(clock)).unwrap();
+        let keeper = Keeper::new(&client, fence.clone(), place, slot.clone(), PACE, Box::new(clock), 7).unwrap();
         let task = tokio::spawn(keeper.run(stop.clone()));
         Self { slot, stop, task }
     }
@@ -256,5 +262,22 @@ async fn contents_that_somebody_has_spoilt_are_replaced_by_the_leader_and_served
     let after = api.kept().unwrap();
     assert!(after != before && replica.shows(&after));
     assert_eq!(api.trusted(), after.trusted);
+    replica.stop().await;
+}
+
+/// It asked every second, for as long as it took.
+#[tokio::test(start_paused = true)]
+async fn without_a_certificate_it_asks_less_and_less_often_and_at_least_once_in_a_minute() {
+    let api = Api::with_configuration();
+    api.0.lock().unwrap().broken = Some(0);
+    let replica = Replica::start(&api, &Fence::always_open(), clock());
+    let asked = |api: &Api| api.0.lock().unwrap().broken.unwrap();
+    sleep(10 * SECOND).await;
+    assert!((3..=5).contains(&asked(&api)), "{} questions in the first seconds", asked(&api));
+    sleep(60 * MINUTE).await;
+    assert!((60..=130).contains(&asked(&api)), "{} questions in an hour", asked(&api));
+    api.0.lock().unwrap().broken = None;
+    sleep(MINUTE).await;
+    assert!(replica.shows(&api.kept().unwrap()));
     replica.stop().await;
 }

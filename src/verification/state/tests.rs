@@ -44,7 +44,7 @@ impl World {
             self.now = self.now.max(due);
             for job in self.start() {
                 let verdict = answer(address_of(&job));
-                news += usize::from(self.state.finish(job.ticket, Some(verdict), self.now).is_some());
+                news += usize::from(self.state.finish(job.question.ticket, Some(verdict), self.now).is_some());
             }
         }
         self.now = until;
@@ -175,7 +175,7 @@ fn a_pod_that_left_is_not_asked_and_its_late_answer_is_ignored() {
     world.observe("x", desired(&[1]));
     for job in jobs {
         let verdict = if address_of(&job) == address(2) { failed(Reason::NotMcp) } else { verified("h") };
-        world.state.finish(job.ticket, Some(verdict), world.now);
+        world.state.finish(job.question.ticket, Some(verdict), world.now);
     }
     assert_eq!(world.outcome(), Outcome::Verified);
     world.asked.clear();
@@ -207,7 +207,7 @@ fn another_path_is_another_question_and_the_answer_to_the_old_one_is_ignored() {
     let target = Target::new(address(1), "x.default.svc:8080", "/sse").unwrap();
     moved.pods.values_mut().next().unwrap().target = target.clone();
     world.observe("x", moved);
-    world.state.finish(old.ticket, Some(failed(Reason::NotMcp)), world.now);
+    world.state.finish(old.question.ticket, Some(failed(Reason::NotMcp)), world.now);
     assert_eq!(world.outcome(), Outcome::NotYetVerified);
     assert_eq!(world.state.next_due(), Some(world.now + FLOOR), "no pod is asked twice within five seconds");
     assert_eq!(world.state.start(world.now + FLOOR).unwrap().target, target);
@@ -235,7 +235,7 @@ fn there_are_never_more_questions_than_places_and_nobody_is_passed_over() {
     let mut running = world.start();
     assert_eq!((running.len(), world.state.next_due()), (2, None));
     while let Some(job) = running.pop() {
-        world.state.finish(job.ticket, Some(verified("h")), world.now);
+        world.state.finish(job.question.ticket, Some(verified("h")), world.now);
         running.extend(world.start());
         assert!(running.len() <= 2);
     }
@@ -251,7 +251,7 @@ fn a_check_that_panicked_frees_its_place_and_says_nothing() {
     world.pass(SECOND, |_| verified("h"));
     world.now += MINUTE * 2;
     let job = world.start().remove(0);
-    assert_eq!(world.state.finish(job.ticket, None, world.now), None);
+    assert_eq!(world.state.finish(job.question.ticket, None, world.now), None);
     assert_eq!(world.outcome(), Outcome::Verified);
     assert!(world.state.next_due().unwrap() > world.now + MINUTE / 2, "and it is not asked again at once");
 }
@@ -266,7 +266,7 @@ fn the_era_is_remembered_until_a_failure_or_another_pod() {
         world.now = world.now.max(world.state.next_due().unwrap());
         let job = world.start().remove(0);
         remembered.push(job.remembered);
-        world.state.finish(job.ticket, Some(verdict), world.now);
+        world.state.finish(job.question.ticket, Some(verdict), world.now);
     }
     assert_eq!(remembered, [None, Some(Era::Legacy), None]);
     world.observe("x", desired(&[2]));
@@ -365,13 +365,13 @@ fn what_is_forgotten_leaves_nothing_behind() {
     world.observe("y", desired(&[4]));
     world.now += SECOND;
     let jobs = world.start();
-    world.state.finish(jobs[0].ticket, Some(verified("h")), world.now);
+    world.state.finish(jobs[0].question.ticket, Some(verified("h")), world.now);
     for name in ["x", "y"] {
         world.state.forget(&key(name));
         assert_eq!(world.state.report(&key(name)), None);
     }
     for job in &jobs[1..] {
-        assert_eq!(world.state.finish(job.ticket, Some(verified("h")), world.now), None);
+        assert_eq!(world.state.finish(job.question.ticket, Some(verified("h")), world.now), None);
     }
     assert!(world.state.servers.is_empty() && world.state.schedule.is_empty() && world.state.running.is_empty());
 }
@@ -436,7 +436,7 @@ mod any_history {
                     Step::Answer(index, well) if !running.is_empty() => {
                         let job = running.remove(index % running.len());
                         let verdict = if well { verified("h") } else { failed(Reason::Unreachable) };
-                        world.state.finish(job.ticket, Some(verdict), world.now);
+                        world.state.finish(job.question.ticket, Some(verdict), world.now);
                     }
                     Step::Answer(..) => {}
                 }

@@ -72,6 +72,7 @@ use tokio::time::Instant;
 
 use crate::api::{MCPSERVERS, MCPServer, MCPServerSpec, MCPServerStatus, Phase};
 use crate::client::{Client, Error, Request};
+use crate::clock::WallClock;
 use crate::controller::{self, Action, Reconcile};
 use crate::events::{Recorder, Regarding};
 use crate::object::{ObjectKey, ResourceVersion};
@@ -95,7 +96,7 @@ pub struct Reconciler {
     memory: Memory,
     waiting: Waiting,
     /// The time of day, which is written down for people. No decision depends on it.
-    wall_clock: fn() -> Timestamp,
+    wall_clock: WallClock,
 }
 
 impl Reconciler {
@@ -115,8 +116,14 @@ impl Reconciler {
             verification,
             memory: Memory::default(),
             waiting: Waiting::default(),
-            wall_clock: Timestamp::now,
+            wall_clock: WallClock::system(),
         }
+    }
+
+    /// Uses another wall clock than this machine's.
+    #[must_use]
+    pub fn with_wall_clock(self, wall_clock: WallClock) -> Self {
+        Self { wall_clock, ..self }
     }
 }
 
@@ -171,7 +178,7 @@ impl Reconciler {
         let server = &observed.server;
         let key = &server.meta.key;
         let verification = self.verify(observed);
-        let status = report(observed, outcome, verification.as_ref(), whole_seconds((self.wall_clock)()));
+        let status = report(observed, outcome, verification.as_ref(), whole_seconds(self.wall_clock.now()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
             Urgency::None => self.waiting.end(key),

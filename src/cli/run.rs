@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::{ClusterArgs, LeaseArgs, complete, greet, usage};
 use super::values::{duration, label};
 use crate::admission::AllowedRegistries;
+use crate::clock::WallClock;
 use crate::controller::Options;
 use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
@@ -157,6 +158,7 @@ fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
         seed: StdRng::from_os_rng().random(),
+        wall_clock: WallClock::system(),
     }
 }
 
@@ -184,6 +186,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     tokio::spawn(async move {
         loop {
             tokio::select! {
+                biased;
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }

@@ -33,6 +33,7 @@ fn settings() -> Settings {
         watch_seconds: 300..=600,
         resync: Duration::ZERO,
         seed: 0,
+        wall_clock: WallClock::system(),
     }
 }
 

@@ -155,6 +155,7 @@ where
         let mut workers: JoinSet<()> = (0..options.workers.get()).map(|_| Arc::clone(&worker).run()).collect();
         info!(controller = name, workers = options.workers, "working");
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = join_all(&mut workers) => {}
         }

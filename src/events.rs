@@ -68,6 +68,7 @@ use tokio::sync::mpsc;
 pub use delivery::{Delivery, EventApi, EventError};
 
 use crate::client::Client;
+use crate::clock::WallClock;
 use crate::object::{ObjectKey, Resource, Uid};
 
 /// The `reportingController` of all Events.
@@ -79,9 +80,6 @@ const QUEUE: usize = 1_000;
 const LONGEST_NAME: usize = 128;
 /// The longest note that the API server accepts, in bytes.
 const LONGEST_NOTE: usize = 1_024;
-
-/// The wall clock. Its time is written down for people, and no decision depends on it.
-pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Whether an Event needs attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,7 +157,7 @@ impl Recorder {
     /// Events are ordinary writes and pass the client's fence: an instance that doesn't lead has nothing to report.
     /// Call it within a tokio runtime.
     pub fn new(client: &Client, instance: &str) -> (Self, Delivery) {
-        Self::over(client.clone(), instance, Arc::new(Timestamp::now))
+        Self::over(client.clone(), instance, WallClock::system())
     }
 
     /// The same with any API and any wall clock.
@@ -180,7 +178,7 @@ impl Recorder {
             note: cut(&note, LONGEST_NOTE).to_owned(),
         };
         let what = What { regarding: regarding.clone(), event };
-        match self.queue.try_send(Occurrence { what, at: (self.wall)() }) {
+        match self.queue.try_send(Occurrence { what, at: self.wall.now() }) {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }

@@ -56,7 +56,7 @@
 //! | 12 | [`verification`] | How do you ask ten thousand servers again and again, and speak only when something is new? |
 //! | 13 | [`manager`] | In which order does all this start, and stop? |
 //!
-//! Smaller modules support them: [`backoff`] (how long to wait before the next attempt), [`telemetry`] (logs and
+//! Smaller modules support them: [`backoff`] (how long to wait before the next attempt), [`clock`] (the time of day), [`telemetry`] (logs and
 //! metrics), [`http`] (health, metrics and the webhook over HTTP), [`admission`] (what the webhook says), [`tls`] (its
 //! certificate), [`access`] (who may read the metrics) and [`cli`] (the command line). If you are in a hurry, read
 //! chapters 5, 6 and 10.
@@ -79,6 +79,7 @@ pub mod api;
 pub mod backoff;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod controller;
 pub mod events;
 pub mod http;

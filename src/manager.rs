@@ -53,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::MCPServer;
 use crate::client::{Client, Connection, Fence};
+use crate::clock::WallClock;
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError};
@@ -100,6 +101,8 @@ pub struct Settings {
     pub resync: Duration,
     /// The seed of all random numbers.
     pub seed: u64,
+    /// The time of day.
+    pub wall_clock: WallClock,
 }
 
 /// The settings of a leader election.
@@ -169,17 +172,19 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     };
     let Sites { tasks: mut servers, keeper } = opening.serve().await?;
 
-    let mut work = Work::begin(caches, queue, settings.work, &client, &metrics, &identity, &mut seeds);
+    let mut work = Work::begin(caches, queue, &settings, &client, &metrics, &identity, &mut seeds);
     work.keep(keeper);
     let working = async {
         let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
         let gauge = Box::new(move |leading| gauge.leading(leading));
         let random = StdRng::from_rng(&mut seeds);
-        let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random);
+        let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random)
+            .with_wall_clock(settings.wall_clock);
         Box::pin(lead(elector, lease, work, &stop)).await
     };
     let ended = tokio::select! {
+        biased;
         ended = Box::pin(working) => ended,
         Some(_) = servers.join_next() => Err(Error::BrokenDown),
     };
@@ -206,7 +211,7 @@ impl Work {
     fn begin(
         caches: Caches,
         queue: Workqueue<ObjectKey>,
-        options: Options,
+        settings: &Settings,
         client: &Client,
         metrics: &Metrics,
         identity: &Identity,
@@ -216,14 +221,16 @@ impl Work {
         let stores = informers.stores();
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
-        let (recorder, events) = Recorder::new(client, identity.as_str());
+        let wall_clock = settings.wall_clock.clone();
+        let (recorder, events) = Recorder::over(client.clone(), identity.as_str(), wall_clock.clone());
         let enqueue = enqueue_all(queue.clone(), Arc::clone(&stores.servers));
         let verification = Verification::new(verification::CONCURRENCY, seeds.random());
         let verifier =
             Verifier { verification: verification.clone(), metrics: metrics.verification(), queue: queue.clone() };
-        let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification);
+        let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification)
+            .with_wall_clock(wall_clock);
         let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
-        let controller = Controller::new(NAME, queue, reconciler, options, metrics.controller(NAME));
+        let controller = Controller::new(NAME, queue, reconciler, settings.work, metrics.controller(NAME));
         Self { served, enqueue, controller, verifier, events, reflectors, stop_reflectors }
     }
 
@@ -246,12 +253,14 @@ impl Work {
             let Some(unserved) = stop.run_until_cancelled(served.anything()).await else { return Stopped::InOrder };
             let working = async { tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0 };
             tokio::select! {
+                biased;
                 stopped = working => stopped,
                 never = served.follow(unserved, enqueue) => match never {},
             }
         };
         tokio::pin!(work);
         let (workers, ended) = tokio::select! {
+            biased;
             workers = &mut work => (workers, Ok(())),
             Some(_) = reflectors.join_next() => {
                 stop.cancel();
@@ -301,6 +310,7 @@ async fn lead<A: LeaseApi>(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let leader = tokio::select! {
+        biased;
         leader = elector.acquire(stop) => leader,
         () = work.breaks_down() => return Err(Error::BrokenDown),
     };
@@ -315,6 +325,8 @@ async fn lead<A: LeaseApi>(
     let hold = leader.hold(&release_lease);
     tokio::pin!(work, hold);
     let (worked, term) = tokio::select! {
+        // Whoever has lost the Lease has lost it, even if the work ended in the same moment.
+        biased;
         term = &mut hold => (None, term),
         worked = &mut work => (Some(worked), hold.await),
     };

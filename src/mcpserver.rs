@@ -65,10 +65,10 @@ pub mod triggers;
 pub mod validate;
 pub mod verify;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::clock::WallClock;
 use crate::controller::{self, Action, Reconcile};
 use crate::events::Recorder;
 use crate::object::ObjectKey;
@@ -93,7 +93,7 @@ pub struct Reconciler {
     memory: Memory,
     waiting: Waiting,
     /// The time of day, which is written down for people. No decision depends on it.
-    wall_clock: fn() -> Timestamp,
+    wall_clock: WallClock,
 }
 
 impl Reconciler {
@@ -113,8 +113,14 @@ impl Reconciler {
             verification,
             memory: Memory::default(),
             waiting: Waiting::default(),
-            wall_clock: Timestamp::now,
+            wall_clock: WallClock::system(),
         }
+    }
+
+    /// Uses another wall clock than this machine's.
+    #[must_use]
+    pub fn with_wall_clock(self, wall_clock: WallClock) -> Self {
+        Self { wall_clock, ..self }
     }
 }
 

@@ -66,13 +66,8 @@ pub mod own;
 pub mod pair;
 pub mod slot;
 
-use jiff::Timestamp;
-
 pub use files::{Files, FilesError};
 pub use keeper::{Keeper, Place};
 pub use kept::Pace;
 pub use pair::{Pair, PairError};
 pub use slot::Slot;
-
-/// The wall clock, for the dates in certificates.
-pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;

@@ -8,7 +8,7 @@ use smooth_operator::api::crd;
 
 /// The layers, from below. A module imports only from layers below its own, or from its own module.
 const LAYERS: [&[&str]; 8] = [
-    &["object", "telemetry", "backoff"],
+    &["object", "telemetry", "backoff", "clock"],
     &["api", "watch"],
     &["client", "mcp", "admission"],
     &["access", "tls", "informer", "workqueue", "leader_election", "events", "verification"],

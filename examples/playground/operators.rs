@@ -17,6 +17,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 use smooth_operator::client::{Connection, Target, connect};
+use smooth_operator::clock::WallClock;
 use smooth_operator::controller;
 use smooth_operator::http::BindAddress;
 use smooth_operator::leader_election::config::{InvalidTiming, hostname};
@@ -86,6 +87,7 @@ pub(crate) fn settings(metrics: &BindAddress, seed: u64, election: Option<Electi
         watch_seconds: 300..=600,
         resync: Duration::from_secs(10 * 60 * 60),
         seed,
+        wall_clock: WallClock::system(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::cluster::{ClusterArgs, LeaseArgs, complete, greet, usage};
 use super::serving::ServingArgs;
 use super::values::duration;
 use crate::admission::AllowedRegistries;
+use crate::clock::WallClock;
 use crate::controller::Options;
 use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
@@ -121,6 +122,7 @@ fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
         seed: StdRng::from_os_rng().random(),
+        wall_clock: WallClock::system(),
     }
 }
 
@@ -147,6 +149,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     tokio::spawn(async move {
         loop {
             tokio::select! {
+                biased;
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }

@@ -49,7 +49,7 @@ impl Api {
     }
 
     fn recorder(&self) -> (Recorder, Delivery) {
-        Recorder::over(self.clone(), "pod-a_1", Arc::new(|| "2026-11-22T20:00:00Z".parse().unwrap()))
+        Recorder::over(self.clone(), "pod-a_1", WallClock::new(|| "2026-11-22T20:00:00Z".parse().unwrap()))
     }
 }
 
@@ -178,7 +178,7 @@ async fn what_is_too_long_is_cut_between_two_characters() {
 #[tokio::test(start_paused = true)]
 async fn a_reason_and_an_action_have_128_bytes_at_most() {
     let (made, mut events) = mpsc::unbounded_channel();
-    let (recorder, delivery) = Recorder::over(Maker(made), &"i".repeat(200), Arc::new(Timestamp::now));
+    let (recorder, delivery) = Recorder::over(Maker(made), &"i".repeat(200), WallClock::system());
     let long: &'static str = format!("x{}", "ü".repeat(100)).leak();
     recorder.publish(&regarding("a"), Event { reason: long, action: long, ..event("y") });
     delivery.flush().await;

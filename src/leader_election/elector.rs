@@ -17,7 +17,6 @@
 
 use std::ops::ControlFlow;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -28,13 +27,11 @@ use super::config::{Identity, Timing};
 use super::decision::{Decision, Election, StepDown};
 use super::record::{self, Claim, Holder};
 use crate::client::Fence;
+use crate::clock::WallClock;
 use crate::object::ObjectKey;
 
 /// How often a release is tried: two are needed if a renewal of our own arrives late, and one more is a reserve.
 const RELEASE_ATTEMPTS: usize = 3;
-
-/// The wall clock. Its time is written down for people, and no decision depends on it.
-pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Called with whether this instance leads: the gauge `leader_election_master_status`.
 pub type Gauge = Box<dyn Fn(bool) + Send + Sync>;
@@ -73,7 +70,7 @@ impl<A: LeaseApi> Elector<A> {
         let election = Election::new(identity, timing, Instant::now());
         let standing = Standing { fence, gauge };
         standing.resign();
-        let wall = Box::new(Timestamp::now);
+        let wall = WallClock::system();
         let (reported_state, reported_failure) = (String::new(), String::new());
         Self(Box::new(Core { api, key, election, standing, wall, rng, reported_state, reported_failure }))
     }
@@ -279,7 +276,7 @@ impl<A: LeaseApi> Core<A> {
     }
 
     fn claim(&self) -> Claim<'_> {
-        Claim { identity: self.election.identity(), timing: self.election.timing(), wall: (self.wall)() }
+        Claim { identity: self.election.identity(), timing: self.election.timing(), wall: self.wall.now() }
     }
 
     /// Logs who holds the Lease, whenever that changes.

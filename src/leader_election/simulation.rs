@@ -21,6 +21,7 @@ use super::api::{LeaseApi, LeaseError};
 use super::config::{Identity, Timing};
 use super::elector::Elector;
 use crate::client::Fence;
+use crate::clock::WallClock;
 use crate::object::ObjectKey;
 
 /// What happens to one request.
@@ -224,9 +225,9 @@ impl Instance {
 }
 
 /// A wall clock that follows the virtual time.
-fn wall_clock(off: SignedDuration) -> Box<dyn Fn() -> Timestamp + Send + Sync> {
+fn wall_clock(off: SignedDuration) -> WallClock {
     let (start, wall) = (Instant::now(), "2026-11-22T20:00:00Z".parse::<Timestamp>().unwrap());
-    Box::new(move || wall + off + SignedDuration::try_from(start.elapsed()).unwrap())
+    WallClock::new(move || wall + off + SignedDuration::try_from(start.elapsed()).unwrap())
 }
 
 fn key() -> ObjectKey {

@@ -8,7 +8,6 @@
 //!
 //! Every instance serves everything, whether it leads or not.
 
-use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,7 @@ use crate::leader_election::config::hostname;
 use crate::mcpserver::children::Secret;
 use crate::object::ObjectKey;
 use crate::telemetry::Metrics;
-use crate::tls::{Files, Keeper, Pace, Place, Slot, WallClock, own};
+use crate::tls::{Files, Keeper, Pace, Place, Slot, own};
 
 /// The settings of what is served over TLS; by default nothing.
 #[derive(Debug, Clone, Default)]
@@ -119,8 +118,8 @@ impl Opening<'_> {
     /// A certificate in memory, which is renewed in time.
     fn own_certificate(&self, tasks: &mut JoinSet<()>) -> Result<Slot, Error> {
         let (slot, names) = (Slot::default(), vec!["localhost".to_owned(), hostname()]);
-        own::make(&names, &slot, &wall_clock())?;
-        self.spawn(tasks, own::renew(names, slot.clone(), wall_clock()));
+        own::make(&names, &slot, &self.settings.wall_clock)?;
+        self.spawn(tasks, own::renew(names, slot.clone(), self.settings.wall_clock.clone()));
         Ok(slot)
     }
 
@@ -130,8 +129,15 @@ impl Opening<'_> {
             return Ok((files.cloned().unwrap_or_default(), None));
         };
         let (slot, place) = (Slot::default(), Place::of(webhook.service.clone()));
-        let keeper =
-            Keeper::new(self.client, self.fence.clone(), place, slot.clone(), webhook.pace, wall_clock(), self.seed)?;
+        let keeper = Keeper::new(
+            self.client,
+            self.fence.clone(),
+            place,
+            slot.clone(),
+            webhook.pace,
+            self.settings.wall_clock.clone(),
+            self.seed,
+        )?;
         Ok((slot, Some(keeper)))
     }
 
@@ -162,8 +168,4 @@ impl Opening<'_> {
             if slot.is_empty() { Err(format!("waiting for the certificate in Secret {secret}")) } else { Ok(()) }
         })
     }
-}
-
-fn wall_clock() -> WallClock {
-    Box::new(Timestamp::now)
 }

@@ -33,6 +33,7 @@ fn settings() -> Settings {
         watch_seconds: 300..=600,
         resync: Duration::ZERO,
         seed: 0,
+        wall_clock: WallClock::system(),
     }
 }
 
@@ -85,7 +86,7 @@ fn work_of(client: &Client, settings: &Settings) -> Work {
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
     caches.informers.enqueue_on_change(&queue);
     let identity = Identity::new("host", &mut seeds);
-    Work::begin(caches, queue, Options::default(), client, &metrics, &identity, &mut seeds)
+    Work::begin(caches, queue, settings, client, &metrics, &identity, &mut seeds)
 }
 
 /// A task that records whether it was joined, and not merely dropped.

@@ -25,7 +25,7 @@ impl Reconciler {
         let server = &observed.server;
         let key = &server.meta.key;
         let verification = self.verify(observed);
-        let status = report(observed, outcome, verification.as_ref(), whole_seconds((self.wall_clock)()));
+        let status = report(observed, outcome, verification.as_ref(), whole_seconds(self.wall_clock.now()));
         self.metrics.report(key.namespace(), key.name(), metrics(server, &status));
         match urgency(server.status.as_ref(), &status, controller_spoke(outcome)) {
             Urgency::None => self.waiting.end(key),

@@ -24,11 +24,12 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 
+use super::Slot;
 use super::kept::{Judge, Kept, Pace, Standing, Step, Stored, decide, encoded};
 use super::pair::{Authority, Pair, PairError};
-use super::{Slot, WallClock};
 use crate::backoff::{Backoff, Policy};
 use crate::client::{Client, Error, Fence, Request};
+use crate::clock::WallClock;
 use crate::object::{ObjectKey, SECRETS, WEBHOOK_CONFIGURATIONS};
 
 /// Half a minute, as for other requests, is too long for a stop to wait.
@@ -150,7 +151,7 @@ impl Keeper {
     async fn round(&mut self) -> Result<Round, Failure> {
         let object = self.read_secret().await?;
         let stored = Stored::read(object.as_ref());
-        let judge = Judge { name: self.name.clone(), now: (self.wall_clock)() };
+        let judge = Judge { name: self.name.clone(), now: self.wall_clock.now() };
         let leads = self.fence.remaining(Instant::now()).is_some();
         if let Stored::Kept(kept) = &stored {
             self.slot.put(&kept.serving);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::kept::Pace;
-use super::{Pair, PairError, Slot, WallClock};
+use super::{Pair, PairError, Slot};
+use crate::clock::WallClock;
 
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(60);
@@ -19,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(60);
 ///
 /// [`PairError::Making`]
 pub fn make(names: &[String], slot: &Slot, wall_clock: &WallClock) -> Result<(), PairError> {
-    let (pair, _nobody_asks) = Pair::make(names, wall_clock(), Pace::default().lifetime)?;
+    let (pair, _nobody_asks) = Pair::make(names, wall_clock.now(), Pace::default().lifetime)?;
     slot.put(&pair);
     Ok(())
 }
@@ -42,14 +43,13 @@ pub async fn renew(names: Vec<String>, slot: Slot, wall_clock: WallClock) {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn it_is_made_again_long_before_it_expires() {
         let (slot, names) = (Slot::default(), vec!["localhost".to_owned()]);
-        let clock = || -> WallClock { Box::new(Timestamp::now) };
+        let clock = WallClock::system;
         make(&names, &slot, &clock()).unwrap();
         let first = slot.shown().unwrap();
         let renewing = tokio::spawn(renew(names, slot.clone(), clock()));

@@ -89,6 +89,7 @@ impl Timekeeper<'_> {
             }
         };
         tokio::select! {
+            biased;
             () = woken => {}
             () = self.role.rearm.notified() => {}
             () = deadline => {}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use smooth_operator::client::Connection;
+use smooth_operator::clock::WallClock;
 use smooth_operator::controller::Options;
 use smooth_operator::http::BindAddress;
 use smooth_operator::manager::{self, Serving, Settings};
@@ -61,6 +62,7 @@ impl Operator {
             watch_seconds: 77..=77,
             resync: Duration::ZERO,
             seed: 1,
+            wall_clock: WallClock::system(),
         };
         let stop = CancellationToken::new();
         let token = stop.clone();

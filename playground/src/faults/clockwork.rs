@@ -33,6 +33,7 @@ pub(crate) async fn run(cluster: Cluster, beats: Vec<Beat>, stop: CancellationTo
     let mut due: Vec<(Instant, Beat)> = beats.into_iter().map(|beat| (started + beat.every, beat)).collect();
     while let Some((at, beat)) = due.iter_mut().min_by_key(|(at, _)| *at) {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep_until(*at) => {}
         }

@@ -369,7 +369,7 @@ async fn a_malformed_lease_is_taken_after_a_whole_duration() {
 async fn a_leader_whose_wall_clock_stands_still_keeps_its_lease() {
     let world = released();
     let (a, b) = (Instance::new("a", 1, &world), Instance::new("b", 2, &world));
-    let clock = Box::new(|| "2026-11-22T20:00:00Z".parse().unwrap());
+    let clock = WallClock::new(|| "2026-11-22T20:00:00Z".parse().unwrap());
     let leader = a.elector(1).with_wall_clock(clock).acquire_owned().await;
     let (_stop, task) = holding(leader);
     let follower = tokio::spawn(b.elector(2).acquire_owned());

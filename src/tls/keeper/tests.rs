@@ -136,7 +136,7 @@ impl Replica {
         let (slot, stop) = (Slot::default(), CancellationToken::new());
         let place = Place::of(ObjectKey::new("ops", "hook"));
         let client = api.client().behind(fence.clone());
-        let keeper = Keeper::new(&client, fence.clone(), place, slot.clone(), PACE, Box::new(clock), 7).unwrap();
+        let keeper = Keeper::new(&client, fence.clone(), place, slot.clone(), PACE, WallClock::new(clock), 7).unwrap();
         let task = tokio::spawn(keeper.run(stop.clone()));
         Self { slot, stop, task }
     }

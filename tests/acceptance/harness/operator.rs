@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use smooth_operator::client::{Target, connect};
+use smooth_operator::clock::WallClock;
 use smooth_operator::controller::Options;
 use smooth_operator::manager::{self, Serving, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -44,6 +45,7 @@ impl World {
             watch_seconds: 300..=600,
             resync: Duration::from_secs(36_000),
             seed: 1,
+            wall_clock: WallClock::system(),
         };
         change(&mut settings);
         let target = Target { kubeconfig: Some(kubeconfig.to_owned()), context: None };

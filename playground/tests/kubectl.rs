@@ -92,7 +92,7 @@ async fn get_shows_objects_in_every_form() {
         session.make_server("b", &json!({}));
         session.good("create deployment web --image=i:1 --port=80").await;
         session.rolled_out("web").await;
-        assert_says(&session.good("get mcp").await, &["NAME READY PHASE AVAILABLE DESIRED URL AGE", "a 1 "]);
+        assert_says(&session.good("get mcp").await, &["NAME READY PHASE AVAILABLE PODS URL AGE\na "]);
         assert_says(
             &session.good("get mcp -o wide").await,
             &["AGE IMAGE SERVER PROTOCOL TOOLS MESSAGE", "registry.example/a:1"],

@@ -136,7 +136,8 @@ fn replace_fields(probe: &mut Value, fields: Value) {
 /// Puts what the spec says of a container's security into our default.
 ///
 /// A container that is to get one more capability must not get all the others with it, so `drop` stays unless the spec has
-/// its own. And the API server refuses to forbid escalation where a container is privileged anyway.
+/// its own. And the API server refuses to forbid escalation where a container is privileged anyway,
+/// or has the capability that is as much, by its long name.
 fn secure(default: &mut Value, value: Option<&Verbatim<SecurityContext>>) {
     let drop = default["capabilities"]["drop"].take();
     overlay(default, value);
@@ -147,7 +148,8 @@ fn secure(default: &mut Value, value: Option<&Verbatim<SecurityContext>>) {
         }
     }
     let said = value.map(Verbatim::value).unwrap_or_default();
-    let adds_all = said["capabilities"]["add"].as_array().is_some_and(|add| add.iter().any(|one| one == "SYS_ADMIN"));
+    let adds_all = |add: &Vec<Value>| add.iter().any(|one| one == "CAP_SYS_ADMIN" || one == "SYS_ADMIN");
+    let adds_all = said["capabilities"]["add"].as_array().is_some_and(adds_all);
     if (said["privileged"] == true || adds_all)
         && said["allowPrivilegeEscalation"].is_null()
         && let Some(default) = default.as_object_mut()

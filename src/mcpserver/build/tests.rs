@@ -99,8 +99,13 @@ fn a_capability_more_is_no_reason_to_keep_all_the_others() {
     let one_more = security(json!({"capabilities": {"add": ["NET_BIND_SERVICE"]}}));
     assert_eq!(one_more["capabilities"], json!({"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}));
     assert_eq!(security(json!({"capabilities": {"drop": ["KILL"]}}))["capabilities"], json!({"drop": ["KILL"]}));
-    let privileged = security(json!({"privileged": true}));
-    assert_eq!(privileged["allowPrivilegeEscalation"], Value::Null, "the two exclude each other");
+    for all in [
+        json!({"privileged": true}),
+        json!({"capabilities": {"add": ["CAP_SYS_ADMIN"]}}),
+        json!({"capabilities": {"add": ["SYS_ADMIN"]}}),
+    ] {
+        assert_eq!(security(all.clone())["allowPrivilegeEscalation"], Value::Null, "{all} excludes it");
+    }
 }
 
 #[test]

@@ -125,6 +125,15 @@ impl Teller {
     }
 }
 
+/// How many pods an MCPServer is to have: what its spec says, or, where that is left to an autoscaler, how many there are.
+pub(crate) fn wanted(server: &Value) -> i64 {
+    let (spec, status) = (&server["spec"], &server["status"]);
+    if spec["autoscaling"].is_object() {
+        return status["replicas"].as_i64().unwrap_or(0);
+    }
+    spec["replicas"].as_i64().unwrap_or(1)
+}
+
 /// The interesting part of an object's current state.
 fn state(kind: &str, object: &Value) -> Option<String> {
     let status = &object["status"];
@@ -132,7 +141,7 @@ fn state(kind: &str, object: &Value) -> Option<String> {
     match kind {
         "MCPServer" => {
             let Some(phase) = status["phase"].as_str() else { return Some("created".to_owned()) };
-            let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
+            let wanted = wanted(object);
             let ready = condition(object, "Ready").and_then(|ready| ready["status"].as_str()).unwrap_or("Unknown");
             Some(format!("{phase}, {} of {wanted} available, Ready={ready}", count("availableReplicas")))
         }

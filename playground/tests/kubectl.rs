@@ -496,6 +496,7 @@ async fn the_server_says_what_it_is_and_what_it_serves() {
         let versions = session.good("api-versions").await;
         assert_says(&versions, &["apps/v1", "autoscaling/v1\nautoscaling/v2", "mcp.mcp.dev/v1alpha1"]);
         assert_says(&session.good("config view").await, &["current-context: playground"]);
+        assert_eq!(session.good("auth can-i create deployments").await, "yes\n");
         assert_eq!(session.good("get --raw /readyz").await, "ok");
     })
     .await;

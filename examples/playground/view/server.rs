@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::story::condition;
+use crate::story::{condition, wanted};
 
 /// A registry that does not exist. As the beginning of an image's name, it makes the image one that can't be pulled.
 const NO_REGISTRY: &str = "invalid.example/";
@@ -37,7 +37,7 @@ impl Server {
         Self {
             phase: text(&status["phase"]),
             ready: status["readyReplicas"].as_i64().unwrap_or(0),
-            wanted: spec["replicas"].as_i64().unwrap_or(1),
+            wanted: wanted(object),
             url: text(&status["url"]),
             trouble: trouble(object),
             created: metadata["creationTimestamp"].as_str().and_then(|time| time.parse().ok()),
@@ -102,6 +102,14 @@ mod tests {
             &json!([{"type": "Ready", "status": "False", "reason": "SecretNotFound", "message": "Secret x does not exist"}]),
         );
         assert_eq!(server.trouble.as_deref(), Some("SecretNotFound: Secret x does not exist"));
+    }
+
+    #[test]
+    fn a_server_is_to_have_as_many_pods_as_its_spec_says_or_as_its_autoscaler_has_decided() {
+        let mut server = json!({"spec": {"replicas": 3}, "status": {"replicas": 2}});
+        assert_eq!(Server::read(&server).wanted, 3);
+        server["spec"]["autoscaling"] = json!({"maxReplicas": 4});
+        assert_eq!(Server::read(&server).wanted, 2);
     }
 
     #[test]

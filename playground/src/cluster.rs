@@ -28,6 +28,7 @@ mod requests;
 mod restore;
 mod roles;
 mod seats;
+mod signal;
 mod watch;
 mod write;
 
@@ -39,13 +40,14 @@ use jiff::Timestamp;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
-use tokio::sync::watch as signal;
+use tokio::sync::watch as told;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use attempt::{Attempt, Operation, Settled, Write};
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use requests::{RequestCount, RequestRecord};
+use signal::{Listener, Signal};
 pub use watch::{WatchCursor, WatchEvent};
 pub(crate) use write::patch_error;
 pub use write::{FieldValidation, PatchKind, Target, WriteOptions, Written};
@@ -68,9 +70,9 @@ pub struct Cluster {
 struct Inner {
     store: Mutex<Store>,
     /// What is served. Whoever waits for a change of it is told.
-    registry: signal::Sender<Arc<Registry>>,
+    registry: told::Sender<Arc<Registry>>,
     /// By table: tells watchers that the table has news. Sent after the store's lock is released.
-    news: Mutex<BTreeMap<String, signal::Sender<Revision>>>,
+    news: Mutex<BTreeMap<String, Signal>>,
     /// See [`Cluster::stream_lists`].
     streams_lists: AtomicBool,
     faults: Faults,
@@ -88,7 +90,7 @@ struct Inner {
     bookmark_interval: Duration,
     seats: seats::Seats,
     /// The revision of the newest write, for those who wait for one.
-    latest: signal::Sender<Revision>,
+    latest: Signal,
     stop: CancellationToken,
 }
 
@@ -100,9 +102,14 @@ impl Cluster {
 
     /// The same, telling people apart.
     pub fn with_auth(seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
+        Self::started_at(Timestamp::now(), seed, bookmark_interval, auth)
+    }
+
+    /// The same, at another time of day than now: with it, everything that the cluster does follows from the seed.
+    pub fn started_at(started: Timestamp, seed: u64, bookmark_interval: Duration, auth: auth::Options) -> Self {
         let inner = Inner {
             store: Mutex::default(),
-            registry: signal::Sender::default(),
+            registry: told::Sender::default(),
             news: Mutex::default(),
             streams_lists: AtomicBool::new(true),
             faults: Faults::new(seed),
@@ -113,10 +120,10 @@ impl Cluster {
             ips: Mutex::default(),
             quota: Mutex::default(),
             authority: OnceLock::new(),
-            started: (Timestamp::now(), Instant::now()),
+            started: (started, Instant::now()),
             bookmark_interval,
             seats: seats::Seats::default(),
-            latest: signal::Sender::new(0),
+            latest: Signal::default(),
             stop: CancellationToken::new(),
         };
         let cluster = Self { inner: Arc::new(inner) };
@@ -323,13 +330,13 @@ impl Cluster {
     }
 
     /// A receiver that learns of every write to a table.
-    pub(crate) fn news(&self, table: &str) -> signal::Receiver<Revision> {
+    pub(crate) fn news(&self, table: &str) -> Listener {
         let mut news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
-        news.entry(table.to_owned()).or_insert_with(|| signal::Sender::new(0)).subscribe()
+        news.entry(table.to_owned()).or_default().subscribe()
     }
 
     /// A receiver that learns of every write.
-    pub(crate) fn latest(&self) -> signal::Receiver<Revision> {
+    pub(crate) fn latest(&self) -> Listener {
         self.inner.latest.subscribe()
     }
 
@@ -339,14 +346,10 @@ impl Cluster {
     }
 
     fn tell(&self, table: &str, revision: Revision) {
-        self.inner.latest.send_if_modified(|latest| {
-            let newer = revision > *latest;
-            *latest = revision.max(*latest);
-            newer
-        });
+        self.inner.latest.tell_newer(revision);
         let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = news.get(table) {
-            sender.send_replace(revision);
+        if let Some(signal) = news.get(table) {
+            signal.tell(revision);
         }
     }
 

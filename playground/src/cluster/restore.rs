@@ -28,10 +28,10 @@ impl Cluster {
         });
         let services = self.list("services", None);
         *self.ips().lock().unwrap_or_else(PoisonError::into_inner) = ClusterIps::of(services.iter().map(Arc::as_ref));
-        self.inner.latest.send_replace(to);
+        self.inner.latest.tell(to);
         let news = self.inner.news.lock().unwrap_or_else(PoisonError::into_inner);
         for table in news.values() {
-            table.send_replace(to);
+            table.tell(to);
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::watch as signal;
 
 use super::Cluster;
+use super::signal::Listener;
 use crate::storage::{Event, EventKind, Expired, Revision};
 
 /// Events are taken from the store in batches, so that its lock is held briefly.
@@ -38,7 +38,7 @@ pub struct WatchCursor {
     batch: VecDeque<Arc<Event>>,
     /// The store may have more events than `batch` had room for.
     more: bool,
-    news: signal::Receiver<Revision>,
+    news: Listener,
 }
 
 impl WatchCursor {
@@ -61,9 +61,7 @@ impl WatchCursor {
             if let Some(event) = self.poll_event()? {
                 return Ok(event);
             }
-            if self.news.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            self.news.changed().await;
         }
     }
 
@@ -87,7 +85,7 @@ impl WatchCursor {
     /// returns to the writer.
     pub(crate) fn poll_told(&mut self) -> Result<Option<Arc<Event>>, Expired> {
         if self.batch.is_empty() && !self.more {
-            if !self.news.has_changed().unwrap_or(true) {
+            if !self.news.has_changed() {
                 return Ok(None);
             }
             self.news.mark_unchanged();

@@ -114,7 +114,7 @@ pub(super) fn selector(call: &Call<'_>, resource: &Resource) -> Result<Selector,
 /// Waits until a revision is there; a list or a streaming watch may ask for one that isn't yet.
 pub(super) async fn wait_for(cluster: &Cluster, revision: Revision) -> Result<(), Status> {
     let mut latest = cluster.latest();
-    let reached = timeout(FUTURE_WAIT, latest.wait_for(|latest| *latest >= revision)).await;
+    let reached = timeout(FUTURE_WAIT, latest.reached(revision)).await;
     if reached.is_ok() { Ok(()) } else { Err(Status::version_too_large(revision, cluster.revision())) }
 }
 

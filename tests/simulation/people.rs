@@ -1,0 +1,393 @@
+//! What people, strangers and the weather do, drawn from a seed.
+//!
+//! [`draw`] says what happens next, and looks at nothing but the random numbers. [`act`] does it, where it still makes sense:
+//! people, too, type the name of something that is gone.
+
+use std::fmt;
+
+use playground::cluster::{DeleteOptions, Propagation};
+use playground::faults::{Age, Answer, Break, Fault, Matcher, Moment, Quota, Rule, Verb};
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use serde_json::{Value, json};
+use tokio::time::Duration;
+
+use crate::timeline::CANARY;
+use crate::truth::Foreign;
+use crate::world::{CHILDREN, DEPLOYMENTS, NAMESPACES, SECRETS, SERVERS, SERVICES, World};
+
+/// Where something is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) namespace: &'static str,
+    pub(crate) name: &'static str,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Something that happens.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Act {
+    /// A server is made, or its spec is replaced.
+    Server(Place, Value),
+    /// Something in a server's spec is changed.
+    Edit(Place, Value),
+    /// A server is deleted, in this way.
+    DeleteServer(Place, Propagation),
+    /// A Secret is made, or gets this value.
+    Secret(Place, u32),
+    /// Something about a Secret changes that is none of its data.
+    TouchSecret(Place, u32),
+    /// A Secret is deleted.
+    DeleteSecret(Place),
+    /// A stranger adds an annotation of their own to a child.
+    Annotate(&'static str, Place, u32),
+    /// A stranger overrides what the operator wrote.
+    Drift(Drift, Place),
+    /// A stranger deletes a child.
+    DeleteChild(&'static str, Place),
+    /// `kubectl rollout restart`.
+    Restart(Place, u32),
+    /// A stranger makes something under the name of a server that is not there.
+    Squat(&'static str, Place),
+    /// A stranger takes it away again.
+    Unsquat(&'static str, Place),
+    /// A pod is deleted.
+    DeletePod(Place),
+    /// Requests go wrong like this, from now on.
+    Fault(Box<Rule>),
+    /// No request goes wrong any more.
+    NoFaults,
+    /// How long requests take, at most.
+    Latency(Duration),
+    /// The watches of a resource show things later.
+    Late(&'static str, Duration),
+    /// Open watches break; of one resource, or all.
+    Break(Option<&'static str>, Break),
+    /// The history is forgotten.
+    Compact,
+    /// The API server is away, and has forgotten its history when it comes back.
+    Outage(Duration),
+    /// One operator can't reach the API server.
+    CutOff(usize, Duration),
+    /// An operator dies at one of its next requests; before it, or after.
+    Crash(usize, u64, bool),
+    /// An operator is asked to stop, and started again.
+    Stop(usize),
+}
+
+/// What a stranger overrides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drift {
+    /// The number of pods.
+    Replicas,
+    /// The image.
+    Image,
+    /// A label of ours is taken away.
+    Label,
+    /// The Service's port.
+    Port,
+    /// The owner reference is taken away.
+    Owner,
+}
+
+const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+const SECRET_NAMES: [&str; 2] = ["keys", "token"];
+const WATCHED: [&str; 4] = ["mcpservers", "deployments", "secrets", "services"];
+
+fn place(random: &mut StdRng, names: &[&'static str]) -> Place {
+    // Most in one namespace, so that they meet.
+    let namespace = NAMESPACES[usize::from(random.random_bool(0.25))];
+    Place { namespace, name: names.choose(random).expect("there are names") }
+}
+
+/// A spec that the API server accepts.
+pub(crate) fn spec(random: &mut StdRng) -> Value {
+    let mut spec = json!({"image": image(random), "replicas": random.random_range(0..4), "mcp": {"verify": "Off"}});
+    if random.random_bool(0.6) {
+        spec["secretName"] = json!(SECRET_NAMES.choose(random));
+    }
+    if random.random_bool(0.3) {
+        spec["port"] = json!(9000);
+    }
+    if random.random_bool(0.3) {
+        spec["args"] = json!(["--verbose"]);
+    }
+    if random.random_bool(0.2) {
+        spec["disruptionBudget"] = json!({"maxUnavailable": 1});
+    }
+    if random.random_bool(0.2) {
+        spec["networkPolicy"] = json!({});
+    }
+    if random.random_bool(0.15) {
+        spec["autoscaling"] = json!({"minReplicas": 2, "maxReplicas": 4});
+    }
+    spec
+}
+
+fn image(random: &mut StdRng) -> String {
+    let kind = random.random_range(0..20);
+    let version = random.random_range(1..5);
+    match kind {
+        0 => "example.com/does-not-exist:1".to_owned(),
+        1 => "example.com/never-ready:1".to_owned(),
+        _ => format!("example.com/mcp:{version}"),
+    }
+}
+
+fn edit(random: &mut StdRng) -> Value {
+    match random.random_range(0..12) {
+        0..=3 => json!({"image": image(random)}),
+        4..=5 => json!({"replicas": random.random_range(0..4)}),
+        6 => json!({"secretName": SECRET_NAMES.choose(random)}),
+        7 => json!({"secretName": null}),
+        8 => json!({"args": if random.random_bool(0.5) { json!(["--quiet"]) } else { Value::Null }}),
+        9 => json!({"disruptionBudget": if random.random_bool(0.5) { json!({"maxUnavailable": 1}) } else { Value::Null }}),
+        10 => json!({"autoscaling": if random.random_bool(0.5) { json!({"minReplicas": 2, "maxReplicas": 4}) } else { Value::Null }}),
+        _ => json!({"suspend": random.random_bool(0.5)}),
+    }
+}
+
+/// What happens next.
+pub(crate) fn draw(random: &mut StdRng, instances: usize) -> Act {
+    let number = random.random_range(1..1000);
+    match random.random_range(0..100) {
+        0..12 => Act::Server(place(random, &NAMES), spec(random)),
+        12..30 => Act::Edit(place(random, &NAMES), edit(random)),
+        30..35 => {
+            let how = if random.random_bool(0.3) { Propagation::Foreground } else { Propagation::Background };
+            Act::DeleteServer(place(random, &NAMES), how)
+        }
+        35..44 => Act::Secret(place(random, &SECRET_NAMES), random.random_range(1..4)),
+        44..46 => Act::TouchSecret(place(random, &SECRET_NAMES), number),
+        46..49 => Act::DeleteSecret(place(random, &SECRET_NAMES)),
+        49..53 => Act::Annotate(CHILDREN[random.random_range(0..5)], place(random, &NAMES), number),
+        53..60 => Act::Drift(drift(random), place(random, &NAMES)),
+        60..63 => Act::DeleteChild(CHILDREN[random.random_range(0..5)], place(random, &NAMES)),
+        63..65 => Act::Restart(place(random, &NAMES), number),
+        65..67 => Act::Squat(CHILDREN[random.random_range(0..5)], place(random, &NAMES)),
+        67..68 => Act::Unsquat(CHILDREN[random.random_range(0..5)], place(random, &NAMES)),
+        68..70 => Act::DeletePod(place(random, &NAMES)),
+        70..77 => Act::Fault(Box::new(rule(random))),
+        77..79 => Act::NoFaults,
+        79..81 => Act::Latency(Duration::from_millis(*[1, 10, 200, 2000].choose(random).expect("there are some"))),
+        81..84 => Act::Late(WATCHED[random.random_range(0..4)], Duration::from_millis(random.random_range(0..3000))),
+        84..89 => {
+            let resource = random.random_bool(0.5).then(|| WATCHED[random.random_range(0..4)]);
+            Act::Break(resource, watch_break(random))
+        }
+        89..91 => Act::Compact,
+        91..92 => Act::Outage(Duration::from_secs(random.random_range(1..20))),
+        92..94 => Act::CutOff(random.random_range(1..=instances), Duration::from_secs(random.random_range(1..25))),
+        94..99 => Act::Crash(random.random_range(1..=instances), random.random_range(0..6), random.random_bool(0.5)),
+        _ => Act::Stop(random.random_range(1..=instances)),
+    }
+}
+
+fn drift(random: &mut StdRng) -> Drift {
+    *[Drift::Replicas, Drift::Image, Drift::Label, Drift::Port, Drift::Owner].choose(random).expect("there are some")
+}
+
+fn watch_break(random: &mut StdRng) -> Break {
+    let gone = Break::Error(Answer::Gone);
+    let kinds = [Break::Cut, Break::End, Break::Stall, Break::HalfLine, Break::Garbage, gone, Break::Error(Answer::Internal)];
+    *kinds.choose(random).expect("there are some")
+}
+
+fn rule(random: &mut StdRng) -> Rule {
+    let retry_after = random.random_range(1..4);
+    let fault = match random.random_range(0..11) {
+        0..=1 => Fault::LoseRequest,
+        2..=3 => Fault::LoseAnswer,
+        4 => Fault::Answer(Answer::Conflict),
+        5 => Fault::Answer(Answer::Gone),
+        6 => Fault::Answer(Answer::TooManyRequests { retry_after }),
+        7 => Fault::Answer(Answer::Internal),
+        8 => Fault::Answer(Answer::Unavailable),
+        9 => Fault::Stale(Age::Behind(random.random_range(1..20))),
+        _ => {
+            return Rule::watch(watch_break(random), Moment::Lines(random.random_range(0..5))).chance(0.5);
+        }
+    };
+    if random.random_bool(0.1) {
+        let quota = Quota { name: "few".to_owned(), used: 3, limit: 3 };
+        return Rule::new(Fault::Quota(quota)).resource(DEPLOYMENTS).next(random.random_range(1..4));
+    }
+    // The election has to survive, too; but without a leader for most of the time nothing would be tested.
+    let rule = Rule::new(fault);
+    let rule = if random.random_bool(0.5) { rule.verb(Verb::Write) } else { rule };
+    if random.random_bool(0.5) { rule.next(random.random_range(1..8)) } else { rule.chance(0.25) }
+}
+
+/// Does it. What it concerns may be gone; then nothing happens.
+pub(crate) fn act(world: &World, act: &Act, foreign: &mut Foreign) {
+    let cluster = &world.cluster;
+    world.timeline.note("act", format_args!("{act:?}"));
+    match act {
+        Act::Server(place, spec) => make_server(world, place, spec),
+        Act::Edit(Place { namespace, name }, change) => {
+            _ = cluster.patch_merge(SERVERS, namespace, name, None, &json!({"spec": change}), "kubectl-edit");
+        }
+        Act::DeleteServer(Place { namespace, name }, how) => {
+            let options = DeleteOptions { propagation: Some(*how), ..DeleteOptions::default() };
+            _ = cluster.delete(SERVERS, namespace, name, &options);
+        }
+        Act::Secret(place, value) => set_secret(world, place, *value),
+        Act::TouchSecret(Place { namespace, name }, number) => {
+            let patch = json!({"metadata": {"labels": {"touched": number.to_string()}}});
+            _ = cluster.patch_merge(SECRETS, namespace, name, None, &patch, "kubectl-label");
+        }
+        Act::DeleteSecret(Place { namespace, name }) => delete(world, SECRETS, namespace, name),
+        Act::Annotate(kind, Place { namespace, name }, number) => {
+            let patch = json!({"metadata": {"annotations": {"stranger.example/note": number.to_string()}}});
+            if let Ok(object) = cluster.patch_merge(kind, namespace, name, None, &patch, "stranger") {
+                foreign.annotated(kind, &object, *number);
+            }
+        }
+        Act::Drift(drift, place) => drifts(world, *drift, place),
+        Act::DeleteChild(kind, Place { namespace, name }) => {
+            delete(world, kind, namespace, name);
+            foreign.deleted(kind, namespace, name);
+        }
+        Act::Restart(Place { namespace, name }, number) => {
+            let annotation = json!({"kubectl.kubernetes.io/restartedAt": number.to_string()});
+            let patch = json!({"spec": {"template": {"metadata": {"annotations": annotation}}}});
+            _ = cluster.patch_merge(DEPLOYMENTS, namespace, name, None, &patch, "kubectl-rollout");
+        }
+        Act::Squat(kind, place) => squat(world, kind, place, foreign),
+        Act::Unsquat(kind, Place { namespace, name }) => {
+            let object = cluster.get(kind, namespace, name);
+            if object.is_some_and(|object| object["metadata"]["labels"]["squatter"] == "yes") {
+                delete(world, kind, namespace, name);
+                foreign.deleted(kind, namespace, name);
+            }
+        }
+        Act::DeletePod(Place { namespace, name }) => {
+            let pods = cluster.list("pods", Some(namespace));
+            let its = |pod: &&std::sync::Arc<Value>| pod["metadata"]["labels"]["app.kubernetes.io/instance"] == *name;
+            if let Some(pod) = pods.iter().find(its) {
+                delete(world, "pods", namespace, pod["metadata"]["name"].as_str().unwrap_or_default());
+            }
+        }
+        Act::Fault(rule) => _ = cluster.faults().add((**rule).clone().user_agent("smooth-operator")),
+        Act::NoFaults => cluster.faults().clear(),
+        Act::Latency(most) => world.set_latency(*most),
+        Act::Late(resource, late) => world.delay_watches(resource, *late),
+        Act::Break(resource, how) => {
+            let resource = resource.map(|resource| group_resource(resource).to_owned());
+            cluster.faults().strike_watches(&Matcher { resource, ..Matcher::default() }, *how);
+        }
+        Act::Compact => cluster.compact(),
+        Act::Outage(time) => {
+            world.cut_off(None, *time);
+            cluster.cut_watches();
+            cluster.compact();
+        }
+        Act::CutOff(instance, time) => world.cut_off(Some(*instance), *time),
+        Act::Crash(instance, requests, before) => {
+            if let Some(life) = world.newest_lives().iter().find(|life| life.instance == *instance) {
+                life.crashes_soon(*requests, *before);
+            }
+        }
+        Act::Stop(instance) => {
+            if let Some(life) = world.newest_lives().iter().find(|life| life.instance == *instance) {
+                life.stop.cancel();
+            }
+        }
+    }
+    world.rolls.lock().unwrap().look(cluster);
+}
+
+/// `deployments.apps` for `deployments`.
+fn group_resource(plural: &'static str) -> &'static str {
+    let kinds = [SERVERS, SECRETS].into_iter().chain(CHILDREN);
+    kinds.into_iter().find(|kind| kind.split('.').next() == Some(plural)).unwrap_or(plural)
+}
+
+pub(crate) fn make_server(world: &World, Place { namespace, name }: &Place, spec: &Value) {
+    let cluster = &world.cluster;
+    let metadata = json!({"namespace": namespace, "name": name});
+    let server = json!({"apiVersion": "mcp.mcp.dev/v1alpha1", "kind": "MCPServer", "metadata": metadata, "spec": spec});
+    if let Err(status) = cluster.apply(SERVERS, namespace, None, &server, "kubectl", true) {
+        world.timeline.note("people", format_args!("{namespace}/{name}: {}", status.message));
+    }
+}
+
+pub(crate) fn set_secret(world: &World, Place { namespace, name }: &Place, value: u32) {
+    let data = json!({"TOKEN": format!("{CANARY}{value}"), "USER": format!("{CANARY}user")});
+    let metadata = json!({"namespace": namespace, "name": name});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data});
+    let cluster = &world.cluster;
+    if cluster.get(SECRETS, namespace, name).is_some() {
+        let patch = json!({"stringData": data});
+        _ = cluster.patch_merge(SECRETS, namespace, name, None, &patch, "kubectl");
+    } else if let Err(status) = cluster.create(SECRETS, namespace, secret, "kubectl") {
+        world.timeline.note("people", status.message);
+    }
+}
+
+pub(crate) fn delete(world: &World, kind: &str, namespace: &str, name: &str) {
+    _ = world.cluster.delete(kind, namespace, name, &DeleteOptions::default());
+}
+
+/// A stranger changes what is the operator's: it has to be put right.
+fn drifts(world: &World, drift: Drift, Place { namespace, name }: &Place) {
+    let cluster = &world.cluster;
+    let kind = if drift == Drift::Port { SERVICES } else { DEPLOYMENTS };
+    let Some(object) = cluster.get(kind, namespace, name) else { return };
+    if object["metadata"]["labels"]["squatter"] == "yes" {
+        return;
+    }
+    let mut object = (*object).clone();
+    match drift {
+        Drift::Replicas => object["spec"]["replicas"] = json!(7),
+        Drift::Image => {
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example.com/other:1");
+            world.rolls.lock().unwrap().disturb(&object);
+        }
+        Drift::Label => object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = Value::Null,
+        Drift::Port => object["spec"]["ports"][0]["port"] = json!(7777),
+        Drift::Owner => object["metadata"]["ownerReferences"] = json!([]),
+    }
+    if let Err(status) = cluster.update(kind, namespace, object, "stranger") {
+        world.timeline.note("stranger", status.message);
+    }
+}
+
+/// Takes the name of a server before its server is there.
+fn squat(world: &World, kind: &'static str, Place { namespace, name }: &Place, foreign: &mut Foreign) {
+    let cluster = &world.cluster;
+    if cluster.get(SERVERS, namespace, name).is_some() || cluster.get(kind, namespace, name).is_some() {
+        return;
+    }
+    let labels = json!({"squatter": "yes"});
+    let selector = json!({"matchLabels": labels});
+    let spec = match kind {
+        DEPLOYMENTS => {
+            let pod = json!({"containers": [{"name": "c", "image": "example.com/theirs:1"}]});
+            json!({"replicas": 1, "selector": selector, "template": {"metadata": {"labels": labels}, "spec": pod}})
+        }
+        SERVICES => json!({"selector": labels, "ports": [{"port": 80}]}),
+        crate::world::BUDGETS => json!({"selector": selector, "minAvailable": 0}),
+        crate::world::POLICIES => json!({"podSelector": selector}),
+        _ => json!({"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"}}),
+    };
+    let (group, version_and_kind) = match kind {
+        DEPLOYMENTS => ("apps/v1", "Deployment"),
+        SERVICES => ("v1", "Service"),
+        crate::world::BUDGETS => ("policy/v1", "PodDisruptionBudget"),
+        crate::world::POLICIES => ("networking.k8s.io/v1", "NetworkPolicy"),
+        _ => ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    };
+    let metadata = json!({"namespace": namespace, "name": name, "labels": labels});
+    let object = json!({"apiVersion": group, "kind": version_and_kind, "metadata": metadata, "spec": spec});
+    match cluster.create(kind, namespace, object, "squatter") {
+        Ok(object) => foreign.made(kind, &object),
+        Err(status) => world.timeline.note("squatter", status.message),
+    }
+}

@@ -1,0 +1,180 @@
+//! One seed: a world, a while in which everything goes wrong, and then quiet.
+//!
+//! The claim is that of *eventually stable reconciliation*: once nothing changes any more, the operator brings everything to
+//! where it should be, and then it does nothing. All else that must hold (see [`World::arrive`](crate::world::World::arrive))
+//! has to hold all the time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+use tokio::runtime::Builder;
+use tokio::time::{Duration, Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+use crate::instance::{Crashes, supervise};
+use crate::people::{Act, Place, act, draw, make_server, set_secret, spec};
+use crate::timeline::Timeline;
+use crate::truth::{Foreign, differences};
+use crate::world::{SECRETS, SERVERS, World};
+
+/// Within this time of quiet everything has to be as it should.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// After which a Deployment's rollout counts as stuck, which is news once.
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(11 * 60);
+/// For so long nothing may be written then.
+const SETTLED: Duration = Duration::from_secs(120);
+
+/// What came of a seed.
+pub(crate) struct Outcome {
+    pub(crate) seed: u64,
+    pub(crate) timeline: Timeline,
+    /// How often each class of fault struck, each act was done.
+    pub(crate) strikes: BTreeMap<String, u64>,
+    pub(crate) requests: u64,
+}
+
+/// Runs a future alone in this thread, on a clock that jumps from event to event. There is no I/O: whatever opens a socket
+/// panics.
+pub(crate) fn alone<T>(timeline: impl FnOnce() -> Timeline, scenario: impl AsyncFnOnce(Timeline) -> T) -> T {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let timeline = runtime.block_on(async { timeline() });
+    let log = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::DEBUG)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(timeline.clone())
+        .finish();
+    tracing::subscriber::with_default(log, || runtime.block_on(scenario(timeline)))
+}
+
+/// Runs one seed.
+pub(crate) fn seed(seed: u64) -> Outcome {
+    alone(Timeline::new, async |timeline| {
+        let mut random = StdRng::seed_from_u64(seed);
+        let instances = random.random_range(1..=3);
+        let elects = instances > 1 || random.random_bool(0.5);
+        let (stop, stop_cluster) = (CancellationToken::new(), CancellationToken::new());
+        let (world, controllers) =
+            World::start(random.random(), elects, Crashes::new(), timeline.clone(), &stop_cluster);
+        let supervisors: Vec<_> = (1..=instances)
+            .map(|instance| tokio::spawn(supervise(Arc::clone(&world), instance, random.random(), stop.clone())))
+            .collect();
+        let mut strikes = BTreeMap::new();
+        let mut foreign = Foreign::default();
+        trouble(&world, &mut random, instances, &mut foreign, &mut strikes).await;
+        quiet(&world, &mut random);
+        settle(&world, &mut random, &foreign).await;
+
+        stop.cancel();
+        for supervisor in supervisors {
+            supervisor.await.unwrap();
+        }
+        stop_cluster.cancel();
+        for controller in controllers {
+            controller.await.unwrap();
+        }
+        // A connection's last tasks end by themselves.
+        sleep(Duration::from_secs(60)).await;
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        if tasks > 0 {
+            timeline.violation(format_args!("{tasks} tasks have survived their operators"));
+        }
+        strikes.extend(world.cluster.faults().strikes().into_iter().map(|(class, count)| (class.to_owned(), count)));
+        *strikes.entry("rolls".to_owned()).or_default() += world.rolls.lock().unwrap().count;
+        Outcome { seed, timeline, strikes, requests: world.requests() }
+    })
+}
+
+/// A while in which people work and everything goes wrong.
+async fn trouble(
+    world: &Arc<World>,
+    random: &mut StdRng,
+    instances: usize,
+    foreign: &mut Foreign,
+    strikes: &mut BTreeMap<String, u64>,
+) {
+    let until = Instant::now() + Duration::from_secs(random.random_range(30..120));
+    // Something to begin with.
+    for name in ["alpha", "beta"] {
+        let spec = spec(random);
+        make_server(world, &Place { namespace: "default", name }, &spec);
+    }
+    world.rolls.lock().unwrap().look(&world.cluster);
+    while Instant::now() < until {
+        let pause = if random.random_bool(0.3) { random.random_range(0..50) } else { random.random_range(50..4000) };
+        sleep(Duration::from_millis(pause)).await;
+        let next = draw(random, instances);
+        *strikes.entry(name(&next)).or_default() += 1;
+        act(world, &next, foreign);
+    }
+}
+
+/// `Crash` of `Crash(1, 2, true)`.
+fn name(act: &Act) -> String {
+    let text = format!("{act:?}");
+    text.split(['(', ' ']).next().unwrap_or_default().to_owned()
+}
+
+/// The weather clears up, and people finish what they have begun.
+fn quiet(world: &World, random: &mut StdRng) {
+    world.timeline.note("quiet", "nothing goes wrong any more");
+    world.clear_up();
+    for server in world.servers() {
+        let of = |pointer: &str| server.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let (namespace, name) = (of("/metadata/namespace"), of("/metadata/name"));
+        let mut change = json!({"suspend": null});
+        if !of("/spec/image").contains("/mcp:") && random.random_bool(0.8) {
+            change["image"] = json!("example.com/mcp:9");
+        }
+        _ = world.cluster.patch_merge(SERVERS, namespace, name, None, &json!({"spec": change}), "kubectl-edit");
+        let secret = of("/spec/secretName");
+        if !secret.is_empty() && world.cluster.get(SECRETS, namespace, secret).is_none() && random.random_bool(0.7) {
+            let static_name = |text: &str| ["keys", "token"].into_iter().find(|name| *name == text);
+            let static_namespace = crate::world::NAMESPACES.into_iter().find(|name| *name == namespace);
+            if let (Some(name), Some(namespace)) = (static_name(secret), static_namespace) {
+                set_secret(world, &Place { namespace, name }, 5);
+            }
+        }
+    }
+    world.rolls.lock().unwrap().look(&world.cluster);
+}
+
+/// Waits until all is as it should be, and then looks whether it stays so without another write.
+async fn settle(world: &World, random: &mut StdRng, foreign: &Foreign) {
+    let began = Instant::now();
+    let broken = world.servers().iter().any(|server| {
+        !server["spec"]["image"].as_str().unwrap_or_default().contains("/mcp:")
+    });
+    loop {
+        let differences = differences(world, foreign);
+        if differences.is_empty() {
+            break;
+        }
+        if began.elapsed() > PATIENCE {
+            for difference in differences {
+                world.timeline.violation(format_args!("not so after {PATIENCE:?} of quiet: {difference}"));
+            }
+            return;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    world.timeline.note("quiet", "all is as it should be");
+    // A status of progress is written with patience.
+    sleep(Duration::from_secs(10)).await;
+    if broken {
+        sleep((began + PROGRESS_DEADLINE).saturating_duration_since(Instant::now())).await;
+    }
+    let writes = world.writes();
+    sleep(SETTLED + Duration::from_millis(random.random_range(0..1000))).await;
+    let more = world.writes() - writes;
+    if more > 0 {
+        world.timeline.violation(format_args!("{more} writes though nothing has changed for a while"));
+    }
+    for difference in differences(world, foreign) {
+        world.timeline.violation(format_args!("it was as it should be, and is not any more: {difference}"));
+    }
+}

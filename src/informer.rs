@@ -113,6 +113,8 @@ pub struct Informer<K> {
     handlers: Vec<Handler<K>>,
     /// The scopes that have not synced yet.
     waiting: watch::Sender<BTreeSet<Scope>>,
+    /// Cancelled when the state has to be read again.
+    refresh: CancellationToken,
     timing: Timing,
     resync: Option<Duration>,
 }
@@ -122,7 +124,8 @@ impl<K: Object> Informer<K> {
     pub fn new(scopes: Vec<Scope>, indexers: Vec<Indexer<K>>, timing: Timing) -> Self {
         let (waiting, _) = watch::channel(scopes.iter().cloned().collect());
         let store = Arc::new(Store::new(indexers));
-        Self { store, scopes, handlers: Vec::new(), waiting, timing, resync: None }
+        let refresh = CancellationToken::new();
+        Self { store, scopes, handlers: Vec::new(), waiting, refresh, timing, resync: None }
     }
 
     /// The store to read from.
@@ -146,6 +149,12 @@ impl<K: Object> Informer<K> {
         Synced(self.waiting.subscribe())
     }
 
+    /// Makes it read the newest state, once.
+    pub fn refresher(&self) -> Refresher {
+        let Self { scopes, waiting, refresh, .. } = self;
+        Refresher { scopes: scopes.iter().cloned().collect(), waiting: waiting.clone(), refresh: refresh.clone() }
+    }
+
     /// Starts one task per scope, and one for the resync, on `tasks`. `stop` ends them.
     pub fn start(
         self,
@@ -155,7 +164,7 @@ impl<K: Object> Informer<K> {
         tasks: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) {
-        let Self { store, scopes, handlers, waiting, timing, resync } = self;
+        let Self { store, scopes, handlers, waiting, refresh, timing, resync } = self;
         let handlers: Arc<[Handler<K>]> = handlers.into();
         let mut seeds = StdRng::seed_from_u64(seed);
         metrics.expect_relists(Reason::ALL.map(Reason::as_str));
@@ -173,6 +182,7 @@ impl<K: Object> Informer<K> {
                 handlers: Arc::clone(&handlers),
                 timing: timing.clone(),
                 synced: waiting.clone(),
+                refresh: refresh.clone(),
                 seed: seeds.random(),
             });
             tasks.spawn(reflector.run(stop.clone()));
@@ -189,6 +199,27 @@ async fn resync_forever<K: Object>(period: Duration, seed: u64, store: Arc<Store
             let change = Change { old: Some(entry.clone()), new: Some(entry), origin: Origin::Resync };
             handlers.iter().for_each(|handler| handler(&change));
         }
+    }
+}
+
+/// Makes an informer read the newest state, once in its life.
+///
+/// A cache may be behind, by as much as a dead connection takes to be noticed, and it can't know by how much. As long as
+/// one instance acts, that only makes it late. But a follower whose cache is behind, and who becomes the leader, would
+/// undo what the leader before it has done since. So whoever begins to act first reads what it will decide from.
+#[derive(Debug)]
+pub struct Refresher {
+    scopes: BTreeSet<Scope>,
+    waiting: watch::Sender<BTreeSet<Scope>>,
+    refresh: CancellationToken,
+}
+
+impl Refresher {
+    /// From now on nothing is [synced](Synced) until it was read again.
+    pub fn refresh(self) {
+        // In this order: what is complete between the two was requested before, and does not count.
+        self.refresh.cancel();
+        self.waiting.send_replace(self.scopes);
     }
 }
 

@@ -14,7 +14,8 @@
 //!  1 health, metrics,    a port that is in use is reported before anything else happens
 //!    webhook
 //!  2 informers           every instance keeps its caches warm, followers too
-//!  3 the Lease           (with --leader-elect) the fence opens
+//!  3 the Lease           (with --leader-elect) the fence opens; specs and Secrets are read again: a cache that is behind
+//!                        would undo what the leader before has done
 //!  4 caches synced       nothing is decided about a namespace before all of it is known
 //!  5 workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
@@ -57,7 +58,7 @@ use crate::clock::WallClock;
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError};
-use crate::informer::{Scope, Store, Timing as WatchTiming};
+use crate::informer::{Refresher, Scope, Store, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
 use crate::mcp::{Limits, Prober};
@@ -202,6 +203,8 @@ struct Work {
     controller: Controller<ObjectKey, OnlyServed<Reconciler>>,
     verifier: Verifier,
     events: Delivery,
+    /// Of the caches that what is written is decided from.
+    refreshers: Vec<Refresher>,
     reflectors: JoinSet<()>,
     stop_reflectors: CancellationToken,
 }
@@ -218,7 +221,7 @@ impl Work {
         seeds: &mut StdRng,
     ) -> Self {
         let Caches { informers, served } = caches;
-        let stores = informers.stores();
+        let (stores, refreshers) = (informers.stores(), informers.refreshers());
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
         let wall_clock = settings.wall_clock.clone();
@@ -231,7 +234,7 @@ impl Work {
             .with_wall_clock(wall_clock);
         let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, settings.work, metrics.controller(NAME));
-        Self { served, enqueue, controller, verifier, events, reflectors, stop_reflectors }
+        Self { served, enqueue, controller, verifier, events, refreshers, reflectors, stop_reflectors }
     }
 
     /// Also keeps the webhook's certificate. It writes, so it has to end before the Lease is released.
@@ -246,7 +249,7 @@ impl Work {
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { mut served, enqueue, controller, verifier, events, mut reflectors, stop_reflectors } = self;
+        let Self { mut served, enqueue, controller, verifier, events, refreshers: _, mut reflectors, stop_reflectors } = self;
         let stop = stop.child_token();
         let work = async {
             // Before any worker starts: what it drops from now on, it drops of these.
@@ -271,6 +274,14 @@ impl Work {
         stop_reflectors.cancel();
         join_all(reflectors).await;
         Worked { workers, ended }
+    }
+
+    /// Reads again what may have changed, unnoticed, while another instance acted on it.
+    fn refreshed(mut self) -> Self {
+        for refresher in std::mem::take(&mut self.refreshers) {
+            refresher.refresh();
+        }
+        self
     }
 
     /// Waits until a reflector panics: a reflector never ends by itself.
@@ -317,6 +328,7 @@ async fn lead<A: LeaseApi>(
     // Stopped before it led: there is no work, but the caches have to be stopped in order.
     let Some(leader) = leader else { return work.run(stop).await.ended };
     let release_lease = CancellationToken::new();
+    let work = work.refreshed();
     let work = async {
         let worked = work.run(stop).await;
         release_lease.cancel();

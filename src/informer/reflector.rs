@@ -98,6 +98,8 @@ pub struct Machine {
     failures: u32,
     /// Why the complete state is being requested, or was requested last.
     reason: Reason,
+    /// Whether the first state has to be the newest: one that the server had in its cache will not do.
+    fresh: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +124,14 @@ impl Machine {
             streaming: true,
             failures: 0,
             reason: Reason::Initial,
+            fresh: false,
         }
+    }
+
+    /// From now on, only the newest state will do: request it, whatever is known already.
+    pub fn refresh(&mut self) {
+        self.fresh = true;
+        self.relist(None, Reason::Takeover);
     }
 
     /// What to ask next.
@@ -374,6 +383,7 @@ impl Machine {
         let resource_version = match (&self.state, &self.last) {
             // If the stream had no lower bound, versions may have gone backwards, and then `last` means nothing.
             (State::Streaming { since }, Some(_)) => since.clone(),
+            (_, None) if self.fresh => None,
             (_, last) => Some(last.clone().unwrap_or_else(ResourceVersion::any)),
         };
         self.state = State::Listing(ListParams { limit: PAGE, resource_version, continue_token: None });

@@ -51,6 +51,10 @@ pub(super) struct Reflector<K> {
     timing: Timing,
     /// The scopes that have not synced yet.
     synced: Sender<BTreeSet<Scope>>,
+    /// Cancelled when the state has to be read again.
+    refresh: CancellationToken,
+    /// Whether that was heard.
+    refreshing: bool,
     machine: Machine,
     backoff: Backoff,
     random: StdRng,
@@ -69,12 +73,13 @@ pub(super) struct Parts<K> {
     pub(super) metrics: ReflectorMetrics,
     pub(super) timing: Timing,
     pub(super) synced: Sender<BTreeSet<Scope>>,
+    pub(super) refresh: CancellationToken,
     pub(super) seed: u64,
 }
 
 impl<K: Object> Reflector<K> {
     pub(super) fn new(parts: Parts<K>) -> Self {
-        let Parts { client, scope, store, handlers, metrics, timing, synced, seed } = parts;
+        let Parts { client, scope, store, handlers, metrics, timing, synced, refresh, seed } = parts;
         Self {
             client,
             scope,
@@ -83,6 +88,8 @@ impl<K: Object> Reflector<K> {
             metrics,
             timing,
             synced,
+            refresh,
+            refreshing: false,
             machine: Machine::new(),
             backoff: Backoff::new(Policy::REFLECTOR, seed),
             random: StdRng::seed_from_u64(seed),
@@ -93,15 +100,25 @@ impl<K: Object> Reflector<K> {
 
     /// Lists and watches until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let refresh = self.refresh.clone();
         let forever = async {
-            loop {
-                if let Pause::Backoff(at_least) = self.step().await {
-                    let backoff = self.backoff.next_delay(Instant::now());
-                    sleep(backoff.max(at_least.unwrap_or_default())).await;
-                }
-            }
+            refresh.run_until_cancelled(self.follow_forever()).await;
+            self.refreshing = true;
+            self.replacement = None;
+            self.machine.refresh();
+            self.follow_forever().await;
         };
         stop.run_until_cancelled(forever).await;
+    }
+
+    /// May be dropped at any time: a state that was read in part is read again from its beginning.
+    async fn follow_forever(&mut self) {
+        loop {
+            if let Pause::Backoff(at_least) = self.step().await {
+                let backoff = self.backoff.next_delay(Instant::now());
+                sleep(backoff.max(at_least.unwrap_or_default())).await;
+            }
+        }
     }
 
     /// Sends one request and handles everything that it returns.
@@ -259,18 +276,18 @@ impl<K: Object> Reflector<K> {
         LineOutcome::Event
     }
 
-    /// The complete state has been read: put it into the store and deliver the differences. After the first time, and
-    /// only once the keys were passed on, this scope has synced.
+    /// The complete state has been read: put it into the store and deliver the differences. Only once the keys were
+    /// passed on, this scope has synced.
     fn commit(&mut self, version: ResourceVersion) {
         let Some(replacement) = self.replacement.take() else { return };
-        let first = self.store.progress(&self.scope).is_none();
         let changes = self.store.commit(replacement, version);
         let reason = self.machine.reason().as_str();
         self.metrics.relisted(reason);
         self.deliver(&changes);
-        if first {
-            self.synced.send_modify(|waiting| _ = waiting.remove(&self.scope));
-        }
+        self.synced.send_if_modified(|waiting| {
+            let outdated = self.refresh.is_cancelled() && !self.refreshing;
+            !outdated && waiting.remove(&self.scope)
+        });
         tracing::info!(resource = %K::RESOURCE, objects = self.store.len(), changes = changes.len(), reason, "listed the complete state");
     }
 

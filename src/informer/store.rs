@@ -222,10 +222,6 @@ impl<K: Object> Store<K> {
         Some(Change { old: Some(old), new: None, origin: Origin::Event })
     }
 
-    /// How far the reflector of this scope has come; `None` before its first complete state.
-    pub(super) fn progress(&self, scope: &Scope) -> Option<ResourceVersion> {
-        self.lock().progress.get(scope).cloned()
-    }
 
     /// Notes that the reflector of this scope has come to this version, without any change.
     pub(super) fn advance(&self, scope: &Scope, version: ResourceVersion) {

@@ -40,6 +40,13 @@ const STALE: Duration = Duration::from_secs(10);
 /// watch, that is known by then; otherwise it would be made once more, only to be collected.
 const VANISHED: Duration = Duration::from_secs(1);
 
+/// Each time that it vanishes again, this time doubles, at most so often. Whoever deletes it (the garbage collector, because
+/// its server is gone and our watch of servers hangs; another controller, for ever) would otherwise be kept busy.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// A child that was made again, and has been there for so long, has not vanished *again* when it does.
+const FORGIVEN: Duration = Duration::from_secs(5 * 60);
+
 /// How long a refused state is not sent again, unless the desired state or the object changes.
 pub const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
@@ -60,8 +67,35 @@ struct Remembered {
     settled: Option<Box<Settled>>,
     /// The children that were there, whether or not they were as desired.
     there: There,
-    /// When one of them was first found to be gone.
-    vanished_at: Option<Instant>,
+    /// Whether one of them has vanished, and how often lately.
+    vanishing: Vanishing,
+}
+
+/// The story of children that vanish.
+#[derive(Debug, Default)]
+struct Vanishing {
+    /// When one of them was found to be gone; `None` if all are there.
+    since: Option<Instant>,
+    /// When such a one was made again, and how often before it was [forgiven](FORGIVEN).
+    made_again: Option<(Instant, u32)>,
+}
+
+impl Vanishing {
+    /// How much longer to wait.
+    fn rest(&mut self, now: Instant) -> Duration {
+        let since = *self.since.get_or_insert(now);
+        let times = self.made_again.filter(|(at, _)| since.duration_since(*at) < FORGIVEN).map_or(0, |(_, times)| times);
+        let wait = VANISHED * (1 << times.min(MOST_DOUBLINGS));
+        wait.saturating_sub(now.duration_since(since))
+    }
+
+    /// A child was made; if one had vanished, it was made again.
+    fn made(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            let lately = self.made_again.filter(|(at, _)| since.duration_since(*at) < FORGIVEN);
+            self.made_again = Some((now, lately.map_or(0, |(_, times)| times) + 1));
+        }
+    }
 }
 
 /// The kinds of children that a server has had. Those of another server of the same name don't count.
@@ -166,6 +200,7 @@ impl Memory {
         }
         if let Written::Child(kind) = what {
             memory.there.kinds.insert(kind);
+            memory.vanishing.made(now);
         }
         memory.writes.retain(|(written, _)| *written != what);
         memory.writes.push(write);
@@ -207,11 +242,10 @@ impl Memory {
         let mut memories = self.lock();
         let memory = memories.entry(server.meta.key.clone()).or_default();
         if !memory.there.update(&server.meta.uid, wanted) {
-            memory.vanished_at = None;
+            memory.vanishing.since = None;
             return None;
         }
-        let since = *memory.vanished_at.get_or_insert(now);
-        Some(VANISHED.saturating_sub(now.duration_since(since))).filter(|rest| !rest.is_zero())
+        Some(memory.vanishing.rest(now)).filter(|rest| !rest.is_zero())
     }
 
     /// Whether exactly these children were found to match exactly this desired state.

@@ -25,7 +25,7 @@ use super::observe::{BY_SECRET, BY_UID, Stores, child_indexes, pod_indexes, serv
 use super::pods::Pod;
 use crate::api::MCPServer;
 use crate::client::Client;
-use crate::informer::{Change, Indexer, Informer, Origin, Scope, Synced, Timing};
+use crate::informer::{Change, Indexer, Informer, Origin, Refresher, Scope, Synced, Timing};
 use crate::object::{Object, ObjectKey};
 use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
@@ -115,6 +115,12 @@ impl Informers {
             of(policies),
             of(autoscalers),
         ]
+    }
+
+    /// For what is wished for: the specs, and the Secrets. What is known of the children may be late: it decides whether
+    /// anything is written, and not what.
+    pub fn refreshers(&self) -> Vec<Refresher> {
+        vec![self.servers.refresher(), self.secrets.refresher()]
     }
 
     /// Starts all informers on `tasks`. `stop` ends them.

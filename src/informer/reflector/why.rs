@@ -75,11 +75,13 @@ pub enum Reason {
     Refused,
     /// There were too many failures in a row.
     Trouble,
+    /// What is known may be outdated, and is about to be acted on for the first time.
+    Takeover,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Initial,
         Self::Expired,
         Self::WentBackwards,
@@ -87,6 +89,7 @@ impl Reason {
         Self::Stalled,
         Self::Refused,
         Self::Trouble,
+        Self::Takeover,
     ];
 
     /// The label in metrics and logs.
@@ -99,6 +102,7 @@ impl Reason {
             Self::Stalled => "stalled",
             Self::Refused => "streaming-refused",
             Self::Trouble => "trouble",
+            Self::Takeover => "takeover",
         }
     }
 }

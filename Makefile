@@ -76,6 +76,22 @@ test: ## Run all tests and the examples in the documentation. Needs no cluster.
 	$(NEED_CARGO)
 	$(CARGO) test --workspace --locked $(ARGS)
 
+# Which seeds `make simulate` runs: so many from the first on, or one alone, with everything that happens in it.
+SEEDS ?= 1000
+FIRST ?= 1
+SEED ?=
+
+.PHONY: simulate
+simulate: ## Run the operator through SEEDS=1000 worlds where everything goes wrong; SEED=7 shows one.
+	$(NEED_CARGO)
+	SEEDS='$(SEEDS)' FIRST='$(FIRST)' SEED='$(SEED)' $(CARGO) test --locked --profile simulation --test simulation -- \
+		--ignored --exact simulate --nocapture
+
+.PHONY: sieve
+sieve: ## Crash the operator at each request of a server's life, and lose each event.
+	$(NEED_CARGO)
+	$(CARGO) test --locked --profile simulation --test simulation -- sieve
+
 .PHONY: lint
 lint: lint-rust lint-docs lint-config lint-deny ## Check format, code, documentation, manifests and dependencies.
 

@@ -176,7 +176,9 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
     let mut work = Work::begin(caches, queue, &settings, &client, &metrics, &identity, &mut seeds);
     work.keep(keeper);
     let working = async {
-        let Some(Election { lease, timing }) = settings.election else { return work.run(&stop).await.ended };
+        let Some(Election { lease, timing }) = settings.election else {
+            return work.refreshed().run(&stop).await.ended;
+        };
         let (api, gauge) = (ClientLease::new(&client, lease.clone()), metrics.leader(lease.name()));
         let gauge = Box::new(move |leading| gauge.leading(leading));
         let random = StdRng::from_rng(&mut seeds);
@@ -249,7 +251,8 @@ impl Work {
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { mut served, enqueue, controller, verifier, events, refreshers: _, mut reflectors, stop_reflectors } = self;
+        let Self { mut served, enqueue, controller, verifier, events, refreshers: _, mut reflectors, stop_reflectors } =
+            self;
         let stop = stop.child_token();
         let work = async {
             // Before any worker starts: what it drops from now on, it drops of these.

@@ -20,6 +20,7 @@ mod condition;
 mod definition;
 mod fill;
 mod functions;
+mod known;
 mod lists;
 mod node;
 mod prune;

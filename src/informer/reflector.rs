@@ -131,7 +131,8 @@ impl Machine {
     /// From now on, only the newest state will do: request it, whatever is known already.
     pub fn refresh(&mut self) {
         self.fresh = true;
-        self.relist(None, Reason::Takeover);
+        let reason = if self.last.is_some() { Reason::Takeover } else { Reason::Initial };
+        self.relist(None, reason);
     }
 
     /// What to ask next.

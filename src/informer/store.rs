@@ -222,7 +222,6 @@ impl<K: Object> Store<K> {
         Some(Change { old: Some(old), new: None, origin: Origin::Event })
     }
 
-
     /// Notes that the reflector of this scope has come to this version, without any change.
     pub(super) fn advance(&self, scope: &Scope, version: ResourceVersion) {
         self.lock().advance(scope, version);

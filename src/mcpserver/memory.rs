@@ -84,7 +84,8 @@ impl Vanishing {
     /// How much longer to wait.
     fn rest(&mut self, now: Instant) -> Duration {
         let since = *self.since.get_or_insert(now);
-        let times = self.made_again.filter(|(at, _)| since.duration_since(*at) < FORGIVEN).map_or(0, |(_, times)| times);
+        let times =
+            self.made_again.filter(|(at, _)| since.duration_since(*at) < FORGIVEN).map_or(0, |(_, times)| times);
         let wait = VANISHED * (1 << times.min(MOST_DOUBLINGS));
         wait.saturating_sub(now.duration_since(since))
     }
@@ -333,6 +334,34 @@ mod tests {
         assert_eq!(memory.vanished(&world.server, &wanted(&world), start + 9 * SECOND), Some(SECOND), "the next time");
         Arc::make_mut(&mut world.server).meta.uid = "another".into();
         assert_eq!(memory.vanished(&world.server, &wanted(&world), start), None, "a new server needs its own");
+    }
+
+    /// Found by the simulation: the watch of servers hung, the server was deleted, the garbage collector took its
+    /// children, and they were made again, at once, for as long as the watch hung.
+    #[test]
+    fn a_child_that_vanishes_again_and_again_is_missed_ever_longer() {
+        let world = observed(&json!({"image": "x"}));
+        let (memory, mut now) = (Memory::default(), Instant::now());
+        let missed = |now| memory.vanished(&world.server, &wanted(&world), now);
+        let make = |version: u32, now| {
+            memory.wrote(
+                &key_of(&world),
+                Written::Child(ChildKind::Deployment),
+                version.to_string().as_str().into(),
+                now,
+            )
+        };
+        make(7, now);
+        for (version, seconds) in (8..).zip([1, 2, 4, 8, 16, 32, 64, 64, 64]) {
+            let wait = SECOND * seconds;
+            assert_eq!(missed(now), Some(wait));
+            assert_eq!(missed(now + wait - SECOND / 2), Some(SECOND / 2));
+            now += wait;
+            assert_eq!(missed(now), None);
+            assert_eq!(missed(now), None, "an attempt that fails does not begin the time anew");
+            make(version, now);
+        }
+        assert_eq!(missed(now + FORGIVEN), Some(SECOND), "it has been there for long");
     }
 
     /// Found by a review: only the children of a server that had been in order were missed.

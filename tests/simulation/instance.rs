@@ -14,7 +14,7 @@ use smooth_operator::object::ObjectKey;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::wire::{Crash, Life, connect};
+use crate::wire::{Life, connect};
 use crate::world::World;
 
 /// The Lease.
@@ -26,9 +26,6 @@ pub(crate) async fn supervise(world: Arc<World>, instance: usize, seed: u64, sto
     for number in 1.. {
         let life = Arc::new(Life::new(instance, number, random.random()));
         world.lives(&life);
-        if let Some(crash) = world.planned_crash(instance, number) {
-            life.crashes(crash);
-        }
         world.timeline.note(life.name(), "starts");
         live(&world, &life, random.random(), &stop).await;
         if stop.is_cancelled() {
@@ -87,6 +84,3 @@ fn settings(world: &World, seed: u64) -> Settings {
         wall_clock: WallClock::new(move || cluster.now()),
     }
 }
-
-/// Which life of which operator dies when.
-pub(crate) type Crashes = std::collections::BTreeMap<(usize, u64), Crash>;

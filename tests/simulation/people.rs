@@ -147,8 +147,12 @@ fn edit(random: &mut StdRng) -> Value {
         6 => json!({"secretName": SECRET_NAMES.choose(random)}),
         7 => json!({"secretName": null}),
         8 => json!({"args": if random.random_bool(0.5) { json!(["--quiet"]) } else { Value::Null }}),
-        9 => json!({"disruptionBudget": if random.random_bool(0.5) { json!({"maxUnavailable": 1}) } else { Value::Null }}),
-        10 => json!({"autoscaling": if random.random_bool(0.5) { json!({"minReplicas": 2, "maxReplicas": 4}) } else { Value::Null }}),
+        9 => {
+            json!({"disruptionBudget": if random.random_bool(0.5) { json!({"maxUnavailable": 1}) } else { Value::Null }})
+        }
+        10 => {
+            json!({"autoscaling": if random.random_bool(0.5) { json!({"minReplicas": 2, "maxReplicas": 4}) } else { Value::Null }})
+        }
         _ => json!({"suspend": random.random_bool(0.5)}),
     }
 }
@@ -195,7 +199,8 @@ fn drift(random: &mut StdRng) -> Drift {
 
 fn watch_break(random: &mut StdRng) -> Break {
     let gone = Break::Error(Answer::Gone);
-    let kinds = [Break::Cut, Break::End, Break::Stall, Break::HalfLine, Break::Garbage, gone, Break::Error(Answer::Internal)];
+    let kinds =
+        [Break::Cut, Break::End, Break::Stall, Break::HalfLine, Break::Garbage, gone, Break::Error(Answer::Internal)];
     *kinds.choose(random).expect("there are some")
 }
 
@@ -257,12 +262,15 @@ pub(crate) fn act(world: &World, act: &Act, foreign: &mut Foreign) {
         Act::Restart(Place { namespace, name }, number) => {
             let annotation = json!({"kubectl.kubernetes.io/restartedAt": number.to_string()});
             let patch = json!({"spec": {"template": {"metadata": {"annotations": annotation}}}});
+            if cluster.get(DEPLOYMENTS, namespace, name).is_some_and(|object| is_squatter(&object)) {
+                return;
+            }
             _ = cluster.patch_merge(DEPLOYMENTS, namespace, name, None, &patch, "kubectl-rollout");
         }
         Act::Squat(kind, place) => squat(world, kind, place, foreign),
         Act::Unsquat(kind, Place { namespace, name }) => {
             let object = cluster.get(kind, namespace, name);
-            if object.is_some_and(|object| object["metadata"]["labels"]["squatter"] == "yes") {
+            if object.is_some_and(|object| is_squatter(&object)) {
                 delete(world, kind, namespace, name);
                 foreign.deleted(kind, namespace, name);
             }
@@ -335,12 +343,16 @@ pub(crate) fn delete(world: &World, kind: &str, namespace: &str, name: &str) {
     _ = world.cluster.delete(kind, namespace, name, &DeleteOptions::default());
 }
 
+fn is_squatter(object: &Value) -> bool {
+    object["metadata"]["labels"]["squatter"] == "yes"
+}
+
 /// A stranger changes what is the operator's: it has to be put right.
 fn drifts(world: &World, drift: Drift, Place { namespace, name }: &Place) {
     let cluster = &world.cluster;
     let kind = if drift == Drift::Port { SERVICES } else { DEPLOYMENTS };
     let Some(object) = cluster.get(kind, namespace, name) else { return };
-    if object["metadata"]["labels"]["squatter"] == "yes" {
+    if is_squatter(&object) {
         return;
     }
     let mut object = (*object).clone();
@@ -375,7 +387,9 @@ fn squat(world: &World, kind: &'static str, Place { namespace, name }: &Place, f
         SERVICES => json!({"selector": labels, "ports": [{"port": 80}]}),
         crate::world::BUDGETS => json!({"selector": selector, "minAvailable": 0}),
         crate::world::POLICIES => json!({"podSelector": selector}),
-        _ => json!({"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"}}),
+        _ => {
+            json!({"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"}})
+        }
     };
     let (group, version_and_kind) = match kind {
         DEPLOYMENTS => ("apps/v1", "Deployment"),

@@ -98,7 +98,10 @@ impl Rolls {
         };
         let (runs, secret, hash) = running(template);
         let not_there = |what: &str, is: &Value, history: &[Value], at: usize| {
-            format!("the pods of {name} get a {what} that was not wished for, or not any more: {is}; wished for since: {history:?}", history = &history[at..])
+            format!(
+                "the pods of {name} get a {what} that was not wished for, or not any more: {is}; wished for since: {history:?}",
+                history = &history[at..]
+            )
         };
         let Followed { history, at } = &mut server.specs;
         let Some(mut moved) = follow(history, at, &runs) else { return Err(not_there("spec", &runs, history, *at)) };
@@ -154,4 +157,73 @@ pub(crate) fn digest(data: &Value) -> String {
         hash.update(Sha256::digest(value.as_str().unwrap_or_default()));
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// That the judge can say no.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(uid: &str, image: &str, secret: Option<(&str, &str)>) -> Value {
+        let mut container = json!({"image": image, "ports": [{"containerPort": 8080}]});
+        let mut annotations = json!({});
+        if let Some((name, hash)) = secret {
+            container["envFrom"] = json!([{"secretRef": {"name": name}}]);
+            annotations["mcp.mcp.dev/secret-hash"] = json!(hash);
+        }
+        let metadata = json!({"namespace": "n", "name": "web", "uid": uid, "ownerReferences": [{"uid": "server"}]});
+        let template = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [container]}});
+        json!({"metadata": metadata, "spec": {"template": template}})
+    }
+
+    /// Three images, and a Secret `s` with two contents.
+    fn rolls() -> Rolls {
+        let mut rolls = Rolls::default();
+        let server = rolls.servers.entry("server".to_owned()).or_default();
+        for image in ["one", "two", "three"] {
+            server.specs.add(wished(&json!({"image": image, "port": 8080})));
+        }
+        server.names.add(Value::Null);
+        server.names.add(json!("s"));
+        rolls.secrets.insert(("n".to_owned(), "s".to_owned()), vec!["old".to_owned(), "new".to_owned()]);
+        rolls
+    }
+
+    #[test]
+    fn forward_is_right_whatever_is_skipped_and_back_is_wrong() {
+        let mut rolls = rolls();
+        let [one, two, three] = ["one", "two", "three"].map(|image| deployment("d", image, None));
+        assert_eq!(rolls.wrote(None, &one), Ok(()));
+        assert_eq!(rolls.wrote(Some(&one), &three), Ok(()), "two was there for too short a time");
+        assert!(rolls.wrote(Some(&three), &two).unwrap_err().contains("not any more"));
+        let other = deployment("d", "other", None);
+        assert!(rolls.wrote(Some(&three), &other).is_err(), "nobody wished for that");
+        assert_eq!(rolls.count, 1);
+    }
+
+    #[test]
+    fn a_secrets_content_is_followed_like_a_spec() {
+        let mut rolls = rolls();
+        let [none, new, old] =
+            [None, Some(("s", "new")), Some(("s", "old"))].map(|secret| deployment("d", "one", secret));
+        assert_eq!(rolls.wrote(None, &none), Ok(()));
+        assert_eq!(rolls.wrote(Some(&none), &new), Ok(()));
+        assert!(rolls.wrote(Some(&new), &old).is_err());
+        assert!(rolls.wrote(Some(&new), &none).is_err());
+    }
+
+    #[test]
+    fn pods_are_restarted_for_a_reason_or_after_a_stranger_restarted_them() {
+        let mut rolls = rolls();
+        let right = deployment("d", "one", None);
+        let mut odd = right.clone();
+        odd["spec"]["template"]["spec"]["hostname"] = json!("odd");
+        assert_eq!(rolls.wrote(None, &right), Ok(()));
+        assert_eq!(rolls.wrote(Some(&right), &right), Ok(()), "the template is the same");
+        assert!(rolls.wrote(Some(&odd), &right).unwrap_err().contains("nothing has changed"));
+        rolls.disturb(&odd);
+        assert_eq!(rolls.wrote(Some(&odd), &right), Ok(()));
+        assert!(rolls.wrote(Some(&odd), &right).is_err(), "once");
+        assert_eq!(rolls.wrote(Some(&odd), &deployment("another", "one", None)), Ok(()), "it was made anew");
+    }
 }

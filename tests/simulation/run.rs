@@ -5,7 +5,7 @@
 //! has to hold all the time.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -15,11 +15,11 @@ use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use crate::instance::{Crashes, supervise};
+use crate::instance::supervise;
 use crate::people::{Act, Place, act, draw, make_server, set_secret, spec};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
-use crate::world::{SECRETS, SERVERS, World};
+use crate::world::{Plan, SECRETS, SERVERS, World};
 
 /// Within this time of quiet everything has to be as it should.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -51,6 +51,27 @@ pub(crate) fn alone<T>(timeline: impl FnOnce() -> Timeline, scenario: impl Async
     tracing::subscriber::with_default(log, || runtime.block_on(scenario(timeline)))
 }
 
+/// Does something with each of these on all cores. What comes of it is in the order of what it came from.
+pub(crate) fn on_all_cores<A: Send, B: Send>(all: Vec<A>, each: impl Fn(A) -> Option<B> + Sync) -> Vec<B> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let next = Mutex::new(all.into_iter().enumerate());
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let one = next.lock().unwrap().next();
+                    let Some((number, one)) = one else { break };
+                    if let Some(result) = each(one) {
+                        done.lock().unwrap().insert(number, result);
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap().into_values().collect()
+}
+
 /// Runs one seed.
 pub(crate) fn seed(seed: u64) -> Outcome {
     alone(Timeline::new, async |timeline| {
@@ -59,7 +80,7 @@ pub(crate) fn seed(seed: u64) -> Outcome {
         let elects = instances > 1 || random.random_bool(0.5);
         let (stop, stop_cluster) = (CancellationToken::new(), CancellationToken::new());
         let (world, controllers) =
-            World::start(random.random(), elects, Crashes::new(), timeline.clone(), &stop_cluster);
+            World::start(random.random(), elects, Plan::default(), timeline.clone(), &stop_cluster);
         let supervisors: Vec<_> = (1..=instances)
             .map(|instance| tokio::spawn(supervise(Arc::clone(&world), instance, random.random(), stop.clone())))
             .collect();
@@ -146,9 +167,8 @@ fn quiet(world: &World, random: &mut StdRng) {
 /// Waits until all is as it should be, and then looks whether it stays so without another write.
 async fn settle(world: &World, random: &mut StdRng, foreign: &Foreign) {
     let began = Instant::now();
-    let broken = world.servers().iter().any(|server| {
-        !server["spec"]["image"].as_str().unwrap_or_default().contains("/mcp:")
-    });
+    let broken =
+        world.servers().iter().any(|server| !server["spec"]["image"].as_str().unwrap_or_default().contains("/mcp:"));
     loop {
         let differences = differences(world, foreign);
         if differences.is_empty() {

@@ -36,12 +36,8 @@ struct Notes {
 impl Timeline {
     /// Begins now.
     pub(crate) fn new() -> Self {
-        let notes = Notes {
-            started: Instant::now(),
-            lines: Vec::new(),
-            violations: Vec::new(),
-            leaks: BTreeSet::new(),
-        };
+        let notes =
+            Notes { started: Instant::now(), lines: Vec::new(), violations: Vec::new(), leaks: BTreeSet::new() };
         Self(Arc::new(Mutex::new(notes)))
     }
 
@@ -64,15 +60,21 @@ impl Timeline {
 
     /// Looks for a Secret's value where none may be.
     pub(crate) fn scan(&self, place: &str, text: &[u8]) {
-        let shows = |value: &str| text.windows(value.len()).any(|part| part == value.as_bytes());
-        if (shows(CANARY) || shows(CANARY_IN_BASE64)) && self.0.lock().unwrap().leaks.insert(place.to_owned()) {
-            self.violation(format_args!("a Secret's value is shown in {place}: {}", String::from_utf8_lossy(text)));
+        let text = String::from_utf8_lossy(text);
+        let shows = text.contains(CANARY) || text.contains(CANARY_IN_BASE64);
+        if shows && self.0.lock().unwrap().leaks.insert(place.to_owned()) {
+            self.violation(format_args!("a Secret's value is shown in {place}: {text}"));
         }
     }
 
     /// What must not have happened.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.0.lock().unwrap().violations.clone()
+    }
+
+    /// Forgets everything but what must not have happened.
+    pub(crate) fn forget(&mut self) {
+        self.0.lock().unwrap().lines = Vec::new();
     }
 
     /// All of it, a line for each.
@@ -119,5 +121,36 @@ impl io::Write for LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         self.timeline.heard(String::from_utf8_lossy(&self.text).trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secrets_value_is_found_wherever_it_is_shown() {
+        let timeline = Timeline::new();
+        timeline.scan("a name", b"canary");
+        assert!(timeline.violations().is_empty());
+        timeline.scan("a request", format!("it is {CANARY}7, is it not?").as_bytes());
+        timeline.scan("a status", format!("{CANARY_IN_BASE64}Lw==").as_bytes());
+        assert_eq!(timeline.violations().len(), 2);
+        let log = tracing_subscriber::fmt().without_time().with_writer(timeline.clone()).finish();
+        tracing::subscriber::with_default(log, || tracing::info!("the token is {CANARY}8"));
+        assert!(timeline.violations()[2].contains("a log line"), "{:?}", timeline.violations());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_in_the_log_is_a_violation_and_a_warning_a_note() {
+        let timeline = Timeline::new();
+        let log = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(timeline.clone()).finish();
+        tracing::subscriber::with_default(log, || {
+            tracing::warn!("the API server is away");
+            tracing::error!("reconcile panicked");
+        });
+        assert_eq!(timeline.violations().len(), 1);
+        let lines = timeline.lines();
+        assert!(lines[0].contains("log") && lines[0].contains("away") && lines.len() == 2, "{lines:?}");
     }
 }

@@ -207,7 +207,9 @@ impl<'a> Server<'a> {
 
     fn labels(&mut self, child: &Value) {
         let labels = &child["metadata"]["labels"];
-        for (label, value) in [("name", "mcpserver"), ("instance", &*self.name.clone()), ("managed-by", "smooth-operator")] {
+        for (label, value) in
+            [("name", "mcpserver"), ("instance", &*self.name.clone()), ("managed-by", "smooth-operator")]
+        {
             self.same(label, &labels[format!("app.kubernetes.io/{label}")], &json!(value));
         }
     }
@@ -232,7 +234,14 @@ impl<'a> Server<'a> {
         let port = spec.get("port").cloned().unwrap_or(json!(8080));
         self.same("what the pods run", &runs, &json!([spec["image"], port, args, spec["podLabels"]]));
         let replicas = &deployment["spec"]["replicas"];
-        if !self.wants(AUTOSCALERS) {
+        if self.wants(AUTOSCALERS) {
+            let scaler = self.child(AUTOSCALERS).filter(|scaler| self.owns(scaler)).unwrap_or_default();
+            let (least, most) = (scaler["spec"]["minReplicas"].as_i64(), scaler["spec"]["maxReplicas"].as_i64());
+            let is = replicas.as_i64().unwrap_or(0);
+            if is < least.unwrap_or(is) || is > most.unwrap_or(is) {
+                self.found.push(format!("{is} pods are wanted; the autoscaler has not got to it yet"));
+            }
+        } else {
             self.same("the number of pods", replicas, &spec.get("replicas").cloned().unwrap_or(json!(1)));
         }
         if has_secret {

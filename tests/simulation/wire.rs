@@ -53,12 +53,16 @@ struct State {
     crash: Option<Crash>,
     /// What it calls itself in the Lease.
     identity: Option<String>,
+    /// How many pieces of watches it was shown, and which of them is lost.
+    pieces: u64,
+    lost: Option<u64>,
 }
 
 impl Life {
     pub(crate) fn new(instance: usize, number: u64, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        let state = Mutex::new(State { random, requests: 0, crash: None, identity: None });
+        let state = State { random, requests: 0, crash: None, identity: None, pieces: 0, lost: None };
+        let state = Mutex::new(state);
         let (crashed, stop) = (CancellationToken::new(), CancellationToken::new());
         Self { instance, number, crashed, stop, state }
     }
@@ -72,6 +76,23 @@ impl Life {
     pub(crate) fn crashes_soon(&self, requests: u64, before: bool) {
         let at = self.requests() + requests;
         self.crashes(if before { Crash::Before(at) } else { Crash::After(at) });
+    }
+
+    /// It will not be shown this piece of a watch.
+    pub(crate) fn loses(&self, piece: u64) {
+        self.state.lock().unwrap().lost = Some(piece);
+    }
+
+    /// How many pieces of watches it was shown.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.state.lock().unwrap().pieces
+    }
+
+    /// Whether the next piece is the one that is lost.
+    fn loses_next(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.pieces += 1;
+        state.lost == Some(state.pieces - 1)
     }
 
     /// How many requests it has sent.
@@ -141,7 +162,8 @@ async fn carry(
     }
     sleep(back).await;
     let (parts, body) = answer?.into_parts();
-    Ok(Response::from_parts(parts, Late { world, life, resource: asked.resource, body, held: None, late: None }))
+    let Asked { resource, watch, .. } = asked;
+    Ok(Response::from_parts(parts, Late { world, life, resource, watch, body, held: None, late: None }))
 }
 
 /// A request in the terms of the timeline.
@@ -198,6 +220,8 @@ pub(crate) struct Late {
     world: Arc<World>,
     life: Arc<Life>,
     resource: String,
+    /// Only watches are late, and lose anything.
+    watch: bool,
     body: Body,
     /// What has come, and is not shown before `late` is over.
     held: Option<Result<Frame<Bytes>, io::Error>>,
@@ -214,8 +238,13 @@ impl HttpBody for Late {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.held.is_none() {
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) else { return Poll::Ready(None) };
+            if self.watch && self.life.loses_next() {
+                self.world.cluster.compact();
+                self.world.timeline.note("weather", format_args!("a piece of the watch of {} is lost", self.resource));
+                return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "lost"))));
+            }
             let late = self.world.lateness(self.life.instance, &self.resource);
-            if late.is_zero() {
+            if late.is_zero() || !self.watch {
                 return Poll::Ready(Some(frame));
             }
             self.held = Some(frame);

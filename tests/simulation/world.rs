@@ -18,8 +18,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::instance::{Crashes, LEASE};
+use crate::instance::LEASE;
 use crate::rolls::Rolls;
+use crate::sieve::grow_stale;
 use crate::timeline::Timeline;
 use crate::wire::{Asked, Crash, Life, whole};
 
@@ -49,13 +50,24 @@ pub(crate) struct World {
     pub(crate) rolls: Mutex<Rolls>,
     weather: Mutex<Weather>,
     lives: Mutex<BTreeMap<usize, Arc<Life>>>,
-    crashes: Crashes,
+    plan: Plan,
     /// Writes that have arrived, those to the Lease aside.
     writes: AtomicU64,
     requests: AtomicU64,
     /// Who asked about what in which second, and how often.
     asked: Mutex<BTreeMap<(usize, String), (u64, u64)>>,
     started: Instant,
+}
+
+/// What is to happen to the first operator in its first life.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Plan {
+    /// It dies.
+    pub(crate) crash: Option<Crash>,
+    /// Its API server's lists are stale when it starts again.
+    pub(crate) stale: bool,
+    /// It is not shown this piece of a watch.
+    pub(crate) lost: Option<u64>,
 }
 
 /// What the network is like.
@@ -74,7 +86,7 @@ impl World {
     pub(crate) fn start(
         seed: u64,
         elects: bool,
-        crashes: Crashes,
+        plan: Plan,
         timeline: Timeline,
         stop: &CancellationToken,
     ) -> (Arc<Self>, Vec<JoinHandle<()>>) {
@@ -92,7 +104,7 @@ impl World {
             rolls: Mutex::default(),
             weather: Mutex::default(),
             lives: Mutex::default(),
-            crashes,
+            plan,
             writes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             asked: Mutex::default(),
@@ -112,11 +124,16 @@ impl World {
     }
 
     pub(crate) fn lives(&self, life: &Arc<Life>) {
+        let Plan { crash, stale, lost } = self.plan;
+        match (life.instance, life.number) {
+            (1, 1) => {
+                crash.into_iter().for_each(|crash| life.crashes(crash));
+                lost.into_iter().for_each(|lost| life.loses(lost));
+            }
+            (1, 2) if stale => grow_stale(self),
+            _ => {}
+        }
         self.lives.lock().unwrap().insert(life.instance, Arc::clone(life));
-    }
-
-    pub(crate) fn planned_crash(&self, instance: usize, life: u64) -> Option<Crash> {
-        self.crashes.get(&(instance, life)).copied()
     }
 
     /// How many writes have arrived, those to the Lease aside.

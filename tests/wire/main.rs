@@ -26,6 +26,7 @@ mod operator;
 mod own_writes;
 mod patience;
 mod recordings;
+mod refreshing;
 mod sharing;
 mod starting;
 mod streams;

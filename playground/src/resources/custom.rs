@@ -19,7 +19,7 @@ pub struct Custom {
     /// The version that objects are stored in.
     pub storage_version: String,
     /// Defaults, pruning and validation.
-    pub structural: Structural,
+    pub structural: Arc<Structural>,
     /// The schema as written, for OpenAPI documents.
     pub openapi: Value,
     /// What `kubectl get` shows; empty means the age alone.
@@ -51,7 +51,7 @@ pub fn parse_definition(definition: &Value) -> Result<Vec<Resource>, Vec<Cause>>
     let mut resources = Vec::new();
     let mut causes = Vec::new();
     for version in versions {
-        match Structural::from_crd_version(version) {
+        match Structural::of_crd_version(version) {
             Ok(structural) if version["served"] == true => {
                 resources.push(resource(definition, version, &storage_version, structural));
             }
@@ -62,7 +62,7 @@ pub fn parse_definition(definition: &Value) -> Result<Vec<Resource>, Vec<Cause>>
     if causes.is_empty() { Ok(resources) } else { Err(causes) }
 }
 
-fn resource(definition: &Value, version: &Value, storage_version: &str, structural: Structural) -> Resource {
+fn resource(definition: &Value, version: &Value, storage_version: &str, structural: Arc<Structural>) -> Resource {
     let spec = &definition["spec"];
     let names = &spec["names"];
     let subresources = &version["subresources"];

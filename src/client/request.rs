@@ -250,10 +250,12 @@ impl Request {
         Self::apply_to(resource, "status", key, object)
     }
 
-    /// Server-side apply in the name of a manager that never applies anything else: the fields of `object`, which have
-    /// these values already, get a second manager. When this operator stops applying them, they stay.
-    pub fn hand_over(resource: &Resource, key: &ObjectKey, object: &Value) -> Self {
-        let uri = format!("{}?fieldManager={FIELD_MANAGER}-handover", resource.path(key));
+    /// Server-side apply in the name of a manager that never applies anything else: the fields of `object` get a second
+    /// manager. When this operator stops applying them, they stay. They have these values already, or the API server refuses
+    /// it; unless it is to change them by `force`.
+    pub fn hand_over(resource: &Resource, key: &ObjectKey, object: &Value, force: bool) -> Self {
+        let force = if force { "&force=true" } else { "" };
+        let uri = format!("{}?fieldManager={FIELD_MANAGER}-handover{force}", resource.path(key));
         let request = Self::object(Verb::Patch, Method::PATCH, resource, "", key, uri);
         request.with_body("application/apply-patch+yaml", object)
     }

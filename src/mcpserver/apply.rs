@@ -309,13 +309,18 @@ async fn hand_over_replicas(
 ) -> Result<(), Error> {
     let stays = !desired.object["spec"]["replicas"].is_null() || !child.fields.include(&["spec", "replicas"]);
     let Some(deployment) = observed.deployment.as_ref().filter(|_| !stays) else { return Ok(()) };
+    // A Deployment of no pods is none of an autoscaler's business: it would stay as it is for ever.
+    let autoscaling = observed.server.spec.as_ref().ok().and_then(|spec| spec.autoscaling.as_ref());
+    let least = autoscaling.map_or(0, |autoscaling| autoscaling.min_replicas);
+    let starts = deployment.replicas == 0;
+    let replicas = if starts { least } else { deployment.replicas };
     let object = json!({
         "apiVersion": desired.object["apiVersion"],
         "kind": desired.object["kind"],
         "metadata": {"name": key.name(), "namespace": key.namespace(), "uid": child.meta.uid.as_str()},
-        "spec": {"replicas": deployment.replicas},
+        "spec": {"replicas": replicas},
     });
-    send(client, Request::hand_over(ChildKind::Deployment.resource(), key, &object)).await.map(drop)
+    send(client, Request::hand_over(ChildKind::Deployment.resource(), key, &object, starts)).await.map(drop)
 }
 
 /// Whether an apply was refused because another client has changed the port of the Service.

@@ -97,6 +97,18 @@ async fn an_object_of_somebody_else_is_neither_changed_nor_deleted_and_stands_in
     assert_eq!((uid(&still), &still["spec"]), (uid(&foreign), &foreign["spec"]));
 }
 
+/// Found by the simulation: an autoscaler does nothing for a Deployment of no pods, and nobody else did.
+#[tokio::test]
+async fn a_server_that_was_stopped_begins_with_its_autoscalers_least() {
+    let world = World::start().await;
+    let _operator = world.operator(|_| {}).await;
+    world.create_server("x", json!({"replicas": 0})).await;
+    world.until("it is made", DEPLOYMENTS, "x", |deployment| deployment["spec"]["replicas"] == 0).await;
+    world.merge(SERVERS, "x", &json!({"spec": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}}})).await;
+    world.until("it is started", DEPLOYMENTS, "x", |deployment| deployment["spec"]["replicas"] == 2).await;
+    world.until_ready("x").await;
+}
+
 /// When the operator stops managing the number of replicas, the number must not fall back to its default; and while the
 /// autoscaler manages it, whatever it writes is right.
 #[tokio::test]

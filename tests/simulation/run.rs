@@ -25,6 +25,8 @@ use crate::world::{Plan, SECRETS, SERVERS, World};
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// After which a Deployment's rollout counts as stuck, which is news once.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(11 * 60);
+/// After so much silence a watch is opened anew, if it has not come to its own end before; and then some.
+const DEAD_WATCH: Duration = Duration::from_secs(100);
 /// For so long nothing may be written then.
 const SETTLED: Duration = Duration::from_secs(120);
 
@@ -183,8 +185,8 @@ async fn settle(world: &World, random: &mut StdRng, foreign: &Foreign) {
         sleep(Duration::from_secs(1)).await;
     }
     world.timeline.note("quiet", "all is as it should be");
-    // A status of progress is written with patience.
-    sleep(Duration::from_secs(10)).await;
+    // A status of progress is written with patience, and a watch that is dead is waited for.
+    sleep((began + DEAD_WATCH).saturating_duration_since(Instant::now()).max(Duration::from_secs(10))).await;
     if broken {
         sleep((began + PROGRESS_DEADLINE).saturating_duration_since(Instant::now())).await;
     }

@@ -166,3 +166,31 @@ fn the_chart_is_the_one_that_the_manifests_make_and_of_this_version() {
         assert_eq!(chart[version], env!("CARGO_PKG_VERSION"), "{version}");
     }
 }
+
+/// tokio draws lots, and not from our seed. Where there are sockets, nothing repeats itself anyway.
+#[test]
+fn every_choice_that_a_simulation_meets_is_made_in_a_fixed_order() {
+    const SOCKETS: [&str; 6] = [
+        "src/http.rs",
+        "playground/src/main.rs",
+        "playground/src/mcp/listener.rs",
+        "playground/src/server.rs",
+        "playground/src/server/connection.rs",
+        "src/leader_election/simulation/overlap.rs",
+    ];
+    let mut choices = 0;
+    for file in sources(&root().join("src")).into_iter().chain(sources(&root().join("playground/src"))) {
+        let path = file.strip_prefix(root()).unwrap();
+        if SOCKETS.iter().any(|socket| path == Path::new(socket)) {
+            continue;
+        }
+        let text = read(&file);
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::trim);
+        let code: Vec<&str> = code.filter(|line| !line.is_empty()).collect();
+        for (line, next) in code.iter().zip(&code[1..]).filter(|(line, _)| line.contains("select! {")) {
+            assert_eq!(*next, "biased;", "{}: {line}", path.display());
+            choices += 1;
+        }
+    }
+    assert!(choices > 10, "only {choices}");
+}

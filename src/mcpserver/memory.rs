@@ -351,6 +351,7 @@ mod tests {
                 now,
             )
         };
+        assert_eq!(missed(now), None, "nobody has made it yet");
         make(7, now);
         for (version, seconds) in (8..).zip([1, 2, 4, 8, 16, 32, 64, 64, 64]) {
             let wait = SECOND * seconds;

@@ -47,7 +47,7 @@ const FIXED: std::ops::RangeInclusive<u64> = 1..=16;
 fn whatever_happens_the_operator_brings_everything_to_where_it_should_be_and_rests() {
     let outcomes = on_all_cores(FIXED.collect(), |seed| Some(run::seed(seed)));
     let strikes = total(&outcomes);
-    for kind in ["Crash", "Outage", "CutOff", "Stop", "cut-watches", "stall-watches", "lose-answer", "compact", "rolls"]
+    for kind in ["Crash", "Outage", "CutOff", "Stop", "cut-watches", "stall-watches", "lose-answer", "Compact", "rolls"]
     {
         assert!(strikes.get(kind).is_some_and(|times| *times > 0), "no {kind} in these seeds: {strikes:?}");
     }

@@ -136,6 +136,8 @@ fn image(random: &mut StdRng) -> String {
     match kind {
         0 => "example.com/does-not-exist:1".to_owned(),
         1 => "example.com/never-ready:1".to_owned(),
+        2 => "example.com/crash:1".to_owned(),
+        3 => "example.com/flaky:1".to_owned(),
         _ => format!("example.com/mcp:{version}"),
     }
 }

@@ -15,6 +15,8 @@ pub(crate) fn every_field() -> Value {
         "replicas": 2,
         "port": 8080,
         "secretName": "token",
+        "command": ["/docker-entrypoint.sh"],
+        "args": ["nginx", "-g", "daemon off;"],
         "env": [
             {"name": "PLAIN", "value": "1"},
             {"name": "EMPTY", "value": ""},
@@ -65,6 +67,39 @@ pub(crate) fn every_field() -> Value {
         "podLabels": {"example.com/team": "a", "app.kubernetes.io/name": "ours-wins"},
         "podAnnotations": {"example.com/note": "x y"},
         "mcp": {"path": "/x", "verify": "Off", "interval": "30s"},
+    })
+}
+
+/// A spec in which every field that can be is there and says nothing: what is empty is dropped by one API server, filled in by
+/// the next, and kept by a third.
+pub(crate) fn every_nothing() -> Value {
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let selector = json!({"matchLabels": {}, "matchExpressions": []});
+    json!({
+        "image": crate::harness::image(),
+        "command": [],
+        "args": [],
+        "env": [],
+        "imagePullSecrets": [],
+        "resources": {"limits": {}, "requests": {}, "claims": []},
+        "probes": {"liveness": {}, "readiness": {"initialDelaySeconds": 0, "disabled": false}, "startup": {}},
+        "service": {"annotations": {}},
+        "podSecurityContext": {"supplementalGroups": [], "sysctls": []},
+        "securityContext": {"capabilities": {"add": [], "drop": []}, "privileged": false},
+        "volumes": [{"name": "a"}, {"name": "b", "configMap": {"name": "b", "items": [], "optional": true}}],
+        "volumeMounts": [{"name": "a", "mountPath": "/a", "subPath": "", "readOnly": false}],
+        "nodeSelector": {},
+        "tolerations": [],
+        "affinity": {"nodeAffinity": {}, "podAffinity": {required: []}, "podAntiAffinity": {
+            required: [{"topologyKey": "example.com/none", "labelSelector": selector, "namespaces": []}],
+        }},
+        "topologySpreadConstraints": [],
+        "terminationGracePeriodSeconds": 0,
+        "podLabels": {},
+        "podAnnotations": {},
+        "mcp": {"verify": "Off"},
+        "networkPolicy": {"from": [], "egress": [{}, {"to": [], "ports": []}]},
+        "autoscaling": {"maxReplicas": 1, "metrics": [], "behavior": {"scaleUp": {}}},
     })
 }
 

@@ -165,6 +165,19 @@ async fn of_fields_that_are_removed_nothing_is_left() {
     let deployment = world.get(DEPLOYMENTS, "x").await;
     let metadata = &deployment["spec"]["template"]["metadata"];
     assert_eq!((&metadata["annotations"], &metadata["labels"]["example.com/team"]), (&Value::Null, &Value::Null));
+    let plain = |service: &Value| {
+        let (spec, port) = (&service["spec"], &service["spec"]["ports"][0]);
+        spec["type"] == "ClusterIP"
+            && spec["sessionAffinity"] == "None"
+            && (&port["port"], &port["nodePort"]) == (&json!(8080), &Value::Null)
+            && service["metadata"]["annotations"]["example.com/a"].is_null()
+    };
+    world.until("and so is the Service", SERVICES, "x", plain).await;
+    let url = format!("http://x.{}.svc:8080/mcp", world.namespace);
+    let done = |server: &Value| server["status"]["url"] == url && server["status"]["replicas"] == 1;
+    world.until("its status, too", SERVERS, "x", done).await;
+    world.until_ready("x").await;
+    world.stays_quiet().await;
 }
 
 /// Case 28: a mistake is refused where it is made, with the field and the rule.

@@ -177,7 +177,6 @@ async fn of_fields_that_are_removed_nothing_is_left() {
     let done = |server: &Value| server["status"]["url"] == url && server["status"]["replicas"] == 1;
     world.until("its status, too", SERVERS, "x", done).await;
     world.until_ready("x").await;
-    world.stays_quiet().await;
 }
 
 /// Case 28: a mistake is refused where it is made, with the field and the rule.

@@ -29,7 +29,8 @@ fn selectors() -> Vec<Rule> {
     let of_nodes =
         values(&of_nodes, "values must be specified if operator is In or NotIn, one if it is Gt or Lt, else none");
     let of_names = validations(&[(
-        "self.all(field, field.key == 'metadata.name' && field.operator in ['In', 'NotIn'] && has(field.values) && size(field.values) == 1)",
+        "self.all(field, field.key == 'metadata.name' && field.operator in ['In', 'NotIn'] && has(field.values) && \
+         size(field.values) == 1)",
         "of a node's fields, metadata.name can be selected by, with In or NotIn and one value",
     )]);
     let many = || json!({"maxItems": 64});

@@ -77,7 +77,7 @@ use crate::verification::Verification;
 use apply::{Applied, apply, nothing_to_do};
 use build::{BuildError, build};
 use failure::{Failure, judge};
-use memory::Memory;
+use memory::{Memory, Standing};
 use observe::{Observed, Stores, observe};
 use report::{Outcome, Waiting};
 use validate::{Verdict, Wanted, validate};
@@ -149,17 +149,14 @@ impl Reconciler {
                 };
                 return Ok(self.write_report(&observed, &Outcome::Suspended { followed, conflict }).await?);
             }
-            Verdict::Wanted(wanted) => {
-                if let Some(wait) = self.memory.vanished(&observed.server, &wanted, Instant::now()) {
-                    return Ok(Action::RequeueAfter(wait));
-                }
-                if self.memory.is_settled(&observed.server, &wanted) {
-                    (Applied::unchanged(&observed, &wanted), Ok(()))
-                } else {
+            Verdict::Wanted(wanted) => match self.memory.standing(&observed.server, &wanted, Instant::now()) {
+                Standing::Missed(wait) => return Ok(Action::RequeueAfter(wait)),
+                Standing::Settled => (Applied::unchanged(&observed, &wanted), Ok(())),
+                Standing::Unknown => {
                     let children = build(&observed.server, &wanted)?;
                     apply(&self.client, &self.memory, &observed, &wanted, &children).await
                 }
-            }
+            },
         };
         self.publish_events(&observed, &applied.done);
         if applied.failed.is_none() {

@@ -857,3 +857,24 @@ async fn a_rule_that_mixes_types_is_refused_when_it_is_made() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A default and a rule that came after the object: what the default fills in is no change, so the rule is not broken by who
+/// writes the status.
+#[tokio::test]
+async fn a_default_of_today_is_no_change_of_an_object_of_yesterday() {
+    let cluster = cluster().await;
+    let name = "things.test.dev";
+    let mut definition = cluster.get("customresourcedefinitions.apiextensions.k8s.io", "", name).unwrap();
+    let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["properties"]["replicas"]["default"] = json!(1);
+    spec["x-kubernetes-validations"] = json!([{"rule": "self.image != 'x'", "message": "no x"}]);
+    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+    let (code, answer) = ask(&cluster, "PUT", &path, JSON, &definition.to_string()).await;
+    assert_eq!(code, 200, "{answer}");
+    let status = json!({"status": {"replicas": 3}}).to_string();
+    let (code, answer) = ask(&cluster, "PATCH", &format!("{THINGS}/a/status"), MERGE, &status).await;
+    assert_eq!((code, &answer["metadata"]["generation"]), (200, &json!(1)), "{answer}");
+    let changed = json!({"spec": {"replicas": 2}}).to_string();
+    let (code, answer) = ask(&cluster, "PATCH", &format!("{THINGS}/a"), MERGE, &changed).await;
+    assert!(code == 422 && answer["message"].as_str().unwrap().ends_with("no x"), "{answer}");
+}

@@ -67,7 +67,7 @@ pub struct MCPServerSpec {
     pub image_pull_policy: Option<PullPolicy>,
     /// The Secrets with which the image is pulled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxItems" = 64))]
+    #[schemars(extend("maxItems" = 64, "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub image_pull_secrets: Option<Verbatim<Vec<LocalObjectReference>>>,
     /// What the container needs of CPU, memory and other resources, and the limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,11 @@ pub struct MCPServerSpec {
     pub affinity: Option<Verbatim<Affinity>>,
     /// How the pods spread over zones and nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxItems" = 64))]
+    #[schemars(extend(
+        "maxItems" = 64,
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["topologyKey", "whenUnsatisfiable"],
+    ))]
     pub topology_spread_constraints: Option<Verbatim<Vec<TopologySpreadConstraint>>>,
     /// The PriorityClass of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ use crate::object::{Object, ObjectKey, ResourceVersion, Uid};
 use crate::watch::{Identity, Status, StatusCause};
 
 /// The children are as the spec calls for, as far as the API server allows. Comes only from [`apply`], or from a
-/// reconcile whose [memory](Memory::is_settled) says that `apply` would find nothing to do.
+/// reconcile whose [memory](Memory::standing) says that `apply` would find nothing to do.
 #[derive(Debug)]
 pub struct Applied {
     /// The current Deployment, from the API server's answer or from the store.
@@ -27,7 +27,7 @@ pub struct Applied {
     pub service: Option<Arc<Service>>,
     /// What is in the way of children that were left out.
     pub obstacles: Obstacles,
-    /// A write that the API server refused for good.
+    /// The first write that the API server refused for good.
     pub refused: Option<Refused>,
     /// The error of a write that failed this time and will be tried again.
     pub failed: Option<String>,
@@ -114,6 +114,11 @@ impl Applied {
         Self { deployment, service, obstacles, refused: None, failed: None, done: Vec::new() }
     }
 
+    /// Whether the Deployment or the Service was refused. Then pods and clients are where they were.
+    pub fn is_refused(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| !refused.kind.is_extra())
+    }
+
     async fn write(
         &mut self,
         client: &Client,
@@ -145,8 +150,11 @@ impl Applied {
                     self.done.extend(changed.then_some(Done { kind, why: write.why }));
                 }
                 Put::Refused(refused) => {
-                    self.refused = Some(refused);
-                    return Ok(());
+                    self.refused.get_or_insert(refused);
+                    // A Service that follows a spec whose Deployment can't would lead away from the pods that there are.
+                    if !kind.is_extra() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -248,7 +256,7 @@ async fn put(
         Precondition::Absent => None,
         Precondition::Is(uid) => Some(uid),
     };
-    if let Some(refused) = memory.refused(key, &desired.hash, of, Instant::now()) {
+    if let Some(refused) = memory.refused(key, kind, &desired.hash, of, Instant::now()) {
         return Ok(Put::Refused(refused));
     }
     let mut answer = send(client, request(kind, key, write, &desired.object)).await;
@@ -268,6 +276,7 @@ async fn put(
         }
         Err(Error::Api { status, .. }) if is_refusal(&status) => {
             let refused = Refused {
+                kind,
                 hash: desired.hash.clone(),
                 of: of.cloned(),
                 message: status.message.clone(),
@@ -345,10 +354,13 @@ fn is_refusal(status: &Status) -> bool {
     // A policy's author chooses the status code. The first phrase comes from admission webhooks, the second from a
     // ValidatingAdmissionPolicy.
     let by_policy = status.message.contains("denied the request") || status.message.contains("denied request:");
+    // Before anything is validated, an apply is held against the schema, and what fails there is an internal error: two
+    // items with one key, or a field that this API server does not know yet.
+    let untyped = status.code == 500 && status.message.contains("failed to create typed patch object");
     let mut causes = status.details.iter().flat_map(|details| &details.causes).peekable();
     // Another object has taken the name since the stores were read; they will receive it.
     let replaced = causes.peek().is_some() && causes.all(|cause| cause.field == "metadata.uid");
-    by_policy || (matches!(status.code, 400 | 422) && !replaced)
+    by_policy || untyped || (matches!(status.code, 400 | 422) && !replaced)
 }
 
 /// Whether a failed write is worth reporting. A conflict, a busy server and a lost connection pass by themselves; and with

@@ -61,8 +61,8 @@ struct Remembered {
     writes: Vec<(Written, ResourceVersion)>,
     /// When the last of them was done; `None` once the key no longer waits for them.
     written_at: Option<Instant>,
-    /// What the API server refused, and its message.
-    refused: Option<Box<Refused>>,
+    /// What the API server refused, at most one state of each kind.
+    refused: Vec<Refused>,
     /// The last desired state for which the children were found to be correct.
     settled: Option<Box<Settled>>,
     /// The children that were there, whether or not they were as desired.
@@ -167,6 +167,17 @@ impl Settled {
     }
 }
 
+/// What the memory makes of the children as they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// One that was there has vanished, and is not made again for so much longer.
+    Missed(Duration),
+    /// Exactly these children were found to match exactly this desired state.
+    Settled,
+    /// They have to be compared.
+    Unknown,
+}
+
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Written {
@@ -179,6 +190,8 @@ pub enum Written {
 /// A desired state of a child that the API server refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
+    /// The kind of the child.
+    pub kind: ChildKind,
     /// The digest of the desired state.
     pub hash: String,
     /// The object that would have been changed; `None` if it would have been created.
@@ -237,9 +250,20 @@ impl Memory {
         }
     }
 
-    /// How much longer to wait before a child is made again that was there and has vanished. To be asked before anything
-    /// is made: so the memory learns what is there.
-    pub fn vanished(&self, server: &MCPServer, wanted: &Wanted<'_>, now: Instant) -> Option<Duration> {
+    /// What is known of the children, to be asked before anything is made: so the memory learns what is there.
+    ///
+    /// It has to learn that of settled children, too. One that was made again as it was is settled at once; if nobody
+    /// noted that it is back, the next time that it vanishes would count as the last time, whose wait is over.
+    pub fn standing(&self, server: &MCPServer, wanted: &Wanted<'_>, now: Instant) -> Standing {
+        match self.vanished(server, wanted, now) {
+            Some(rest) => Standing::Missed(rest),
+            None if self.is_settled(server, wanted) => Standing::Settled,
+            None => Standing::Unknown,
+        }
+    }
+
+    /// How much longer to wait before a child is made again that was there and has vanished.
+    fn vanished(&self, server: &MCPServer, wanted: &Wanted<'_>, now: Instant) -> Option<Duration> {
         let mut memories = self.lock();
         let memory = memories.entry(server.meta.key.clone()).or_default();
         if !memory.there.update(&server.meta.uid, wanted) {
@@ -250,20 +274,32 @@ impl Memory {
     }
 
     /// Whether exactly these children were found to match exactly this desired state.
-    pub fn is_settled(&self, server: &MCPServer, wanted: &Wanted<'_>) -> bool {
+    pub(super) fn is_settled(&self, server: &MCPServer, wanted: &Wanted<'_>) -> bool {
         let Some(now) = Settled::of(server, wanted) else { return false };
         self.lock().get(&server.meta.key).is_some_and(|memory| memory.settled.as_deref() == Some(&now))
     }
 
     /// Notes that the API server has refused a desired state.
     pub fn refuse(&self, key: &ObjectKey, refused: Refused) {
-        self.lock().entry(key.clone()).or_default().refused = Some(Box::new(refused));
+        let mut memories = self.lock();
+        let all = &mut memories.entry(key.clone()).or_default().refused;
+        all.retain(|other| other.kind != refused.kind);
+        all.push(refused);
     }
 
     /// The refusal of exactly this desired state for exactly this object, if it is not too old.
-    pub fn refused(&self, key: &ObjectKey, hash: &str, of: Option<&Uid>, now: Instant) -> Option<Refused> {
-        let same = |refused: &Refused| refused.hash == hash && refused.of.as_ref() == of && now < refused.until;
-        self.lock().get(key)?.refused.as_deref().filter(|refused| same(refused)).cloned()
+    pub fn refused(
+        &self,
+        key: &ObjectKey,
+        kind: ChildKind,
+        hash: &str,
+        of: Option<&Uid>,
+        now: Instant,
+    ) -> Option<Refused> {
+        let same = |refused: &&Refused| {
+            refused.kind == kind && refused.hash == hash && refused.of.as_ref() == of && now < refused.until
+        };
+        self.lock().get(key)?.refused.iter().find(same).cloned()
     }
 
     /// Forgets a server that is gone.
@@ -365,6 +401,26 @@ mod tests {
         assert_eq!(missed(now + FORGIVEN), Some(SECOND), "it has been there for long");
     }
 
+    /// A child that is back as it was is settled without another look, but that it is back has to be noted.
+    #[test]
+    fn a_child_that_came_back_as_it_was_is_missed_anew_when_it_vanishes_again() {
+        let mut world = observed(&json!({"image": "x"}));
+        let (memory, start) = (Memory::default(), Instant::now());
+        let (deployment, service) = as_wanted(&build(&world.server, &wanted(&world)).unwrap());
+        (world.deployment, world.service) = (Some(Arc::new(deployment)), Some(Arc::new(service)));
+        assert_eq!(memory.standing(&world.server, &wanted(&world), start), Standing::Unknown, "nobody has compared");
+        memory.settle(&world.server, &wanted(&world));
+        assert_eq!(memory.standing(&world.server, &wanted(&world), start), Standing::Settled);
+        let service = world.service.take();
+        assert_eq!(memory.standing(&world.server, &wanted(&world), start), Standing::Missed(SECOND));
+        assert_eq!(memory.standing(&world.server, &wanted(&world), start + SECOND), Standing::Unknown, "make it");
+        world.service = service;
+        assert_eq!(memory.standing(&world.server, &wanted(&world), start + SECOND), Standing::Settled);
+        world.service = None;
+        let later = start + 3600 * SECOND;
+        assert_eq!(memory.standing(&world.server, &wanted(&world), later), Standing::Missed(SECOND));
+    }
+
     /// Found by a review: only the children of a server that had been in order were missed.
     #[test]
     fn a_child_is_missed_whether_or_not_its_server_was_ever_in_order() {
@@ -396,14 +452,20 @@ mod tests {
         let (memory, start) = (Memory::default(), Instant::now());
         let (one, other) = (Uid::from("one"), Uid::from("other"));
         let until = start + REFUSED_FOR;
-        let refused = Refused { hash: "h".to_owned(), of: Some(one.clone()), message: "no".to_owned(), until };
+        let kind = ChildKind::NetworkPolicy;
+        let refused = Refused { kind, hash: "h".to_owned(), of: Some(one.clone()), message: "no".to_owned(), until };
         memory.refuse(&key(), refused.clone());
-        assert_eq!(memory.refused(&key(), "h", Some(&one), until - SECOND), Some(refused));
-        assert_eq!(memory.refused(&key(), "h", Some(&one), until), None);
-        assert_eq!(memory.refused(&key(), "another", Some(&one), start), None);
-        assert_eq!(memory.refused(&key(), "h", Some(&other), start), None);
-        assert_eq!(memory.refused(&key(), "h", None, start), None);
+        memory.refuse(&key(), Refused { kind: ChildKind::Autoscaler, ..refused.clone() });
+        let found = |kind, hash, of, now| memory.refused(&key(), kind, hash, of, now);
+        assert_eq!(found(kind, "h", Some(&one), until - SECOND), Some(refused.clone()));
+        assert_eq!(found(kind, "h", Some(&one), until), None);
+        assert_eq!(found(kind, "another", Some(&one), start), None);
+        assert_eq!(found(kind, "h", Some(&other), start), None);
+        assert_eq!(found(kind, "h", None, start), None);
+        assert_eq!(found(ChildKind::DisruptionBudget, "h", Some(&one), start), None);
+        memory.refuse(&key(), Refused { hash: "another".to_owned(), ..refused });
+        assert_eq!(found(kind, "h", Some(&one), start), None, "it is wanted in another way now");
         memory.forget(&key());
-        assert_eq!(memory.refused(&key(), "h", Some(&one), start), None);
+        assert_eq!(found(kind, "another", Some(&one), start), None);
     }
 }

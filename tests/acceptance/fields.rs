@@ -15,6 +15,8 @@ pub(crate) fn every_field() -> Value {
         "replicas": 2,
         "port": 8080,
         "secretName": "token",
+        "command": ["/docker-entrypoint.sh"],
+        "args": ["nginx", "-g", "daemon off;"],
         "env": [
             {"name": "PLAIN", "value": "1"},
             {"name": "EMPTY", "value": ""},
@@ -65,6 +67,39 @@ pub(crate) fn every_field() -> Value {
         "podLabels": {"example.com/team": "a", "app.kubernetes.io/name": "ours-wins"},
         "podAnnotations": {"example.com/note": "x y"},
         "mcp": {"path": "/x", "verify": "Off", "interval": "30s"},
+    })
+}
+
+/// A spec in which every field that can be is there and says nothing: what is empty is dropped by one API server, filled in by
+/// the next, and kept by a third.
+pub(crate) fn every_nothing() -> Value {
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let selector = json!({"matchLabels": {}, "matchExpressions": []});
+    json!({
+        "image": crate::harness::image(),
+        "command": [],
+        "args": [],
+        "env": [],
+        "imagePullSecrets": [],
+        "resources": {"limits": {}, "requests": {}, "claims": []},
+        "probes": {"liveness": {}, "readiness": {"initialDelaySeconds": 0, "disabled": false}, "startup": {}},
+        "service": {"annotations": {}},
+        "podSecurityContext": {"supplementalGroups": [], "sysctls": []},
+        "securityContext": {"capabilities": {"add": [], "drop": []}, "privileged": false},
+        "volumes": [{"name": "a"}, {"name": "b", "configMap": {"name": "b", "items": [], "optional": true}}],
+        "volumeMounts": [{"name": "a", "mountPath": "/a", "subPath": "", "readOnly": false}],
+        "nodeSelector": {},
+        "tolerations": [],
+        "affinity": {"nodeAffinity": {}, "podAffinity": {required: []}, "podAntiAffinity": {
+            required: [{"topologyKey": "example.com/none", "labelSelector": selector, "namespaces": []}],
+        }},
+        "topologySpreadConstraints": [],
+        "terminationGracePeriodSeconds": 0,
+        "podLabels": {},
+        "podAnnotations": {},
+        "mcp": {"verify": "Off"},
+        "networkPolicy": {"from": [], "egress": [{}, {"to": [], "ports": []}]},
+        "autoscaling": {"maxReplicas": 1, "metrics": [], "behavior": {"scaleUp": {}}},
     })
 }
 
@@ -130,6 +165,18 @@ async fn of_fields_that_are_removed_nothing_is_left() {
     let deployment = world.get(DEPLOYMENTS, "x").await;
     let metadata = &deployment["spec"]["template"]["metadata"];
     assert_eq!((&metadata["annotations"], &metadata["labels"]["example.com/team"]), (&Value::Null, &Value::Null));
+    let plain = |service: &Value| {
+        let (spec, port) = (&service["spec"], &service["spec"]["ports"][0]);
+        spec["type"] == "ClusterIP"
+            && spec["sessionAffinity"] == "None"
+            && (&port["port"], &port["nodePort"]) == (&json!(8080), &Value::Null)
+            && service["metadata"]["annotations"]["example.com/a"].is_null()
+    };
+    world.until("and so is the Service", SERVICES, "x", plain).await;
+    let url = format!("http://x.{}.svc:8080/mcp", world.namespace);
+    let done = |server: &Value| server["status"]["url"] == url && server["status"]["replicas"] == 1;
+    world.until("its status, too", SERVERS, "x", done).await;
+    world.until_ready("x").await;
 }
 
 /// Case 28: a mistake is refused where it is made, with the field and the rule.

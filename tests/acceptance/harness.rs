@@ -115,7 +115,7 @@ impl World {
 
     /// Installs the CRD and waits until it is served.
     pub(crate) async fn install_definition(&self) {
-        self.install(smooth_operator::api::crd::definition()).await;
+        self.install_this_definition(smooth_operator::api::crd::definition()).await;
     }
 
     /// Installs the CRD as somebody might have who wanted no rules for the spec, and waits until it is served.
@@ -124,10 +124,11 @@ impl World {
         let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
         let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
         *spec.expect("the definition has a schema of the spec") = anything;
-        self.install(definition).await;
+        self.install_this_definition(definition).await;
     }
 
-    async fn install(&self, definition: Value) {
+    /// Installs this CRD, and waits until it is served.
+    pub(crate) async fn install_this_definition(&self, definition: Value) {
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         self.client.apply(&CRDS.path("", &name), &definition).await.unwrap();
         let path = objects::SERVERS.collection(&self.namespace);

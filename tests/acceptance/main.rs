@@ -4,6 +4,7 @@
 //! in the same process. With `SMOOTH_E2E` in the environment the same tests run against the cluster that `KUBECONFIG`
 //! names, each in a namespace of its own; those that need the playground's own levers say so and pass over.
 
+mod cluster;
 mod definition;
 mod doctor;
 mod drift;
@@ -11,9 +12,11 @@ mod election;
 mod faults;
 mod fields;
 mod harness;
+mod invalid;
 mod lifecycle;
 mod namespaced;
 mod namespaces;
+mod old;
 mod ownership;
 mod pods;
 mod policies;

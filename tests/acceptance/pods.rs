@@ -1,8 +1,11 @@
 //! What pods say stands in the status: why the server is not available, in words that lead to the mend.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::World;
+use crate::harness::haste::pass;
 use crate::harness::objects::{PODS, SERVERS, condition, name, says};
 
 /// Creates a server with this image and waits for its `Available` to be `False` with this reason.
@@ -90,4 +93,42 @@ async fn a_rollout_that_does_not_come_about_says_why_while_the_old_pods_serve() 
     assert_eq!(says(&server, "Available"), "True MinimumReplicasAvailable");
     assert_eq!(server["status"]["phase"], "Progressing");
     heals(&world).await;
+}
+
+/// The Deployment's own deadline is ten minutes. Where nothing serves, the server has failed; where the old pods do, it is
+/// degraded.
+#[tokio::test]
+async fn a_rollout_past_its_deadline_is_stuck_and_says_on_what() {
+    let Some(world) = World::with_levers("let ten minutes pass").await else { return };
+    let _operator = world.operator(|_| {}).await;
+    world.create_server("served", json!({})).await;
+    world.until_ready("served").await;
+    world.merge(SERVERS, "served", &json!({"spec": {"image": "registry.invalid/does-not-exist:2"}})).await;
+    world.create_server("new", json!({"image": "registry.invalid/does-not-exist:1"})).await;
+    for name in ["served", "new"] {
+        let held_up = |server: &Value| {
+            condition(server, "Progressing")["message"].as_str().is_some_and(|it| it.contains("does-not-exist:"))
+        };
+        world.until("it is held up", SERVERS, name, held_up).await;
+        assert_eq!(world.events("RolloutStuck", name).await, 0);
+    }
+    pass(Duration::from_secs(11 * 60)).await;
+    for (name, phase, available) in
+        [("served", "Degraded", "True MinimumReplicasAvailable"), ("new", "Failed", "False ImagePullBackOff")]
+    {
+        let stuck = |server: &Value| says(server, "Progressing") == "False ProgressDeadlineExceeded";
+        let server = world.until("it is stuck", SERVERS, name, stuck).await;
+        let message = condition(&server, "Progressing")["message"].as_str().unwrap();
+        assert!(
+            message.contains("has timed out progressing") && message.contains("registry.invalid/does-not-exist:"),
+            "{message}"
+        );
+        assert_eq!((&server["status"]["phase"], says(&server, "Available").as_str()), (&json!(phase), available));
+        assert!(says(&server, "Ready").starts_with("False"), "{server:#}");
+        world.told("RolloutStuck", name).await;
+    }
+    for name in ["served", "new"] {
+        world.merge(SERVERS, name, &json!({"spec": {"image": crate::harness::image()}})).await;
+        world.until_ready(name).await;
+    }
 }

@@ -52,6 +52,39 @@ async fn each_block_is_an_object_of_the_server_and_goes_with_its_block() {
     world.until_ready("x").await;
 }
 
+/// Somebody opens the network of a server that is to reach nobody, lets all of its pods be drained, and lets it scale to a
+/// hundred.
+#[tokio::test]
+async fn what_others_change_in_these_objects_is_put_back() {
+    let world = World::start().await;
+    let operator = world.operator(|_| {}).await;
+    world.create_server("x", every_block()).await;
+    world.create_server("closed", json!({"networkPolicy": {"from": [], "egress": []}})).await;
+    for name in ["x", "closed"] {
+        world.until_ready(name).await;
+    }
+    world.settle().await;
+    let anywhere = json!({"ingress": [{}], "egress": [{}]});
+    for (kind, name, change) in [
+        (POLICIES, "x", anywhere.clone()),
+        (POLICIES, "closed", anywhere),
+        (BUDGETS, "x", json!({"minAvailable": 0})),
+        (AUTOSCALERS, "x", json!({"maxReplicas": 100})),
+    ] {
+        let before = world.get(kind, name).await;
+        let changed = world.merge(kind, name, &json!({"spec": change})).await;
+        assert_ne!(changed["spec"], before["spec"]);
+        world.until("it is put back", kind, name, |now| now["spec"] == before["spec"]).await;
+    }
+    for (kind, times) in [("NetworkPolicy", 2.0), ("PodDisruptionBudget", 1.0), ("HorizontalPodAutoscaler", 1.0)] {
+        let labels = format!("kind=\"{kind}\"");
+        let corrected = operator.metric("smooth_operator_drift_corrected_total", &labels).await;
+        assert!((corrected - times).abs() < 0.1, "{kind}: {corrected}");
+    }
+    world.told("DriftCorrected", "closed").await;
+    world.stays_quiet().await;
+}
+
 #[tokio::test]
 async fn an_object_of_somebody_else_is_neither_changed_nor_deleted_and_stands_in_nobodys_way() {
     let world = World::start().await;

@@ -13,6 +13,7 @@ async fn a_settled_world() -> World {
     world.create(SECRETS, &secret("token", "1")).await;
     world.create_server("plain", json!({})).await;
     world.create_server("full", crate::fields::every_field()).await;
+    world.create_server("nothing", crate::fields::every_nothing()).await;
     world.create_server("many", json!({"replicas": 3, "port": 3000})).await;
     world.create_server("guarded", crate::policies::every_block()).await;
     world.create_server("secret", json!({"secretName": "token"})).await;
@@ -24,7 +25,7 @@ async fn a_settled_world() -> World {
     world
 }
 
-const SERVERS_IN_IT: f64 = 9.0;
+const SERVERS_IN_IT: f64 = 10.0;
 
 #[tokio::test]
 async fn in_a_settled_world_nothing_is_written_however_often_it_is_looked_at() {

@@ -35,7 +35,7 @@ impl Cluster {
                 let step = Step::Make { object, rival: Rival::Again };
                 return Ok(Attempt { target: target.clone(), dry_run: options.dry_run, step, warnings });
             };
-            let live = Live::of(&found);
+            let live = Live::today(&found, &target.stored);
             admit::check_version(&context, &live.value, &config)?;
             let (next, warnings) = admit::apply(&context, Some(&live), &config)?;
             self.change(target, options, &live, next, warnings)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Cluster;
 use super::write::Target;
 use crate::fields::State;
-use crate::resources::{Form, core_event_fields};
+use crate::resources::{Form, Resource, core_event_fields};
 use crate::status::Status;
 use crate::storage::{Draft, Object, Refused};
 
@@ -27,6 +27,18 @@ pub(super) struct Live<'a> {
 impl<'a> Live<'a> {
     pub(super) fn of(object: &'a Arc<Object>) -> Self {
         Self { object, value: object.value(), managed: object.managed_json() }
+    }
+
+    /// The object as a write finds it: with the defaults that its definition has today, whatever they were when it was
+    /// stored. What they fill in is no change.
+    pub(super) fn today(object: &'a Arc<Object>, kind: &Resource) -> Self {
+        let mut live = Self::of(object);
+        if let Some(custom) = kind.custom() {
+            let mut value = (*live.value).clone();
+            custom.structural.default(&mut value);
+            live.value = Arc::new(value);
+        }
+        live
     }
 
     pub(super) fn state(&self) -> State<'_> {

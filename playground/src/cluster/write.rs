@@ -228,7 +228,7 @@ impl Cluster {
         let context = self.context(target, subresource, options);
         let attempt = move || {
             let found = self.live(target)?;
-            let live = Live::of(&found);
+            let live = Live::today(&found, &target.stored);
             admit::check_put_preconditions(&context, &live.value, &object)?;
             let (next, warnings) = admit::update(&context, &live, object.clone())?;
             self.change(target, options, &live, next, warnings)
@@ -251,7 +251,7 @@ impl Cluster {
         let context = admit::Context { patch: true, ..self.context(target, subresource, options) };
         let attempt = move || {
             let found = self.live(target)?;
-            let live = Live::of(&found);
+            let live = Live::today(&found, &target.stored);
             let mut patched = patched(&target.resource, &live, kind, patch)?;
             if patched["kind"].as_str().is_none_or(str::is_empty) {
                 let text = patched.to_string();
@@ -280,7 +280,7 @@ impl Cluster {
         let context = self.context(target, Some("scale"), options);
         let attempt = move || {
             let found = self.live(target)?;
-            let live = Live::of(&found);
+            let live = Live::today(&found, &target.stored);
             let replicas = change(live.object)?;
             let mut object = (*live.value).clone();
             let field = scale.spec_replicas.iter().fold(&mut object, |value, part| &mut value[part]);

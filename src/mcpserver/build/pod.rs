@@ -62,7 +62,22 @@ fn pod(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Result<Value, s
     put(&mut pod, "topologySpreadConstraints", spec.topology_spread_constraints.as_ref());
     put(&mut pod, "volumes", spec.volumes.as_ref());
     pod["containers"] = json!([container(spec, secret)?]);
+    without_empty_lists(&mut pod);
     Ok(pod)
+}
+
+/// Takes out lists without items. To Kubernetes they are as good as none; but an apply becomes the manager of some of them
+/// and not of others, namely not of those whose items have owners of their own (`env`, `volumes`). Then the operator would
+/// miss what it has just applied, and apply it again, for ever. Templates write `env: []` all the time.
+fn without_empty_lists(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| member.as_array().is_none_or(|items| !items.is_empty()));
+            members.values_mut().for_each(without_empty_lists);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_empty_lists),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn container(spec: &MCPServerSpec, secret: Option<&InjectedSecret>) -> Result<Value, serde_json::Error> {

@@ -79,6 +79,24 @@ fn nothing_is_claimed_empty_for_that_would_claim_what_others_put_in() {
     no_empty("service", &service.object);
 }
 
+/// Found by a test of every field: with `env: []`, or another list whose items have owners, each look at a server ended with
+/// another apply, since nobody is the manager of such a list while it is empty. What means something when it is empty stays.
+#[test]
+fn lists_without_items_are_not_claimed_in_a_pod_and_empty_objects_are() {
+    let [deployment, _] = both(children(&json!({
+        "image": "x", "env": [], "imagePullSecrets": [], "volumes": [{"name": "a", "emptyDir": {}}], "volumeMounts": [],
+        "resources": {"claims": [], "limits": {}}, "tolerations": [],
+        "topologySpreadConstraints": [{"labelSelector": {"matchExpressions": []}}],
+    })));
+    let pod = &deployment.object["spec"]["template"]["spec"];
+    let lists = pod.as_object().unwrap().keys().chain(pod["containers"][0].as_object().unwrap().keys());
+    let empty = ["env", "imagePullSecrets", "volumeMounts", "tolerations"];
+    assert_eq!(lists.filter(|field| empty.contains(&field.as_str())).count(), 0, "{pod:#}");
+    assert_eq!(pod["containers"][0]["resources"], json!({"limits": {}}));
+    assert_eq!(pod["volumes"], json!([{"name": "a", "emptyDir": {}}]));
+    assert_eq!(pod["topologySpreadConstraints"], json!([{"labelSelector": {}}]));
+}
+
 #[test]
 fn the_selector_names_nothing_that_can_change() {
     let selector = |spec| children(spec)[&ChildKind::Deployment].object["spec"]["selector"].clone();

@@ -26,7 +26,10 @@ impl View<'_> {
             }
             Outcome::Suspended { followed: _, conflict: Some(what) } => conflict(what, &format!("; {SUSPENDED}")),
             Outcome::Suspended { followed: _, conflict: None } => yes(SUSPENDED),
-            Outcome::Applied(Applied { refused: Some(refused), .. }) => no(Reason::InvalidSpec, &refused.message),
+            Outcome::Applied(applied @ Applied { refused: Some(refused), .. }) => {
+                let rest = if applied.is_refused() { "" } else { "; all else goes on" };
+                no(Reason::InvalidSpec, &format!("{}{rest}", refused.message))
+            }
             Outcome::Applied(Applied { refused: None, obstacles, .. }) => match &obstacles.conflict {
                 Some(what) => conflict(what, "; all that does not need this name goes on"),
                 None => yes("the spec is valid"),

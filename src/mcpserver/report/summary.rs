@@ -1,6 +1,5 @@
 //! What the conditions come to, for people: the phase and the URL.
 
-use super::super::apply::Applied;
 use super::super::validate::HandsOff;
 use super::view::View;
 use super::{ACCEPTED, AVAILABLE, Finding, Outcome, PROGRESSING, Reason, SECRET_RESOLVED};
@@ -11,9 +10,9 @@ impl View<'_> {
         match self.outcome {
             Outcome::HandsOff(HandsOff::Terminating) => return Phase::Terminating,
             Outcome::Suspended { .. } => return Phase::Suspended,
-            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_))
-            | Outcome::Applied(Applied { refused: Some(_), .. }) => return Phase::Failed,
-            Outcome::Applied(Applied { refused: None, .. }) => {}
+            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => return Phase::Failed,
+            Outcome::Applied(applied) if applied.is_refused() => return Phase::Failed,
+            Outcome::Applied(_) => {}
         }
         let Some(deployment) = self.deployment else { return Phase::Pending };
         let found = |condition| findings.iter().find(|finding| finding.condition == condition);

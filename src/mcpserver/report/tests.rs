@@ -157,7 +157,8 @@ fn refused_beside(pods: i32) -> Applied {
 
 fn refused(message: &str) -> Applied {
     let (hash, until) = ("of the desired state".to_owned(), tokio::time::Instant::now());
-    Applied { refused: Some(Refused { hash, of: None, message: message.to_owned(), until }), ..applied(None) }
+    let kind = ChildKind::Deployment;
+    Applied { refused: Some(Refused { kind, hash, of: None, message: message.to_owned(), until }), ..applied(None) }
 }
 
 #[test]
@@ -171,6 +172,20 @@ fn a_refusal_is_quoted() {
     let status = report_at(NOW, &world(1, None), &refused("spec.x: Invalid value"));
     assert_eq!((said(&status, ACCEPTED), status.phase), (pair("False", "InvalidSpec"), Some(Phase::Failed)));
     assert_eq!(status.condition(ACCEPTED).unwrap().message, "spec.x: Invalid value");
+}
+
+/// A policy against budgets is no reason to say that the pods run an old spec.
+#[test]
+fn a_refused_extra_is_quoted_and_degrades_a_server_that_runs() {
+    let mut beside = scaled(1, Some(&says(1, 1)));
+    let refused =
+        refused("no budgets here").refused.map(|refused| Refused { kind: ChildKind::DisruptionBudget, ..refused });
+    beside.refused = refused;
+    let status = report_at(NOW, &world(1, None), &beside);
+    assert_eq!((said(&status, ACCEPTED), status.phase), (pair("False", "InvalidSpec"), Some(Phase::Degraded)));
+    assert_eq!(status.condition(ACCEPTED).unwrap().message, "no budgets here; all else goes on");
+    assert_eq!(said(&status, READY), pair("False", "InvalidSpec"));
+    assert_eq!(status.condition(PROGRESSING).unwrap().message, "all pods run the current spec");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::api::Condition;
 const AS_ROOT: &str =
     "; spec.podSecurityContext decides that: set runAsUser to a user other than 0, or runAsNonRoot to false";
 
+const NOT_APPLIED: &str = "the current spec has not been applied";
+
 /// Everything that the report is based on. Statements about pods and the port are statements about the children as they
 /// are: the spec says what is wanted, and may not have been applied.
 pub(super) struct View<'a> {
@@ -58,16 +60,12 @@ impl<'a> View<'a> {
     /// Why the spec is not going to be applied until somebody does something about it.
     pub(super) fn held_up(&self) -> Option<&'static str> {
         match self.outcome {
-            Outcome::Applied(Applied { refused: Some(_), .. })
-            | Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => {
-                Some("the current spec has not been applied")
-            }
+            Outcome::HandsOff(HandsOff::Undecodable(_) | HandsOff::NameConflict(_)) => Some(NOT_APPLIED),
+            Outcome::Applied(applied) => applied.is_refused().then_some(NOT_APPLIED),
             Outcome::Suspended { followed: false, conflict: _ } => {
                 Some("suspended: the current spec has not been applied")
             }
-            Outcome::Applied(Applied { refused: None, .. })
-            | Outcome::Suspended { followed: true, conflict: _ }
-            | Outcome::HandsOff(HandsOff::Terminating) => None,
+            Outcome::Suspended { followed: true, conflict: _ } | Outcome::HandsOff(HandsOff::Terminating) => None,
         }
     }
 
@@ -75,11 +73,10 @@ impl<'a> View<'a> {
     pub(super) fn awaited(&self) -> Option<String> {
         match self.outcome {
             Outcome::Applied(Applied { failed: Some(failed), .. }) => Some(format!("retrying: {failed}")),
-            Outcome::Applied(Applied { refused: Some(_), .. })
-            | Outcome::Suspended { followed: false, conflict: _ }
-            | Outcome::HandsOff(_) => None,
-            Outcome::Applied(Applied { refused: None, failed: None, obstacles, .. }) => {
-                let departing = obstacles.departing.values().next();
+            Outcome::Suspended { followed: false, conflict: _ } | Outcome::HandsOff(_) => None,
+            Outcome::Applied(applied) if applied.is_refused() => None,
+            Outcome::Applied(applied) => {
+                let departing = applied.obstacles.departing.values().next();
                 departing.map_or_else(|| self.without_service(), |what| Some(format!("waiting: {what}")))
             }
             Outcome::Suspended { followed: true, conflict: _ } => self.without_service(),

@@ -4,6 +4,7 @@
 
 mod pod;
 mod policy;
+mod selector;
 
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub(super) fn all() -> Vec<Mistake> {
         pod::of_volumes(),
         pod::of_scheduling(),
         pod::of_affinity_and_spread(),
+        selector::of_labels(),
+        selector::of_nodes(),
         policy::of_networks(),
         policy::of_autoscaling(),
         mistakes_of_the_pod_and_the_rest(),
@@ -73,6 +76,12 @@ fn mistakes_of_the_server_and_its_environment() -> Vec<Mistake> {
         (json!({"imagePullSecrets": ["a"]}), "spec.imagePullSecrets[0]", "must be of type object"),
         (json!({"imagePullSecrets": [{}]}), "spec.imagePullSecrets[0].name", "Required value"),
         (json!({"imagePullSecrets": many(65, &json!({"name": "a"}))}), "spec.imagePullSecrets", "at most 64 items"),
+        (json!({"imagePullSecrets": many(2, &json!({"name": "a"}))}), "spec.imagePullSecrets[1]", "Duplicate value"),
+        (
+            json!({"resources": {"claims": many(2, &json!({"name": "a"}))}}),
+            "spec.resources.claims[1]",
+            "Duplicate value",
+        ),
         (json!({"env": [{"name": ""}]}), "spec.env[0].name", "at least 1 chars"),
         (json!({"env": [{"name": long}]}), "spec.env[0].name", "may not be more than 1024"),
         (json!({"env": [{"name": "A", "valueFrom": {}}]}), "spec.env[0].valueFrom", "at least 1 "),

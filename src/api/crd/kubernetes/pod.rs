@@ -30,6 +30,7 @@ pub(super) fn rules() -> Vec<Rule> {
         (source, "", json!({"minProperties": 1, "maxProperties": 1})),
         (resources, "limits", json!({"maxProperties": 32})),
         (resources, "requests", json!({"maxProperties": 32})),
+        (resources, "claims", by_name()),
         (resources, "", amounts()),
         (seccomp, "type", json!({"enum": ["Localhost", "RuntimeDefault", "Unconfined"]})),
         (seccomp, "", profile),
@@ -41,6 +42,11 @@ pub(super) fn rules() -> Vec<Rule> {
         rules.extend([container, pod].map(|context| (context, id, json!({"minimum": 0, "maximum": LAST_ID}))));
     }
     rules
+}
+
+/// A list whose items are told apart by their names.
+fn by_name() -> Value {
+    json!({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})
 }
 
 /// Of the resources a container can ask for, all but these are of somebody's domain: `example.com/gpu`.

@@ -62,6 +62,7 @@ pub(super) fn rules() -> Vec<Rule> {
         (MOUNT, "mountPropagation", json!({"enum": ["None", "HostToContainer", "Bidirectional"]})),
         (MOUNT, "recursiveReadOnly", json!({"enum": ["Disabled", "IfPossible", "Enabled"]})),
         (MOUNT, "subPath", json!({"maxLength": 4096, "x-kubernetes-validations": below["x-kubernetes-validations"]})),
+        ("io.k8s.api.core.v1.ProjectedVolumeSource", "sources", json!({"maxItems": 64})),
         (empty, "medium", json!({"pattern": "^(Memory|HugePages(-.+)?)?$"})),
         (host, "type", json!({"pattern": "^((Directory|File)(OrCreate)?|Socket|CharDevice|BlockDevice)?$"})),
     ];

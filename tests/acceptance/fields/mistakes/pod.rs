@@ -158,6 +158,14 @@ pub(super) fn of_affinity_and_spread() -> Vec<Mistake> {
         (pods(101), "weight", "less than or equal to 100"),
         (pod(json!({"topologyKey": ""})), "topologyKey", "at least 1 chars"),
         (pod(like), "matchExpressions[0].operator", "supported values"),
+        (
+            json!({"topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+                {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+            ]}),
+            "spec.topologySpreadConstraints[1]",
+            "Duplicate value",
+        ),
         (spread(json!({"topologyKey": ""})), "spec.topologySpreadConstraints[0].topologyKey", "at least 1 chars"),
         (spread(json!({"whenUnsatisfiable": "Wait"})), "whenUnsatisfiable", "supported values"),
         (spread(json!({"minDomains": 0})), "minDomains", "greater than or equal to 1"),

@@ -12,6 +12,12 @@ ARGS ?=
 # `make playground ARGS=--help` lists them.
 FAULTS ?=
 
+# How long `make fuzz` searches in each of these, in seconds.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= watch admission mcp mcpserver
+# How long `make soak` takes after all servers are made.
+MINUTES ?= 10
+
 CARGO ?= cargo
 # `make test` also takes several, separated by colons, and runs the playground's tests with each.
 KUBECTL ?= kubectl

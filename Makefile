@@ -74,7 +74,7 @@ bench-playground: ## Measure the playground: start-up, writes, 10,000 MCPServers
 .PHONY: soak
 soak: soak-minutes build ## Keep the release under a steady load for MINUTES=10, and say whether it stays as it is.
 	@program=$$($(CARGO) bench --locked --profile benchmark --bench operator --no-run \
-			--message-format=json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'); \
+			--message-format=json-render-diagnostics | sed -n '/"kind":\["bench"\]/s/.*"executable":"\([^"]*\)".*/\1/p'); \
 	exec "$$program" soak --minutes '$(MINUTES)' $(ARGS)
 
 # Before anything is built.

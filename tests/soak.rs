@@ -9,8 +9,8 @@ use verdict::{Finding, Measured, Sample, judge};
 
 /// A sample every five seconds, for so many minutes.
 fn memory(minutes: u64, mib: impl Fn(f64) -> f64) -> Vec<Sample> {
-    let seconds = (1..=minutes * 12).map(|sample| sample * 5);
-    seconds.map(|at| Sample { at: Duration::from_secs(at), mib: mib(at as f64 / 60.0) }).collect()
+    let moments = (1..=minutes * 12).map(|sample| Duration::from_secs(sample * 5));
+    moments.map(|at| Sample { at, mib: mib(at.as_secs_f64() / 60.0) }).collect()
 }
 
 fn measured(memory: &[Sample]) -> Measured<'_> {

@@ -86,7 +86,7 @@ pub(crate) async fn soak(soak: &Soak, end: &CancellationToken) -> anyhow::Result
     let mut observer = Observer::new(operator, Source::new(&metrics)?, ledger).await?;
     let cut = pressure.watches_cut();
     tokio::select! {
-        observed = observer.observe(*minutes, &cut) => observed?,
+        over = observer.observe(*minutes, &cut) => over?,
         trouble = pressure.trouble() => return Err(trouble),
         () = end.cancelled() => println!("interrupted: the verdict so far"),
     }

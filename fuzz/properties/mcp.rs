@@ -99,10 +99,10 @@ fn sound(verdict: &Verdict) {
     assert!(tools.as_ref().is_none_or(|tools| digits(&tools.hash)));
 }
 
-/// The digest of the tools; `None` if it does not speak MCP, or shows none.
-fn tools(verdict: &Verdict) -> Option<Option<&str>> {
+/// Whether it speaks MCP, and the digest of the tools that it shows.
+fn tools(verdict: &Verdict) -> (bool, Option<&str>) {
     match verdict {
-        Verdict::Verified(facts) => Some(facts.tools.as_ref().map(|tools| &*tools.hash)),
-        Verdict::Failed { .. } => None,
+        Verdict::Verified(facts) => (true, facts.tools.as_ref().map(|tools| &*tools.hash)),
+        Verdict::Failed { .. } => (false, None),
     }
 }

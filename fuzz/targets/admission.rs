@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use properties::{recordings, target, admission};
+use properties::{admission, recordings, target};
 
 fuzz_target!(
     init: target("admission").write_seeds(&recordings::root().join("fuzz/corpus/admission")),

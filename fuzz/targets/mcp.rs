@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use properties::{recordings, target, mcp};
+use properties::{mcp, recordings, target};
 
 fuzz_target!(
     init: target("mcp").write_seeds(&recordings::root().join("fuzz/corpus/mcp")),

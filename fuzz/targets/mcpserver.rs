@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use properties::{recordings, target, mcpserver};
+use properties::{mcpserver, recordings, target};
 
 fuzz_target!(
     init: target("mcpserver").write_seeds(&recordings::root().join("fuzz/corpus/mcpserver")),

@@ -39,11 +39,11 @@ impl Pressure {
         order.shuffle(&mut random);
         let mut watch = api.watch_deployments().await?;
         let (mut tasks, mut follower) = (JoinSet::new(), JoinSet::new());
-        let seen = ledger.clone();
+        let book = ledger.clone();
         follower.spawn(async move {
             loop {
                 let change = watch.next().await?;
-                seen.sees(&change.key(), change.image(), Instant::now());
+                book.sees(&change.key(), change.image(), Instant::now());
             }
         });
         tasks.spawn(change(api.clone(), order, ledger.clone(), stop.clone()));

@@ -120,7 +120,7 @@ fn flatness(memory: &[Sample]) -> Finding {
 /// The straight line that is nearest to all samples: its value at the first of them, and by how much it rises in a second.
 fn line(samples: &[Sample]) -> Option<(f64, f64)> {
     let first = samples.first()?.at;
-    let points = || samples.iter().map(|sample| ((sample.at - first).as_secs_f64(), sample.mib));
+    let points = || samples.iter().map(|sample| (sample.at.saturating_sub(first).as_secs_f64(), sample.mib));
     let count = f64::from(u32::try_from(samples.len()).ok()?);
     let (x, y) = points().fold((0.0, 0.0), |(x, y), (time, mib)| (x + time / count, y + mib / count));
     let (above, below) = points().fold((0.0, 0.0), |(above, below), (time, mib)| {

@@ -12,6 +12,12 @@ ARGS ?=
 # `make playground ARGS=--help` lists them.
 FAULTS ?=
 
+# How long `make fuzz` searches in each of these, in seconds.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= watch admission mcp mcpserver
+# How long `make soak` takes after all servers are made.
+MINUTES ?= 10
+
 CARGO ?= cargo
 # `make test` also takes several, separated by colons, and runs the playground's tests with each.
 KUBECTL ?= kubectl
@@ -64,6 +70,19 @@ bench-playground: ## Measure the playground: start-up, writes, 10,000 MCPServers
 	$(NEED_CARGO)
 	$(CARGO) bench --locked --package playground --profile benchmark --bench server -- $(ARGS)
 
+# Run by itself, and not by cargo, which Ctrl-C would end before the verdict is there.
+.PHONY: soak
+soak: soak-minutes build ## Keep the release under a steady load for MINUTES=10, and say whether it stays as it is.
+	@program=$$($(CARGO) bench --locked --profile benchmark --bench operator --no-run \
+			--message-format=json-render-diagnostics | sed -n '/"kind":\["bench"\]/s/.*"executable":"\([^"]*\)".*/\1/p'); \
+	exec "$$program" soak --minutes '$(MINUTES)' $(ARGS)
+
+# Before anything is built.
+.PHONY: soak-minutes
+soak-minutes:
+	@[[ '$(MINUTES)' =~ ^[1-9][0-9]{0,3}$$ ]] \
+		|| { echo >&2 "make soak: MINUTES is a whole number from 1 to 9999, as in MINUTES=30"; exit 1; }
+
 ##@ Development
 
 .PHONY: build
@@ -92,6 +111,18 @@ sieve: ## Crash the operator at each request of a server's life, and lose each e
 	$(NEED_CARGO)
 	$(CARGO) test --locked --profile simulation --test simulation -- sieve
 
+# Without a sanitizer: there is no unsafe code to be watched. So stable Rust will do.
+.PHONY: fuzz
+fuzz: ## Search for bytes that break a decoder, FUZZ_SECONDS=60 for each of FUZZ_TARGETS.
+	$(NEED_CARGO)
+	@$(call need,cargo-fuzz,cargo install --locked cargo-fuzz)
+	@$(call need,c++,libFuzzer is C++: install g++ or clang)
+	@[[ '$(FUZZ_SECONDS)' =~ ^[1-9][0-9]{0,6}$$ ]] \
+		|| { echo >&2 "make fuzz: FUZZ_SECONDS is a whole number from 1 on, as in FUZZ_SECONDS=600"; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+		$(CARGO) fuzz run --sanitizer none "$$target" -- -max_total_time='$(FUZZ_SECONDS)' -print_final_stats=1 -verbosity=0 $(ARGS); \
+	done
+
 .PHONY: lint
 lint: lint-rust lint-docs lint-config lint-deny ## Check format, code, documentation, manifests and dependencies.
 
@@ -99,6 +130,7 @@ lint: lint-rust lint-docs lint-config lint-deny ## Check format, code, documenta
 lint-rust:
 	$(NEED_CARGO)
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: lint-docs
@@ -137,6 +169,7 @@ lint-deny:
 fmt: ## Format the code.
 	$(NEED_CARGO)
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: doc
 doc: ## Build the book: target/doc/smooth_operator/index.html.

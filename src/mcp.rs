@@ -40,6 +40,7 @@
 //!   one address is dialed: the `endpoint` of the deprecated transport is a proof, and not visited.
 //! - What a server says of itself becomes a [`Claim`] before it is kept: short, and without control characters. It is
 //!   shown, and never decided by.
+//! - [`rehearse`] is the check without the network: a function plays the server.
 //!
 //! # What it does not promise
 //!
@@ -64,6 +65,7 @@
 
 pub use check::{Limits, Prober};
 pub use claim::Claim;
+pub use rehearsal::{Played, rehearse};
 pub use target::{InvalidTarget, Target};
 pub use verdict::{Era, Facts, Reason, SessionMode, ToolList, Verdict};
 
@@ -72,6 +74,7 @@ mod check;
 mod claim;
 mod conversation;
 mod event_stream;
+mod rehearsal;
 mod request;
 mod results;
 mod target;

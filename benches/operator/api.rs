@@ -20,6 +20,8 @@ const OPERATOR: &str = "smooth-operator/";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const JSON: &str = "application/json";
 const MAX_OBJECT: usize = Lines::DEFAULT_LIMIT;
+/// A watch that is not to end by itself ends after so many seconds: thirty days.
+const FOR_EVER: u32 = 30 * 24 * 60 * 60;
 
 /// How often the operator wrote, by what it wrote: `deployments.apps`, `mcpservers.mcp.mcp.dev/status`.
 pub(crate) type Writes = BTreeMap<String, u64>;
@@ -124,11 +126,23 @@ impl Api {
         Ok(())
     }
 
+    /// Breaks all open watches of the operator; how many they were.
+    pub(crate) async fn cut_watches(&self) -> anyhow::Result<u64> {
+        #[derive(Deserialize)]
+        struct Struck {
+            watches: u64,
+        }
+        let whose = json!({"userAgent": OPERATOR});
+        let struck: Struck = self.send("POST", "/playground/watches/cut", JSON, &whose).await?;
+        Ok(struck.watches)
+    }
+
     /// Follows the Deployments from now on.
     pub(crate) async fn watch_deployments(&self) -> anyhow::Result<DeploymentWatch> {
         let list: Value = self.send("GET", &page_of(&DEPLOYMENTS), JSON, &Value::Null).await?;
         let version = list["metadata"]["resourceVersion"].as_str().context("a list without a resourceVersion")?;
-        let path = format!("{}?watch=true&resourceVersion={version}", DEPLOYMENTS.collection(None));
+        let path = DEPLOYMENTS.collection(None);
+        let path = format!("{path}?watch=true&resourceVersion={version}&timeoutSeconds={FOR_EVER}");
         let answer = self.client.send(request("GET", &path, JSON, &Value::Null)?).await?;
         if !answer.status().is_success() {
             bail!("watching Deployments: {}", answer.status());
@@ -167,8 +181,29 @@ pub(crate) struct Change {
 #[derive(Debug, Deserialize)]
 struct Object {
     metadata: Meta,
+    spec: Spec,
     #[serde(default)]
     status: Status,
+}
+
+#[derive(Debug, Deserialize)]
+struct Spec {
+    template: Template,
+}
+
+#[derive(Debug, Deserialize)]
+struct Template {
+    spec: Pod,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pod {
+    containers: Vec<Container>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Container {
+    image: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -191,6 +226,16 @@ impl Change {
     /// Whether it is this Deployment's.
     pub(crate) fn is_of(&self, key: &ObjectKey) -> bool {
         self.object.metadata.namespace == key.namespace() && self.object.metadata.name == key.name()
+    }
+
+    /// Which Deployment it is.
+    pub(crate) fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.object.metadata.namespace.as_str(), self.object.metadata.name.as_str())
+    }
+
+    /// The image of its pods.
+    pub(crate) fn image(&self) -> &str {
+        self.object.spec.template.spec.containers.first().map_or("", |container| &container.image)
     }
 
     /// Whether its spec was written after it was made.

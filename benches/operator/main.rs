@@ -18,6 +18,8 @@
 //! an operator that has lost its API server loses its Lease and exits.
 //!
 //! Run it with `make bench`, or `make bench ARGS="--servers 1000"`. Linux only: the numbers come from `/proc`.
+//!
+//! The same parts serve another question, that of `make soak`: see [`soak`].
 
 #![allow(
     clippy::cast_precision_loss,
@@ -27,11 +29,14 @@
 )]
 
 mod api;
+mod metrics;
 mod process;
+mod soak;
 mod stages;
 mod table;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,6 +45,8 @@ use clap::{Args, Parser, Subcommand};
 use playground::{Options, Playground};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use soak::Soak;
 
 /// Measures the operator against the playground.
 #[derive(Debug, Parser)]
@@ -50,12 +57,14 @@ struct Cli {
     #[command(flatten)]
     load: Load,
     /// What `cargo bench` adds to every command line.
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Keep the operator under a steady load, with watches that break, and say whether it stays as it is.
+    Soak(Soak),
     /// Be the API server.
     #[command(hide = true)]
     Serve {
@@ -93,14 +102,16 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match command {
-            Some(Command::Serve { ready_ms }) => serve(Duration::from_millis(ready_ms)).await,
-            None => measure(&load).await,
+            Some(Command::Serve { ready_ms }) => serve(Duration::from_millis(ready_ms)).await.map(|()| true),
+            Some(Command::Soak(soak)) => soak_until_told(&soak).await,
+            None => measure(&load).await.map(|()| true),
         }
     });
     // Nobody waits for the thread that reads standard input.
     runtime.shutdown_background();
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("bench: {error:#}");
             ExitCode::FAILURE
@@ -139,4 +150,18 @@ async fn measure(load: &Load) -> anyhow::Result<()> {
         _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         _ = terminate.recv() => anyhow::bail!("terminated"),
     }
+}
+
+/// Ctrl-C ends it early, with what was found by then.
+async fn soak_until_told(soak: &Soak) -> anyhow::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be caught")?;
+    let end = CancellationToken::new();
+    let mut soaking = pin!(soak::soak(soak, &end));
+    tokio::select! {
+        passed = &mut soaking => return passed,
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    end.cancel();
+    soaking.await
 }

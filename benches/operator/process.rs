@@ -107,7 +107,8 @@ fn spawn(mut command: Command, name: &str) -> anyhow::Result<Process> {
     let log = scratch(&format!("{name}.log"));
     let file = File::create(&log).with_context(|| log.display().to_string())?;
     let program = command.as_std().get_program().display().to_string();
-    let child = command.stderr(file).kill_on_drop(true).spawn();
+    // Ctrl-C in a terminal goes to a whole group, and is for this process alone: it is not done with the others.
+    let child = command.stderr(file).process_group(0).kill_on_drop(true).spawn();
     let child = child.with_context(|| format!("the {name} can't be started: {program}"))?;
     let pid = child.id().context("it ended at once")?;
     Ok(Process { child, pid, log })

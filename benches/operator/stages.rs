@@ -1,5 +1,6 @@
 //! The story that is told for each number of servers, and what is measured of it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::Load;
 use crate::api::{Api, Writes};
+use crate::metrics::{Source, label};
 use crate::process::{Process, Usage, scratch, start_operator, start_playground};
 
+/// The image that all servers are made with.
+pub(crate) const FIRST_IMAGE: &str = "registry.example/server:1";
+/// The image that they are changed to.
+pub(crate) const OTHER_IMAGE: &str = "registry.example/server:2";
 /// How many servers are being made at the same time.
 const MAKERS: usize = 16;
 /// Over how many namespaces they are spread.
@@ -79,24 +85,18 @@ pub(crate) struct Changed {
 
 /// Tells the story with so many servers.
 pub(crate) async fn story(servers: usize, load: &Load) -> anyhow::Result<Story> {
-    let (playground, url) = start_playground(load.ready_ms).await?;
-    let api = Api::new(&url)?;
-    let namespaces: Vec<String> = (0..NAMESPACES).map(|number| format!("bench-{number}")).collect();
-    let key = |number: usize| ObjectKey::new(namespaces[number % NAMESPACES].as_str(), format!("server-{number}"));
-    let keys: Arc<[ObjectKey]> = (0..servers).map(key).collect();
-    api.prepare(&namespaces).await?;
-    let kubeconfig = Kubeconfig::write(&url)?;
+    let world = World::start(servers, load.ready_ms).await?;
+    let World { playground, api, keys, kubeconfig: _ } = &world;
 
     println!("{servers} servers: making them");
-    let (operator, _metrics) = start_operator(&load.operator, &kubeconfig.0)?;
-    operator.idle(QUIET).await?;
-    let made = make(&api, &keys, &operator, &playground).await?;
+    let (operator, _metrics) = world.start_operator(&load.operator).await?;
+    let made = make(api, keys, &operator, playground).await?;
     operator.stop().await.context("the operator")?;
 
     println!("{servers} servers: starting the operator again");
     api.forget().await?;
     let started = Instant::now();
-    let (operator, metrics) = start_operator(&load.operator, &kubeconfig.0)?;
+    let (operator, metrics) = start_operator(&load.operator, &world.kubeconfig.0)?;
     let idle = operator.idle(QUIET).await?.duration_since(started);
     let restarted = Restarted { idle, writes: api.writes().await?, operator: operator.usage()? };
     // Read when its memory was measured: the series of ten thousand servers are long.
@@ -104,20 +104,53 @@ pub(crate) async fn story(servers: usize, load: &Load) -> anyhow::Result<Story> 
 
     println!("{servers} servers: changing {}, one at a time", load.changes.min(servers));
     api.forget().await?;
-    let changed = change(&api, &keys[..load.changes.min(servers)], &operator).await?;
+    let changed = change(api, &keys[..load.changes.min(servers)], &operator).await?;
     operator.stop().await.context("the operator")?;
     Ok(Story { servers, made, restarted, changed, informed, playground: playground.usage()? })
 }
 
+/// An API server with nothing in it but namespaces, and the names of the servers to be.
+pub(crate) struct World {
+    pub(crate) playground: Process,
+    pub(crate) api: Api,
+    pub(crate) keys: Arc<[ObjectKey]>,
+    kubeconfig: Kubeconfig,
+}
+
+impl World {
+    /// Starts it.
+    pub(crate) async fn start(servers: usize, ready_ms: u64) -> anyhow::Result<Self> {
+        let (playground, url) = start_playground(ready_ms).await?;
+        let api = Api::new(&url)?;
+        let namespaces: Vec<String> = (0..NAMESPACES).map(|number| format!("bench-{number}")).collect();
+        let key = |number: usize| ObjectKey::new(namespaces[number % NAMESPACES].as_str(), format!("server-{number}"));
+        let keys = (0..servers).map(key).collect();
+        api.prepare(&namespaces).await?;
+        Ok(Self { playground, api, keys, kubeconfig: Kubeconfig::write(&url)? })
+    }
+
+    /// Starts an operator, and waits until it has nothing to do. Gives the URL of its metrics, too.
+    pub(crate) async fn start_operator(&self, program: &Path) -> anyhow::Result<(Process, String)> {
+        let (operator, metrics) = start_operator(program, &self.kubeconfig.0)?;
+        operator.idle(QUIET).await?;
+        Ok((operator, metrics))
+    }
+}
+
 /// Makes the servers while the operator runs, and waits until all is as it should be.
-async fn make(api: &Api, keys: &Arc<[ObjectKey]>, operator: &Process, playground: &Process) -> anyhow::Result<Made> {
+pub(crate) async fn make(
+    api: &Api,
+    keys: &Arc<[ObjectKey]>,
+    operator: &Process,
+    playground: &Process,
+) -> anyhow::Result<Made> {
     let started = Instant::now();
     let mut makers = JoinSet::new();
     for first in 0..MAKERS {
         let (api, keys) = (api.clone(), Arc::clone(keys));
         makers.spawn(async move {
             for key in keys.iter().skip(first).step_by(MAKERS) {
-                api.create(key, "registry.example/server:1").await?;
+                api.create(key, FIRST_IMAGE).await?;
             }
             anyhow::Ok(())
         });
@@ -166,7 +199,7 @@ async fn change(api: &Api, keys: &[ObjectKey], operator: &Process) -> anyhow::Re
     let mut watch = api.watch_deployments().await?;
     let mut latencies = Vec::with_capacity(keys.len());
     for key in keys {
-        api.change_image(key, "registry.example/server:2").await?;
+        api.change_image(key, OTHER_IMAGE).await?;
         let answered = Instant::now();
         let mut written = None;
         loop {
@@ -202,17 +235,13 @@ async fn settled_again(api: &Api) -> anyhow::Result<()> {
 
 /// Asks the operator itself whether it has looked at every server, and how many objects it holds.
 async fn informed(url: &str, servers: usize) -> anyhow::Result<Vec<(String, u64)>> {
-    let client: kube_client::Client = kube_client::Config::new(url.parse()?).try_into()?;
-    let metrics = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await.context("metrics")?;
-    let family = |name| metrics.lines().filter_map(move |line: &str| line.strip_prefix(name)?.split_once("} "));
-    let number = |text: &str| text.parse::<f64>().unwrap_or(0.0);
-    let reconciled: f64 = family("controller_runtime_reconcile_total{").map(|(_, value)| number(value)).sum();
+    let metrics = Source::new(url)?.read().await?;
+    let reconciled = metrics.sum("controller_runtime_reconcile_total", |_| true);
     if reconciled < servers as f64 {
         bail!("the operator has nothing to do, and has looked at {reconciled} of {servers} servers");
     }
-    let held = family("smooth_operator_informer_objects{");
-    let name = |labels: &str| labels.split('"').nth(1).unwrap_or_default().to_owned();
-    Ok(held.map(|(labels, value)| (name(labels), number(value) as u64)).collect())
+    let held = metrics.samples("smooth_operator_informer_objects");
+    Ok(held.map(|(labels, value)| (label(labels, "resource").to_owned(), value as u64)).collect())
 }
 
 /// A kubeconfig of this run's own; goes when it is dropped.

@@ -67,8 +67,12 @@ pub(crate) fn render(stories: &[Story], load: &Load) -> String {
 
     table.section("one image changed, one server after the other");
     table.row("changes", |story| story.changed.latencies.len().to_string());
-    table.row("change answered to Deployment written: p50 (ms)", |story| percentile(&story.changed.latencies, 50));
-    table.row("change answered to Deployment written: p99 (ms)", |story| percentile(&story.changed.latencies, 99));
+    table.row("change answered to Deployment written: p50 (ms)", |story| {
+        milliseconds(percentile(&story.changed.latencies, 50))
+    });
+    table.row("change answered to Deployment written: p99 (ms)", |story| {
+        milliseconds(percentile(&story.changed.latencies, 99))
+    });
     for (name, resource) in KINDS.into_iter().filter(|(name, _)| *name != "Lease") {
         table.row(&format!("writes per change: {name}"), |story| {
             per(&story.changed.writes, resource, story.changed.latencies.len())
@@ -112,7 +116,8 @@ fn seconds(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64())
 }
 
-fn mib(kib: u64) -> String {
+/// From KiB.
+pub(crate) fn mib(kib: u64) -> String {
     format!("{:.1}", kib as f64 / 1024.0)
 }
 
@@ -136,12 +141,18 @@ fn others(writes: &Writes) -> u64 {
 }
 
 /// The value that so many of a hundred don't exceed (nearest rank).
-fn percentile(sorted: &[Duration], percent: usize) -> String {
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).map_or_else(|| "-".to_owned(), |value| format!("{:.2}", value.as_secs_f64() * 1e3))
+    sorted.get(rank - 1).copied()
 }
 
-fn thousands(number: u64) -> String {
+/// In milliseconds; `-` where there is none.
+pub(crate) fn milliseconds(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{:.2}", time.as_secs_f64() * 1e3))
+}
+
+/// `10,000`.
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let groups = digits.as_bytes()[first..].chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());

@@ -93,7 +93,7 @@ struct Server<'body> {
 ///
 /// [`Malformed`].
 pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
-    let unreadable = |error: serde_json::Error| Malformed::Unreadable(error.to_string());
+    let unreadable = |error: serde_json::Error| Malformed::Unreadable(shown(&error.to_string()));
     let Envelope { api_version, kind, request } = serde_json::from_slice(body).map_err(unreadable)?;
     if api_version != API_VERSION || kind != KIND {
         return Err(Malformed::OtherKind { api_version: shown(&api_version), kind: shown(&kind) });
@@ -102,9 +102,9 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, Malformed> {
     serde_json::from_str(request.get()).map_err(unreadable)
 }
 
-/// As much of a stranger's text as an error message repeats.
+/// As much of a stranger's text, or of a message that may quote it, as an error message repeats.
 fn shown(text: &str) -> String {
-    text.chars().take(64).collect()
+    text.chars().take(128).collect()
 }
 
 impl Request<'_> {

@@ -9,11 +9,15 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A value that is described by the schema of `T`, and passed on as it was written.
+///
+/// Invariant: `json` can be read as a [`Value`]. JSON alone is not enough for that: a number may be too large, or
+/// the whole too deep.
 pub struct Verbatim<T> {
     json: Box<RawValue>,
     described_by: PhantomData<fn() -> T>,
@@ -22,14 +26,16 @@ pub struct Verbatim<T> {
 impl<T> Verbatim<T> {
     /// The value.
     pub fn value(&self) -> Value {
-        // A `RawValue` is valid JSON.
+        // It was read once already.
         serde_json::from_str(self.json.get()).unwrap_or_default()
     }
 }
 
 impl<'de, T> Deserialize<'de> for Verbatim<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { json: Box::<RawValue>::deserialize(deserializer)?, described_by: PhantomData })
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        serde_json::from_str::<Value>(json.get()).map_err(D::Error::custom)?;
+        Ok(Self { json, described_by: PhantomData })
     }
 }
 
@@ -91,5 +97,15 @@ mod tests {
         assert_eq!(serde_json::to_string(&verbatim).unwrap(), text);
         assert_eq!(verbatim.value(), json!([{"name": "TOKEN", "value": "sesame", "aFieldOfTheFuture": 0.5}]));
         assert!(!format!("{verbatim:?}").contains("sesame"));
+    }
+
+    /// Found while the properties for fuzzing were written: such a value was decoded, and passed on as null.
+    #[test]
+    fn what_can_not_be_passed_on_is_not_decoded_either() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for (json, why) in [("[1e999]", "number out of range"), (deep.as_str(), "recursion limit exceeded")] {
+            let error = serde_json::from_str::<Verbatim<Vec<String>>>(json).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
     }
 }

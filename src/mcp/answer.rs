@@ -140,7 +140,14 @@ impl Reader {
         matches!(self, Self::Done(_))
     }
 
-    pub(super) fn feed(&mut self, mut chunk: &[u8]) {
+    /// Takes the next piece of the body, and its length from the number of bytes that are `left`.
+    pub(super) fn feed(&mut self, chunk: &[u8], left: &mut usize) -> Result<(), Failure> {
+        *left = left.checked_sub(chunk.len()).ok_or_else(|| Failure::NotHttp("an answer without an end".to_owned()))?;
+        self.take(chunk);
+        Ok(())
+    }
+
+    fn take(&mut self, mut chunk: &[u8]) {
         match self {
             Self::Json(bytes) => bytes.extend_from_slice(chunk),
             Self::Events(events, expects) => {
@@ -282,7 +289,7 @@ mod tests {
             if reader.is_done() {
                 break;
             }
-            reader.feed(chunk.as_bytes());
+            reader.take(chunk.as_bytes());
             read += 1;
         }
         (Answer { head, body: reader.finish() }, read)

@@ -134,8 +134,7 @@ async fn read(mut body: Incoming, mut reader: Reader, left: &mut usize) -> Resul
         let frame = frame.map_err(|error| failure(&error))?;
         // Trailers are of no interest.
         let Some(chunk) = frame.data_ref() else { continue };
-        *left = left.checked_sub(chunk.len()).ok_or_else(|| Failure::NotHttp("an answer without an end".to_owned()))?;
-        reader.feed(chunk);
+        reader.feed(chunk, left)?;
     }
     Ok(reader)
 }

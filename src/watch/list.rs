@@ -1,6 +1,7 @@
 //! The items of a LIST, read from its body without ever holding the whole list.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::object::ResourceVersion;
 
@@ -118,11 +119,18 @@ impl ListSplitter {
         #[derive(Deserialize)]
         struct Envelope {
             metadata: ListMeta,
+            #[serde(default)]
+            items: Option<Vec<IgnoredAny>>,
         }
         if self.depth != 0 || self.envelope.is_empty() {
             return Err(ListError::Malformed);
         }
-        let Envelope { metadata } = serde_json::from_slice(&self.envelope)?;
+        let Envelope { metadata, items } = serde_json::from_slice(&self.envelope)?;
+        // Items that were not recognized as such, because their key is written as `"\u0069tems"`: a list that is taken for
+        // empty would delete everything.
+        if items.is_some_and(|items| !items.is_empty()) {
+            return Err(ListError::Malformed);
+        }
         Ok(metadata)
     }
 
@@ -175,7 +183,10 @@ impl ListSplitter {
     /// Whether the `[` just collected is the value of the envelope's own `items`.
     fn opens_items(&self) -> bool {
         let before = self.envelope[..self.envelope.len() - 1].trim_ascii_end();
-        before.strip_suffix(b":").is_some_and(|key| key.trim_ascii_end().ends_with(b"\"items\""))
+        let key = before.strip_suffix(b":").map(<[u8]>::trim_ascii_end);
+        // A key that only ends with these characters, such as `"a\"items"`, has something else before them.
+        let before = key.and_then(|key| key.strip_suffix(b"\"items\"")).map(<[u8]>::trim_ascii_end);
+        before.is_some_and(|before| before.ends_with(b"{") || before.ends_with(b","))
     }
 }
 
@@ -219,6 +230,22 @@ mod tests {
         let body = br#"{"notitems":[{"a":1}],"metadata":{"resourceVersion":"1","items":[{"b":2}]},"items":[]}"#;
         let (items, _) = split(body, 5).unwrap();
         assert_eq!(items, [Value::Null; 0]);
+    }
+
+    /// Found while the properties for fuzzing were written: these items were taken for those of the list.
+    #[test]
+    fn a_key_that_only_ends_like_items_is_another_key() {
+        let body = br#"{"metadata":{"resourceVersion":"1"},"a\"items":[{"a":1}], "items" :[{"b":2}]}"#;
+        assert_eq!(split(body, 1).unwrap().0, [json!({"b": 2})]);
+    }
+
+    /// Found while the properties for fuzzing were written: such a list was taken for an empty one.
+    #[test]
+    fn a_list_whose_items_are_not_recognized_is_refused_and_not_empty() {
+        let body = br#"{"metadata":{"resourceVersion":"1"},"\u0069tems":[{"a":1}]}"#;
+        assert!(matches!(split(body, 5), Err(ListError::Malformed)));
+        let nothing = br#"{"metadata":{"resourceVersion":"1"},"items":null}"#;
+        assert_eq!(split(nothing, 5).unwrap().0, [Value::Null; 0]);
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Said {
         let head = Head::new(StatusCode::from_u16(self.status).unwrap(), &headers);
         let id = conversation.id();
         let mut reader = Reader::new(&head, conversation.ask().expects(id));
-        reader.feed(self.body.replace(r#""ID""#, &id.to_string()).as_bytes());
+        let mut left = usize::MAX;
+        reader.feed(self.body.replace(r#""ID""#, &id.to_string()).as_bytes(), &mut left).unwrap();
         Answer { head, body: reader.finish() }
     }
 }

@@ -199,7 +199,7 @@ fn keys_that_several_threads_add_at_once_all_get_a_worker() {
 
 #[test]
 fn a_stop_at_whatever_moment_drains_what_was_accepted_before_and_ends_every_worker() {
-    tell_every(2, |story, _| {
+    tell_every(3, |story, _| {
         let workers = [story.worker(), story.worker()];
         let accepted = Arc::new(std::sync::Mutex::new(BTreeMap::new()));
         let changes = story.thread({

@@ -26,7 +26,7 @@ use super::*;
 use crate::leader_election::elector::Term;
 
 /// How long the trouble lasts, in virtual time.
-const STORM: Duration = Duration::from_secs(300);
+const STORM: Duration = Duration::from_secs(400);
 
 /// Time without trouble at the end. A lease duration to notice that a leader is dead, another one where there is no
 /// Lease, and the pause before a killed instance is replaced; twice that.
@@ -151,7 +151,7 @@ impl Scene {
         let mut pauses = VecDeque::new();
         let mut at = Instant::now();
         while self.faults.contains(&Fault::Suspensions) && at < self.calm {
-            let from = at + secs(rng.random_range(1.0..30.0));
+            let from = at + secs(rng.random_range(1.0..80.0));
             at = from + secs(rng.random_range(0.1..40.0));
             pauses.push_back((from, at.min(self.calm)));
         }
@@ -288,11 +288,11 @@ fn on_a_good_day_somebody_leads_nearly_always() {
 #[test]
 fn in_a_storm_leadership_passes_on_many_times() {
     let terms: Vec<usize> = (0..10).map(|seed| run(play(seed, 3, Weather::BAD, &FAULTS)).terms).collect();
-    assert!(terms.iter().sum::<usize>() > 40, "{terms:?}");
+    assert!(terms.iter().sum::<usize>() > 30, "{terms:?}");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn never_may_two_instances_write(

@@ -33,6 +33,10 @@ type Key = &'static str;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The runs of these keys end only when all changes of other keys are seen. So a worker that sleeps while a key is ready
+/// is found out, even if another one would come back for the key in the end.
+const SLOW: [Key; 2] = ["slow", "slower"];
+
 /// What the queue is about.
 #[derive(Debug, Default)]
 struct World {
@@ -47,8 +51,9 @@ struct World {
 }
 
 impl World {
-    fn is_seen(&self) -> bool {
-        self.changes == self.seen
+    /// Whether runs have seen all changes of these keys.
+    fn is_seen(&self, which: impl Fn(Key) -> bool) -> bool {
+        self.changes.iter().filter(|(key, _)| which(key)).all(|(key, changes)| self.seen.get(key) == Some(changes))
     }
 }
 
@@ -57,7 +62,7 @@ impl World {
 struct Story {
     queue: Workqueue<Key>,
     world: Arc<std::sync::Mutex<World>>,
-    /// A run has ended.
+    /// A run has begun.
     progress: Arc<tokio::sync::Notify>,
 }
 
@@ -72,14 +77,21 @@ impl Story {
         self.world.lock().unwrap()
     }
 
+    /// A change that the queue hears of at once.
     fn change(&self, key: Key) {
-        *self.world().changes.entry(key).or_default() += 1;
+        self.note_change(key);
         self.queue.add(key);
     }
 
+    /// A change that has to be seen after `delay`, at the latest.
     fn change_after(&self, key: Key, delay: Duration) {
-        *self.world().changes.entry(key).or_default() += 1;
+        self.note_change(key);
         self.queue.add_after(key, delay);
+    }
+
+    fn note_change(&self, key: Key) {
+        another_may_run();
+        *self.world().changes.entry(key).or_default() += 1;
     }
 
     /// A worker that ends with the queue.
@@ -94,9 +106,11 @@ impl Story {
             while let Some(Some(item)) = stop.run_until_cancelled(story.queue.get()).await {
                 story.begin(&item);
                 another_may_run();
+                if SLOW.contains(&item) {
+                    story.wait_for(|world| world.is_seen(|key| !SLOW.contains(&key))).await;
+                }
                 story.end(&item);
                 drop(item);
-                story.progress.notify_one();
             }
         })
     }
@@ -107,6 +121,7 @@ impl Story {
         let changes = world.changes.get(key).copied().unwrap_or_default();
         world.seen.insert(key, changes);
         *world.runs.entry(key).or_default() += 1;
+        self.progress.notify_waiters();
     }
 
     fn end(&self, key: Key) {
@@ -119,15 +134,20 @@ impl Story {
         thread::spawn(move || act(&story))
     }
 
-    /// Waits until runs have seen all changes. If one was lost, this waits for ever, and shuttle reports a deadlock.
-    async fn all_seen(&self) {
+    /// Waits for this to be true of the world. If it never is, shuttle reports a deadlock.
+    async fn wait_for(&self, fact: impl Fn(&World) -> bool) {
         loop {
             let progress = self.progress.notified();
-            if self.world().is_seen() {
+            if fact(&self.world()) {
                 return;
             }
             progress.await;
         }
+    }
+
+    /// Waits until runs have seen all changes.
+    async fn all_seen(&self) {
+        self.wait_for(|world| world.is_seen(|_| true)).await;
     }
 
     /// Waits until all changes are seen, stops the queue, and waits for the workers.
@@ -190,8 +210,8 @@ fn a_change_at_whatever_moment_is_seen_by_a_run_that_begins_after_it() {
 fn keys_that_several_threads_add_at_once_all_get_a_worker() {
     tell_every(2, |story, _| {
         let workers = [story.worker(), story.worker()];
-        let changes = story.thread(|story| story.change("a"));
-        story.change("b");
+        let changes = story.thread(|story| story.change("slow"));
+        story.change_after("a", Duration::ZERO);
         changes.join().unwrap();
         story.finish(workers);
     });
@@ -212,12 +232,14 @@ fn a_stop_at_whatever_moment_drains_what_was_accepted_before_and_ends_every_work
             }
         });
         let accepted = accepted.lock().unwrap().clone();
+        let other = story.thread(|story| block_on(story.queue.shut_down_with_drain()));
         block_on(story.queue.shut_down_with_drain());
         let World { seen, processing, .. } = std::mem::take(&mut *story.world());
         assert_eq!(processing, BTreeSet::new(), "drained while a worker had a key");
         assert!(accepted.iter().all(|(key, changes)| seen.get(key) >= Some(changes)), "{accepted:?}, seen {seen:?}");
         assert!(story.queue.is_empty());
         changes.join().unwrap();
+        other.join().unwrap();
         workers.into_iter().for_each(|worker| block_on(worker).unwrap());
     });
 }
@@ -242,9 +264,22 @@ fn a_worker_that_goes_away_at_whatever_moment_leaves_no_key_and_no_deadline_behi
 #[test]
 fn a_deadline_is_kept_by_some_worker_whatever_the_others_do() {
     tell_every(2, |story, clock| {
-        let workers = [story.worker(), story.worker()];
+        let workers = [story.worker(), story.worker(), story.worker()];
         let changes = story.thread(|story| story.change_after("late", SECOND));
-        story.change("now");
+        story.change("slow");
+        story.change("slower");
+        changes.join().unwrap();
+        clock.pass(SECOND);
+        story.finish(workers);
+    });
+}
+
+#[test]
+fn keys_that_are_due_together_get_a_worker_each() {
+    tell_every(2, |story, clock| {
+        let workers = [story.worker(), story.worker()];
+        let changes = story.thread(|story| story.change_after("slow", SECOND));
+        story.change_after("a", SECOND);
         changes.join().unwrap();
         clock.pass(SECOND);
         story.finish(workers);

@@ -76,6 +76,14 @@ test: ## Run all tests and the examples in the documentation. Needs no cluster.
 	$(NEED_CARGO)
 	$(CARGO) test --workspace --locked $(ARGS)
 
+# No debug information and no shrinking: of a mutant, only whether a test fails is of interest.
+.PHONY: mutants
+mutants: ## Break the mechanisms in every small way, and see a test fail each time. Takes hours.
+	$(NEED_CARGO)
+	@$(call need,cargo-mutants,cargo install --locked cargo-mutants)
+	CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_MAX_SHRINK_ITERS=0 \
+		$(CARGO) mutants --output target $(ARGS)
+
 .PHONY: lint
 lint: lint-rust lint-docs lint-config lint-deny ## Check format, code, documentation, manifests and dependencies.
 

@@ -123,6 +123,14 @@ fuzz: ## Search for bytes that break a decoder, FUZZ_SECONDS=60 for each of FUZZ
 		$(CARGO) fuzz run --sanitizer none "$$target" -- -max_total_time='$(FUZZ_SECONDS)' -print_final_stats=1 -verbosity=0 $(ARGS); \
 	done
 
+# No debug information and no shrinking: of a mutant, only whether a test fails is of interest.
+.PHONY: mutants
+mutants: ## Break the mechanisms in every small way, and see a test fail each time. Takes hours.
+	$(NEED_CARGO)
+	@$(call need,cargo-mutants,cargo install --locked cargo-mutants)
+	CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_MAX_SHRINK_ITERS=0 \
+		$(CARGO) mutants --output target $(ARGS)
+
 .PHONY: lint
 lint: lint-rust lint-docs lint-config lint-deny ## Check format, code, documentation, manifests and dependencies.
 

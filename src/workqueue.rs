@@ -38,7 +38,8 @@
 //!    [`RateLimit`].
 //!
 //! The rules are a pure machine in `state`, which takes the time and returns values; `timekeeper` explains who waits
-//! for the deadlines. This file adds the lock, the waiting and the metrics.
+//! for the deadlines. This file adds the lock, the waiting and the metrics. In `interleavings`, a test of it, every
+//! order in which a few threads can do a few things with a queue is tried.
 //!
 //! # What it does not promise
 //!
@@ -59,21 +60,22 @@
 //! `a_change_that_arrives_right_after_the_get_is_not_lost` shows the lost update.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use rate_limit::RateLimit;
 
 use crate::telemetry::{QueueMetrics, QueueProbe, QueueSnapshot};
 use state::{State, Take};
+use sync::{Mutex, Notify};
 use timekeeper::Role;
 
 mod delayed;
 mod rate_limit;
 mod state;
+mod sync;
 mod timekeeper;
 
 /// How urgent a key is. Higher runs first.
@@ -361,5 +363,7 @@ impl<K: Ord + Clone> Drop for Item<K> {
     }
 }
 
+#[cfg(test)]
+mod interleavings;
 #[cfg(test)]
 mod tests;

@@ -864,7 +864,7 @@ async fn a_rule_that_mixes_types_is_refused_when_it_is_made() {
 async fn a_default_of_today_is_no_change_of_an_object_of_yesterday() {
     let cluster = cluster().await;
     let name = "things.test.dev";
-    let mut definition = cluster.get("customresourcedefinitions.apiextensions.k8s.io", "", name).unwrap();
+    let mut definition = (*cluster.get("customresourcedefinitions.apiextensions.k8s.io", "", name).unwrap()).clone();
     let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     spec["properties"]["replicas"]["default"] = json!(1);
     spec["x-kubernetes-validations"] = json!([{"rule": "self.image != 'x'", "message": "no x"}]);

@@ -1,10 +1,11 @@
 //! The elector against an API server that delays, loses and reorders requests in virtual time.
 //!
-//! Each request is carried by a task of its own, so that it arrives even after its sender has given up: a renewal
-//! may be done ten seconds after the leader has stopped waiting for it.
+//! Each request is carried by a task of its own, so that it arrives even after its sender has given up, or is dead: a
+//! renewal may be done half a minute after the leader has stopped waiting for it.
 
 mod facts;
 mod overlap;
+mod rules;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -49,17 +50,25 @@ impl Trip {
     const ANSWER_LOST: Self = Self { answered: false, ..FAST };
 }
 
-/// The Lease in the API server.
+/// The Lease in the API server, and what becomes of those who compete for it.
 #[derive(Debug, Default)]
 struct World {
     lease: Option<Lease>,
     version: u64,
+    /// When the Lease was last written.
+    written: Option<Instant>,
     /// The holder that each write named, and when.
     holders: Vec<(Instant, String)>,
     /// The fences of all instances that have ever existed.
     fences: Vec<Fence>,
-    /// How many fences were open each time one was opened.
-    writers: Vec<usize>,
+    /// The holder that was last let write.
+    latest: Option<Identity>,
+    /// How many have ever been let write.
+    terms: usize,
+    /// What happened and must not.
+    broken: Vec<String>,
+    /// From now on every request is `FAST`.
+    calm: bool,
 }
 
 impl World {
@@ -76,19 +85,21 @@ impl World {
         Ok(self.store(lease, uid))
     }
 
-    /// Refuses another uid or version; ignores a write that changes nothing.
+    /// Refuses another uid or version, but not a write that names none; ignores a write that changes nothing.
     fn replace(&mut self, lease: Lease) -> Result<Lease, LeaseError> {
-        match &self.lease {
-            Some(stored) if stored.metadata == lease.metadata && stored.spec == lease.spec => Ok(lease),
-            Some(stored)
-                if stored.metadata.uid == lease.metadata.uid
-                    && stored.metadata.resource_version == lease.metadata.resource_version =>
-            {
-                let uid = stored.metadata.uid.clone().unwrap_or_default();
-                Ok(self.store(lease, uid))
-            }
-            Some(_) | None => Err(LeaseError::Changed),
+        let Some(stored) = &self.lease else { return Err(LeaseError::Changed) };
+        let is_other = |named: &Option<String>, is: &Option<String>| named.is_some() && named != is;
+        if is_other(&lease.metadata.uid, &stored.metadata.uid)
+            || is_other(&lease.metadata.resource_version, &stored.metadata.resource_version)
+        {
+            return Err(LeaseError::Changed);
         }
+        if stored.metadata == lease.metadata && stored.spec == lease.spec {
+            return Ok(lease);
+        }
+        let uid = stored.metadata.uid.clone().unwrap_or_default();
+        self.broken.extend(rules::of_a_write(stored, &lease, self.written.map(|written| written.elapsed())));
+        Ok(self.store(lease, uid))
     }
 
     fn store(&mut self, mut lease: Lease, uid: String) -> Lease {
@@ -97,8 +108,21 @@ impl World {
         lease.metadata.resource_version = Some(self.version.to_string());
         let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
         self.holders.push((Instant::now(), holder));
+        self.written = Some(Instant::now());
         self.lease = Some(lease.clone());
         lease
+    }
+
+    /// The fence of `holder` was opened, or its opening prolonged.
+    ///
+    /// Two intervals overlap if and only if one begins within the other. So it is enough to count the open fences now.
+    fn opened(&mut self, holder: &Identity) {
+        self.terms += usize::from(self.latest.as_ref() != Some(holder));
+        self.latest = Some(holder.clone());
+        let writers = self.writers();
+        if writers != 1 {
+            self.broken.push(format!("{writers} may write when {holder} begins"));
+        }
     }
 }
 
@@ -139,7 +163,7 @@ impl Path {
         act: impl FnOnce(&mut World) -> Result<T, LeaseError> + Send + 'static,
     ) -> Result<T, LeaseError> {
         self.asked.lock().unwrap().push((Instant::now(), verb));
-        let trip = self.trips.lock().unwrap().pop_front().unwrap_or(FAST);
+        let trip = self.trips.lock().unwrap().pop_front().filter(|_| !self.world.lock().unwrap().calm).unwrap_or(FAST);
         let (answer, answered) = oneshot::channel();
         let world = Arc::clone(&self.world);
         tokio::spawn(async move {
@@ -190,13 +214,14 @@ impl Instance {
 
     fn elector(&self, seed: u64) -> Elector<Path> {
         let (fence, gauge, world) = (self.fence.clone(), Arc::clone(&self.gauge), Arc::clone(&self.path.world));
+        let identity = self.identity.clone();
         let show = move |leads| {
             let now = Instant::now();
-            gauge.lock().unwrap().push((now, leads, fence.remaining(now).is_some()));
-            if leads {
-                let mut world = world.lock().unwrap();
-                let writers = world.writers();
-                world.writers.push(writers);
+            let open = fence.remaining(now).is_some();
+            gauge.lock().unwrap().push((now, leads, open));
+            // It is not if the answer came when the time was over.
+            if leads && open {
+                world.lock().unwrap().opened(&identity);
             }
         };
         Elector::new(

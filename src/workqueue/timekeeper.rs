@@ -35,11 +35,11 @@
 //! ```
 
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use tokio::time::{Instant, sleep_until};
+
+use super::sync::{AtomicBool, Notified, Notify};
 
 /// The timekeeper's role; each queue has one.
 #[derive(Debug)]

@@ -128,6 +128,23 @@ async fn a_leader_that_is_cut_off_stops_before_its_fence_closes_and_both_before_
     assert!(stopped.elapsed() > secs(5.0), "the follower waits the lease duration, not the renew deadline");
 }
 
+/// Nothing in the leader runs but its workers, as after a long suspension in which nobody has told it that it has lost.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_sent_at_the_last_moment_has_the_margin_to_arrive_before_another_one_begins() {
+    let world = released();
+    let (a, b) = (Instance::new("a", 1, &world), Instance::new("b", 2, &world));
+    let _suspended = leading(&a).await;
+    let follower = tokio::spawn(b.elector(2).acquire_owned());
+    let mut sent = Instant::now();
+    while !follower.is_finished() {
+        if a.may_write() {
+            sent = Instant::now();
+        }
+        sleep(secs(0.01)).await;
+    }
+    assert!(sent.elapsed() >= secs(1.5), "{:?}", sent.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_hung_request_does_not_cost_the_lease() {
     let world = released();

@@ -100,7 +100,7 @@ fn stored(child: &Desired) -> String {
     object.to_string()
 }
 
-/// What a pod's fields say in the spec, they say in the pod.
+/// What a pod's fields say in the spec, they say in the pod; but for lists of nothing, which say nothing.
 fn passed_on(text: &str, children: &Children) {
     #[derive(Deserialize)]
     struct Wire<'a> {
@@ -112,7 +112,7 @@ fn passed_on(text: &str, children: &Children) {
     let Ok(spec) = serde_json::from_str::<BTreeMap<String, &RawValue>>(spec.get()) else { return };
     let said = |field: &str| -> Value {
         let value = spec.get(field).map(|value| serde_json::from_str(value.get()));
-        value.transpose().expect("what is passed on can be read").unwrap_or_default()
+        something(value.transpose().expect("what is passed on can be read").unwrap_or_default())
     };
     let pod = &children[&ChildKind::Deployment].object["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
@@ -121,6 +121,22 @@ fn passed_on(text: &str, children: &Children) {
     }
     for field in ["env", "resources", "volumeMounts"] {
         assert_eq!(container[field], said(field), "{field}");
+    }
+}
+
+/// A value without the lists in it that have no items.
+fn something(value: Value) -> Value {
+    let is_nothing = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    match value {
+        value if is_nothing(&value) => Value::Null,
+        Value::Array(items) => {
+            items.into_iter().map(|item| if is_nothing(&item) { item } else { something(item) }).collect()
+        }
+        Value::Object(members) => {
+            let said = members.into_iter().filter(|(_, member)| !is_nothing(member));
+            Value::Object(said.map(|(name, member)| (name, something(member))).collect())
+        }
+        value => value,
     }
 }
 

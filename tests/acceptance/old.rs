@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::World;
 use crate::harness::objects::{
     DEPLOYMENTS, PODS, SERVERS, SERVICES, condition, container, generation, says, server, uid,
 };
+use crate::harness::{World, eventually};
 
 const WHAT_FOR: &str = "change its CRD under everybody's feet";
 
@@ -150,7 +150,11 @@ async fn a_server_that_runs_goes_on_when_its_spec_has_a_word_of_the_future() {
     world.merge(SERVERS, "x", &json!({"spec": {"levitation": {"height": 3}, "port": 9090}})).await;
     world.until("it is followed", DEPLOYMENTS, "x", |it| container(it)["ports"][0]["containerPort"] == 9090).await;
     world.until_ready("x").await;
-    assert_eq!(world.list_of(PODS, "x").await.len(), 1);
+    eventually("there is one pod, the new one", async || match world.list_of(PODS, "x").await.len() {
+        1 => Ok(()),
+        pods => Err(format!("{pods} pods")),
+    })
+    .await;
     operator.stop().await;
 }
 

@@ -239,7 +239,9 @@ fn a_stop_at_whatever_moment_drains_what_was_accepted_before_and_ends_every_work
         assert!(story.queue.is_empty());
         changes.join().unwrap();
         other.join().unwrap();
-        workers.into_iter().for_each(|worker| block_on(worker).unwrap());
+        for worker in workers {
+            block_on(worker).unwrap();
+        }
     });
 }
 

@@ -170,7 +170,7 @@ impl Scene {
             let work = async {
                 self.work(&instance, &stop, StdRng::seed_from_u64(rng.random())).await;
                 release.cancel();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             let end = async {
                 tokio::time::sleep_until(at).await;
@@ -224,13 +224,14 @@ impl World {
         if faults.contains(&Fault::Deletions) && rng.random_range(0..40) == 0 {
             self.lease = None;
         }
-        if faults.contains(&Fault::Edits) && rng.random_range(0..40) == 0 {
-            if let Some(mut lease) = self.lease.clone() {
-                let note = lease.metadata.annotations.get_or_insert_default();
-                note.insert("note".to_owned(), self.version.to_string());
-                let uid = lease.metadata.uid.clone().unwrap_or_default();
-                self.store(lease, uid);
-            }
+        if faults.contains(&Fault::Edits)
+            && rng.random_range(0..40) == 0
+            && let Some(mut lease) = self.lease.clone()
+        {
+            let note = lease.metadata.annotations.get_or_insert_default();
+            note.insert("note".to_owned(), self.version.to_string());
+            let uid = lease.metadata.uid.clone().unwrap_or_default();
+            self.store(lease, uid);
         }
     }
 }

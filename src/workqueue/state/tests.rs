@@ -308,6 +308,22 @@ fn of_two_delays_the_earlier_deadline_wins_and_the_key_runs_once() {
     }
 }
 
+#[test]
+fn of_two_delays_the_higher_priority_counts_whichever_is_due_first() {
+    for [of_the_run, of_the_event] in [[SECOND, 9 * SECOND], [9 * SECOND, SECOND]] {
+        let mut story = Story::new();
+        story.add_at("a", Priority::LOW);
+        story.take();
+        story.add_after("a", of_the_run);
+        story.done("a");
+        story.add_after("a", of_the_event);
+        story.pass(SECOND);
+        story.state.advance(story.now);
+        story.add_at("b", Priority(-50));
+        assert_eq!(story.drain(), ["a", "b"]);
+    }
+}
+
 /// client-go keeps the delayed entry and runs the key twice: now, and again for nothing at the deadline.
 #[test]
 fn an_immediate_add_cancels_a_pending_delay() {

@@ -136,9 +136,9 @@ async fn a_server_that_runs_goes_on_when_its_spec_has_a_word_of_the_future() {
         };
         let server = world.until("it is told so", SERVERS, "x", told).await;
         assert_eq!(says(&server, "Available"), "True MinimumReplicasAvailable");
-        let word = future.as_object().unwrap().values().next().unwrap();
-        let word = word.as_str().or(word.as_object().and_then(|it| it.values().next()?.as_str())).unwrap();
-        assert!(condition(&server, "Accepted")["message"].as_str().unwrap().contains(word), "{server:#}");
+        let unknown = future.as_object().unwrap().values().next().unwrap();
+        let unknown = unknown.as_str().or(unknown.as_object().and_then(|it| it.values().next()?.as_str())).unwrap();
+        assert!(condition(&server, "Accepted")["message"].as_str().unwrap().contains(unknown), "{server:#}");
         world.stays_quiet().await;
         assert_eq!(generation(&world.get(DEPLOYMENTS, "x").await), generation(&deployment));
         assert_eq!(uid(&world.get(SERVICES, "x").await), uid(&service));

@@ -156,7 +156,7 @@ pub(crate) fn digest(data: &Value) -> String {
         hash.update(key);
         hash.update(Sha256::digest(value.as_str().unwrap_or_default()));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// That the judge can say no.

@@ -28,8 +28,11 @@ use crate::world::{CHILDREN, Plan, SERVERS, World};
 const SERVER: Place = Place { namespace: "default", name: "alpha" };
 const SECRET: Place = Place { namespace: "default", name: "keys" };
 
+/// A step of it, and what it is called.
+type Step = (&'static str, fn(&World));
+
 /// The life of a server.
-const STEPS: [(&str, fn(&World)); 6] = [
+const STEPS: [Step; 6] = [
     ("it is made", |world| make_server(world, &SERVER, &spec(1, 1))),
     ("its Secret comes", |world| set_secret(world, &SECRET, 1)),
     ("it is scaled", |world| make_server(world, &SERVER, &spec(1, 3))),

@@ -46,7 +46,7 @@ impl Foreign {
             // It is gone, or another one has its name.
             let Some(object) = object else { continue };
             let says = &object["metadata"]["annotations"]["stranger.example/note"];
-            if *says != number.to_string() {
+            if says.as_str() != Some(number.to_string().as_str()) {
                 found.push(format!("{kind} {namespace}/{name}: a stranger's annotation is {says}, and not {number}"));
             }
         }
@@ -87,16 +87,16 @@ pub(crate) fn differences(world: &World, foreign: &Foreign) -> Vec<String> {
 /// One server, and what has its name.
 struct Server<'a> {
     world: &'a World,
-    server: &'a Value,
+    object: &'a Value,
     namespace: String,
     name: String,
     found: Vec<String>,
 }
 
 impl<'a> Server<'a> {
-    fn new(world: &'a World, server: &'a Value) -> Self {
-        let (namespace, name) = (text(server, "/metadata/namespace"), text(server, "/metadata/name"));
-        Self { world, server, namespace, name, found: Vec::new() }
+    fn new(world: &'a World, object: &'a Value) -> Self {
+        let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+        Self { world, object, namespace, name, found: Vec::new() }
     }
 
     fn same(&mut self, what: &str, is: &Value, should: &Value) {
@@ -110,11 +110,11 @@ impl<'a> Server<'a> {
     }
 
     fn owns(&self, child: &Value) -> bool {
-        child["metadata"]["ownerReferences"][0]["uid"] == self.server["metadata"]["uid"]
+        child["metadata"]["ownerReferences"][0]["uid"] == self.object["metadata"]["uid"]
     }
 
     fn wants(&self, kind: &str) -> bool {
-        let spec = &self.server["spec"];
+        let spec = &self.object["spec"];
         match kind {
             BUDGETS => spec["disruptionBudget"].is_object(),
             POLICIES => spec["networkPolicy"].is_object(),
@@ -129,7 +129,7 @@ impl<'a> Server<'a> {
     }
 
     fn condition(&self, kind: &str) -> (String, String) {
-        let conditions = self.server["status"]["conditions"].as_array();
+        let conditions = self.object["status"]["conditions"].as_array();
         let condition = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
         let condition = condition.cloned().unwrap_or_default();
         (text(&condition, "/status"), text(&condition, "/reason"))
@@ -143,18 +143,18 @@ impl<'a> Server<'a> {
     }
 
     fn differences(mut self) -> Vec<String> {
-        let (metadata, status) = (&self.server["metadata"], &self.server["status"]);
+        let (metadata, status) = (&self.object["metadata"], &self.object["status"]);
         if !metadata["deletionTimestamp"].is_null() {
             self.found.push("is still being deleted".to_owned());
             return self.found;
         }
         self.same("observedGeneration", &status["observedGeneration"], &metadata["generation"]);
         let taken: Vec<&str> = CHILDREN.into_iter().filter(|kind| self.is_taken(kind)).collect();
-        if !taken.is_empty() {
+        if taken.is_empty() {
+            self.says("Accepted", "True", "Accepted");
+        } else {
             self.says("Accepted", "False", "NameConflict");
             self.says("Ready", "False", "NameConflict");
-        } else {
-            self.says("Accepted", "True", "Accepted");
         }
         if taken.contains(&DEPLOYMENTS) || taken.contains(&SERVICES) {
             return self.found;
@@ -178,7 +178,7 @@ impl<'a> Server<'a> {
 
     /// Whether the pods have all that they need of it.
     fn secret(&mut self) -> bool {
-        let Some(name) = self.server["spec"]["secretName"].as_str() else {
+        let Some(name) = self.object["spec"]["secretName"].as_str() else {
             self.says("SecretResolved", "True", "NotRequired");
             return true;
         };
@@ -200,7 +200,7 @@ impl<'a> Server<'a> {
             self.found.push("has no Service".to_owned());
             return;
         };
-        let port = self.server["spec"].get("port").cloned().unwrap_or(json!(8080));
+        let port = self.object["spec"].get("port").cloned().unwrap_or(json!(8080));
         self.same("the Service's port", &service["spec"]["ports"][0]["port"], &port);
         self.labels(&service);
     }
@@ -228,7 +228,7 @@ impl<'a> Server<'a> {
     }
 
     fn deployment(&mut self, deployment: &Value, has_secret: bool) {
-        let spec = &self.server["spec"];
+        let spec = &self.object["spec"];
         let (runs, secret, hash) = running(&deployment["spec"]["template"]);
         let args = spec.get("args").cloned().unwrap_or_else(|| json!([]));
         let port = spec.get("port").cloned().unwrap_or(json!(8080));
@@ -255,13 +255,13 @@ impl<'a> Server<'a> {
     }
 
     fn counts(&mut self, deployment: &Value) {
-        let (is, should) = (&self.server["status"], &deployment["status"]);
+        let (is, should) = (&self.object["status"], &deployment["status"]);
         let number = |object: &Value, field: &str| json!(object[field].as_i64().unwrap_or(0));
         for field in ["replicas", "readyReplicas", "updatedReplicas", "availableReplicas"] {
             self.same(&format!("status.{field}"), &number(is, field), &number(should, field));
         }
         let (available, _) = self.condition("Available");
-        let port = self.server["spec"].get("port").cloned().unwrap_or(json!(8080));
+        let port = self.object["spec"].get("port").cloned().unwrap_or(json!(8080));
         let url = format!("http://{}.{}.svc:{port}/mcp", self.name, self.namespace);
         let serves = available == "True" && deployment["spec"]["replicas"] != 0;
         self.same("the URL", &is["url"], &if serves { json!(url) } else { Value::Null });
@@ -269,17 +269,17 @@ impl<'a> Server<'a> {
 
     /// All that it needs is there; whether it runs depends on its image.
     fn readiness(&mut self, deployment: &Value) {
-        let (image, wanted) = (text(self.server, "/spec/image"), deployment["spec"]["replicas"].as_i64().unwrap_or(0));
+        let (image, wanted) = (text(self.object, "/spec/image"), deployment["spec"]["replicas"].as_i64().unwrap_or(0));
         let available = deployment["status"]["availableReplicas"].as_i64().unwrap_or(0);
         if wanted == 0 {
             self.says("Ready", "True", "Available");
-            self.same("the phase", &self.server["status"]["phase"], &json!("ScaledToZero"));
+            self.same("the phase", &self.object["status"]["phase"], &json!("ScaledToZero"));
         } else if image.contains("/mcp:") {
             if available != wanted {
                 self.found.push(format!("{available} of {wanted} pods are available"));
             }
             self.says("Ready", "True", "Available");
-            self.same("the phase", &self.server["status"]["phase"], &json!("Running"));
+            self.same("the phase", &self.object["status"]["phase"], &json!("Running"));
         } else if available == 0 {
             self.says("Ready", "False", "");
             self.says("Available", "False", "");

@@ -163,7 +163,7 @@ async fn carry(
     sleep(back).await;
     let (parts, body) = answer?.into_parts();
     let Asked { resource, watch, .. } = asked;
-    Ok(Response::from_parts(parts, Late { world, life, resource, watch, body, held: None, late: None }))
+    Ok(Response::from_parts(parts, Late { world, life, resource, watch, body, held: None, until: None }))
 }
 
 /// A request in the terms of the timeline.
@@ -223,9 +223,9 @@ pub(crate) struct Late {
     /// Only watches are late, and lose anything.
     watch: bool,
     body: Body,
-    /// What has come, and is not shown before `late` is over.
+    /// What has come, and is not shown before `until`.
     held: Option<Result<Frame<Bytes>, io::Error>>,
-    late: Option<Pin<Box<Sleep>>>,
+    until: Option<Pin<Box<Sleep>>>,
 }
 
 impl HttpBody for Late {
@@ -248,11 +248,11 @@ impl HttpBody for Late {
                 return Poll::Ready(Some(frame));
             }
             self.held = Some(frame);
-            self.late = Some(Box::pin(tokio::time::sleep_until(Instant::now() + late)));
+            self.until = Some(Box::pin(tokio::time::sleep_until(Instant::now() + late)));
         }
-        if let Some(late) = &mut self.late {
-            ready!(late.as_mut().poll(context));
-            self.late = None;
+        if let Some(until) = &mut self.until {
+            ready!(until.as_mut().poll(context));
+            self.until = None;
         }
         Poll::Ready(self.held.take())
     }

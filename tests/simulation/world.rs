@@ -127,8 +127,12 @@ impl World {
         let Plan { crash, stale, lost } = self.plan;
         match (life.instance, life.number) {
             (1, 1) => {
-                crash.into_iter().for_each(|crash| life.crashes(crash));
-                lost.into_iter().for_each(|lost| life.loses(lost));
+                if let Some(crash) = crash {
+                    life.crashes(crash);
+                }
+                if let Some(lost) = lost {
+                    life.loses(lost);
+                }
             }
             (1, 2) if stale => grow_stale(self),
             _ => {}

@@ -22,6 +22,8 @@ pub(crate) struct Rolls {
     secrets: BTreeMap<(String, String), Vec<String>>,
     /// The Deployments, by uid, whose template somebody else has changed since the operator wrote it.
     disturbed: std::collections::BTreeSet<String>,
+    /// By a Deployment's uid: for which server an operator wrote it last.
+    written_for: BTreeMap<String, String>,
     /// How often an operator changed a template that stood.
     pub(crate) count: u64,
 }
@@ -118,9 +120,11 @@ impl Rolls {
             moved |= more;
         }
         let disturbed = self.disturbed.remove(&uid(after));
+        // One that has lost its owner may be adopted by the next server of the name, who may wish for something else.
+        let adopted = self.written_for.insert(uid(after), owner.to_owned()).is_some_and(|before| before != owner);
         if before.is_some() {
             self.count += 1;
-            if !moved && !disturbed {
+            if !moved && !disturbed && !adopted {
                 return Err(format!("the pods of {name} are restarted though nothing has changed: {template}"));
             }
         }
@@ -223,6 +227,8 @@ mod tests {
         assert!(rolls.wrote(Some(&odd), &right).unwrap_err().contains("nothing has changed"));
         rolls.disturb(&odd);
         assert_eq!(rolls.wrote(Some(&odd), &right), Ok(()));
+        rolls.written_for.insert("d".to_owned(), "the server before".to_owned());
+        assert_eq!(rolls.wrote(Some(&odd), &right), Ok(()), "it was adopted");
         assert!(rolls.wrote(Some(&odd), &right).is_err(), "once");
         assert_eq!(rolls.wrote(Some(&odd), &deployment("another", "one", None)), Ok(()), "it was made anew");
     }

@@ -131,8 +131,13 @@ impl Applied {
         // First what is not wanted any more: an autoscaler must not scale a Deployment whose size is the spec's again.
         for kind in ChildKind::ALL {
             if let Slot::Surplus(child) = wanted.slots.get(kind) {
-                delete(client, key, kind, &child.meta.uid).await?;
-                self.done.push(Done { kind, why: Why::Removed });
+                let uid = &child.meta.uid;
+                if memory.has_removed(key, kind, uid, Instant::now()) {
+                    continue;
+                }
+                let was_there = delete(client, key, kind, uid).await?;
+                memory.removed(key, kind, uid.clone(), Instant::now());
+                self.done.extend(was_there.then_some(Done { kind, why: Why::Removed }));
             }
         }
         for (kind, desired) in children {
@@ -295,11 +300,12 @@ async fn send(client: &Client, request: Request) -> Result<Answer, Error> {
     Ok(Answer { operation, json })
 }
 
-/// Deletes one child. If it is gone already, or replaced, the event about that is on its way.
-async fn delete(client: &Client, key: &ObjectKey, kind: ChildKind, uid: &Uid) -> Result<(), Error> {
+/// Deletes one child. Returns whether it was there: if it is gone already, or replaced, the event about that is on its
+/// way.
+async fn delete(client: &Client, key: &ObjectKey, kind: ChildKind, uid: &Uid) -> Result<bool, Error> {
     match send(client, Request::delete(kind.resource(), key, uid)).await {
-        Err(error) if matches!(error.code(), 404 | 409) => Ok(()),
-        answer => answer.map(drop),
+        Err(error) if matches!(error.code(), 404 | 409) => Ok(false),
+        answer => answer.map(|_deleted| true),
     }
 }
 

@@ -63,6 +63,8 @@ struct Remembered {
     written_at: Option<Instant>,
     /// What the API server refused, at most one state of each kind.
     refused: Vec<Refused>,
+    /// The children that were deleted, and when: the stores may still have them.
+    removed: Vec<(ChildKind, Uid, Instant)>,
     /// The last desired state for which the children were found to be correct.
     settled: Option<Box<Settled>>,
     /// The children that were there, whether or not they were as desired.
@@ -279,6 +281,21 @@ impl Memory {
         self.lock().get(&server.meta.key).is_some_and(|memory| memory.settled.as_deref() == Some(&now))
     }
 
+    /// Notes that a child was deleted.
+    pub fn removed(&self, key: &ObjectKey, kind: ChildKind, uid: Uid, now: Instant) {
+        let mut memories = self.lock();
+        let all = &mut memories.entry(key.clone()).or_default().removed;
+        all.retain(|(other, _, _)| *other != kind);
+        all.push((kind, uid, now));
+    }
+
+    /// Whether exactly this child was deleted a moment ago, so that it is only the stores that still have it.
+    pub fn has_removed(&self, key: &ObjectKey, kind: ChildKind, uid: &Uid, now: Instant) -> bool {
+        let memories = self.lock();
+        let removed = memories.get(key).and_then(|memory| memory.removed.iter().find(|(other, _, _)| *other == kind));
+        removed.is_some_and(|(_, removed, at)| removed == uid && now.duration_since(*at) < STALE)
+    }
+
     /// Notes that the API server has refused a desired state.
     pub fn refuse(&self, key: &ObjectKey, refused: Refused) {
         let mut memories = self.lock();
@@ -419,6 +436,18 @@ mod tests {
         world.service = None;
         let later = start + 3600 * SECOND;
         assert_eq!(memory.standing(&world.server, &wanted(&world), later), Standing::Missed(SECOND));
+    }
+
+    #[test]
+    fn what_was_deleted_a_moment_ago_is_only_in_the_stores() {
+        let (memory, start, [one, other]) = (Memory::default(), Instant::now(), ["one", "other"].map(Uid::from));
+        let removed = |kind, uid: &Uid, at| memory.has_removed(&key(), kind, uid, at);
+        assert!(!removed(ChildKind::Autoscaler, &one, start));
+        memory.removed(&key(), ChildKind::Autoscaler, one.clone(), start);
+        assert!(removed(ChildKind::Autoscaler, &one, start + STALE - SECOND));
+        assert!(!removed(ChildKind::Autoscaler, &one, start + STALE), "it is there again, or the watch has trouble");
+        assert!(!removed(ChildKind::Autoscaler, &other, start), "another one has its name");
+        assert!(!removed(ChildKind::NetworkPolicy, &one, start));
     }
 
     /// Found by a review: only the children of a server that had been in order were missed.

@@ -84,7 +84,7 @@ fn a_rotated_secret_is_told_from_a_changed_spec() {
 }
 
 /// A client of an API server that gives each path this answer, and the paths that it was asked for.
-fn answered(answer: fn(&str) -> (u16, Value)) -> (Client, Arc<Mutex<Vec<String>>>) {
+fn answered(answer: impl Fn(&str) -> (u16, Value) + Clone + Send + 'static) -> (Client, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let log = Arc::clone(&asked);
     let transport = tower::service_fn(move |request: http::Request<Body>| {
@@ -154,6 +154,30 @@ async fn what_is_refused_of_the_extras_is_in_the_way_of_nothing_else_and_not_sen
     assert!(again.refused.is_some());
     let asked = asked.lock().unwrap().clone();
     assert!(!asked.iter().any(|path| path.contains("budgets") || path.contains("policies")), "{asked:?}");
+}
+
+/// Found by the simulation: while the watch of autoscalers hung, one that was gone was deleted, and told as deleted, at each
+/// look.
+#[tokio::test(start_paused = true)]
+async fn what_is_to_go_is_deleted_once_and_told_if_it_was_there() {
+    fn made() -> (u16, Value) {
+        let metadata = json!({"namespace": "prod", "name": "web", "uid": "d", "resourceVersion": "11"});
+        (201, json!({"metadata": metadata, "spec": {}}))
+    }
+    let is_there = |path: &str| if path.contains("autoscalers") { (200, json!({})) } else { made() };
+    let is_gone = |path: &str| if path.contains("autoscalers") { (404, json!({"code": 404})) } else { made() };
+    for ((client, asked), told) in [(answered(is_there), 1), (answered(is_gone), 0)] {
+        let (memory, mut world) = (Memory::default(), observed(&json!({"image": "x"})));
+        let autoscaler = deployment(&owner("MCPServer", "web", UID), &json!({})).child;
+        world.extras.insert(ChildKind::Autoscaler, autoscaler);
+        let mut removed = 0;
+        for _ in 0..3 {
+            let (applied, _) = applied(&client, &memory, &world).await;
+            removed += applied.done.iter().filter(|done| done.why == Why::Removed).count();
+        }
+        let deletes = asked.lock().unwrap().iter().filter(|path| path.contains("autoscalers")).count();
+        assert_eq!((deletes, removed), (1, told));
+    }
 }
 
 /// Its Service would follow a spec whose pods there are not.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use playground::faults::Matcher;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
@@ -19,7 +20,7 @@ use crate::instance::supervise;
 use crate::people::{Act, Place, act, draw, make_server, set_secret, spec};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
-use crate::world::{Plan, SECRETS, SERVERS, World};
+use crate::world::{CHILDREN, Plan, SECRETS, SERVERS, World};
 
 /// Within this time of quiet everything has to be as it should.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -153,19 +154,24 @@ fn quiet(world: &World, random: &mut StdRng) -> bool {
     if !dead_watches {
         world.cluster.cut_watches();
     }
+    // What crashes or comes and goes would be news for ever, also in the old pods of a rollout that can't go on.
+    let restless = |image: &str| image.contains("crash") || image.contains("flaky");
+    let image_of =
+        |pod: &serde_json::Value| pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned();
+    let restless_pods = world.cluster.list("pods", None).iter().any(|pod| restless(&image_of(pod)));
     for server in world.servers() {
         let of = |pointer: &str| server.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
         let (namespace, name) = (of("/metadata/namespace"), of("/metadata/name"));
         let mut change = json!({"suspend": null});
         let image = of("/spec/image");
-        // What crashes or comes and goes would be news for ever.
-        let restless = image.contains("crash") || image.contains("flaky");
-        if restless || !image.contains("/mcp:") && random.random_bool(0.8) {
+        let broken = !image.contains("/mcp:");
+        if broken && (restless_pods || restless(image) || random.random_bool(0.8)) {
             change["image"] = json!("example.com/mcp:9");
         }
         _ = world.cluster.patch_merge(SERVERS, namespace, name, None, &json!({"spec": change}), "kubectl-edit");
         let secret = of("/spec/secretName");
-        if !secret.is_empty() && world.cluster.get(SECRETS, namespace, secret).is_none() && random.random_bool(0.7) {
+        let missing = !secret.is_empty() && world.cluster.get(SECRETS, namespace, secret).is_none();
+        if missing && (restless_pods || random.random_bool(0.7)) {
             let static_name = |text: &str| ["keys", "token"].into_iter().find(|name| *name == text);
             let static_namespace = crate::world::NAMESPACES.into_iter().find(|name| *name == namespace);
             if let (Some(name), Some(namespace)) = (static_name(secret), static_namespace) {
@@ -175,6 +181,15 @@ fn quiet(world: &World, random: &mut StdRng) -> bool {
     }
     world.rolls.lock().unwrap().look(&world.cluster);
     dead_watches
+}
+
+/// Whether every operator watches everything; some of them may have to wait until they try again.
+fn is_watched(world: &World) -> bool {
+    let operators = world.newest_lives().len();
+    [SERVERS, SECRETS, "pods"].into_iter().chain(CHILDREN).all(|kind| {
+        let of_kind = Matcher { resource: Some(kind.to_owned()), ..Matcher::default() };
+        world.cluster.faults().open_watches(&of_kind) >= operators
+    })
 }
 
 /// Waits until all is as it should be, and then looks whether it stays so without another write.
@@ -196,13 +211,16 @@ async fn settle(world: &World, random: &mut StdRng, foreign: &Foreign, dead_watc
         sleep(Duration::from_secs(1)).await;
     }
     world.timeline.note("quiet", "all is as it should be");
-    // A status of progress is written with patience.
-    sleep(Duration::from_secs(10)).await;
     if dead_watches {
         sleep((began + DEAD_WATCH).saturating_duration_since(Instant::now())).await;
     }
+    while !is_watched(world) && began.elapsed() < PATIENCE {
+        sleep(Duration::from_secs(1)).await;
+    }
+    // A status of progress is written with patience, and what the operator wrote itself it waits to see.
+    sleep(Duration::from_secs(15)).await;
     if broken {
-        sleep((began + PROGRESS_DEADLINE).saturating_duration_since(Instant::now())).await;
+        sleep(PROGRESS_DEADLINE).await;
     }
     let writes = world.writes();
     sleep(SETTLED + Duration::from_millis(random.random_range(0..1000))).await;

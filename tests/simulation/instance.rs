@@ -11,6 +11,7 @@ use smooth_operator::http::BindAddress;
 use smooth_operator::leader_election::Timing;
 use smooth_operator::manager::{self, Election, Error, Serving, Settings};
 use smooth_operator::object::ObjectKey;
+use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +21,36 @@ use crate::world::World;
 /// The Lease.
 pub(crate) const LEASE: (&str, &str) = ("default", "smooth-operator");
 
+/// Tasks that end together.
+pub(crate) struct Crew {
+    tasks: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Crew {
+    pub(crate) fn start(start: impl FnOnce(&CancellationToken) -> Vec<JoinHandle<()>>) -> Self {
+        let stop = CancellationToken::new();
+        Self { tasks: start(&stop), stop }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+/// Starts so many operators.
+pub(crate) fn operators(world: &Arc<World>, instances: usize, random: &mut StdRng) -> Crew {
+    Crew::start(|stop| {
+        let mut start = |instance| tokio::spawn(supervise(Arc::clone(world), instance, random.random(), stop.clone()));
+        (1..=instances).map(&mut start).collect()
+    })
+}
+
 /// Runs one operator, life after life, until the `stop`.
-pub(crate) async fn supervise(world: Arc<World>, instance: usize, seed: u64, stop: CancellationToken) {
+async fn supervise(world: Arc<World>, instance: usize, seed: u64, stop: CancellationToken) {
     let mut random = StdRng::seed_from_u64(seed);
     for number in 1.. {
         let life = Arc::new(Life::new(instance, number, random.random()));

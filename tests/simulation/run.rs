@@ -13,10 +13,9 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::time::{Duration, Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use crate::instance::supervise;
+use crate::instance::operators;
 use crate::people::{Act, Place, act, draw, make_server, set_secret, spec};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
@@ -81,28 +80,18 @@ pub(crate) fn seed(seed: u64) -> Outcome {
         let mut random = StdRng::seed_from_u64(seed);
         let instances = random.random_range(1..=3);
         let elects = instances > 1 || random.random_bool(0.5);
-        let (stop, stop_cluster) = (CancellationToken::new(), CancellationToken::new());
-        let (world, controllers) =
-            World::start(random.random(), elects, Plan::default(), timeline.clone(), &stop_cluster);
+        let (world, controllers) = World::start(random.random(), elects, Plan::default(), timeline.clone());
         // Some API servers can't, and then lists come from a cache, which may be stale.
         world.cluster.stream_lists(random.random_bool(0.7));
-        let supervisors: Vec<_> = (1..=instances)
-            .map(|instance| tokio::spawn(supervise(Arc::clone(&world), instance, random.random(), stop.clone())))
-            .collect();
+        let operators = operators(&world, instances, &mut random);
         let mut strikes = BTreeMap::new();
         let mut foreign = Foreign::default();
         trouble(&world, &mut random, instances, &mut foreign, &mut strikes).await;
         let dead_watches = quiet(&world, &mut random);
         settle(&world, &mut random, &foreign, dead_watches).await;
 
-        stop.cancel();
-        for supervisor in supervisors {
-            supervisor.await.unwrap();
-        }
-        stop_cluster.cancel();
-        for controller in controllers {
-            controller.await.unwrap();
-        }
+        operators.stop().await;
+        controllers.stop().await;
         // A connection's last tasks end by themselves.
         sleep(Duration::from_secs(60)).await;
         let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();

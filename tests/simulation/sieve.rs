@@ -11,13 +11,12 @@
 use std::sync::Arc;
 
 use playground::faults::{Age, Fault, Rule};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
-use crate::instance::supervise;
+use crate::instance::operators;
 use crate::people::{Place, delete, make_server, set_secret};
 use crate::run::{alone, on_all_cores};
 use crate::timeline::Timeline;
@@ -73,17 +72,14 @@ struct Life {
 
 fn play(trouble: Trouble) -> Life {
     alone(Timeline::new, async |timeline| {
-        let (stop, stop_cluster) = (CancellationToken::new(), CancellationToken::new());
         let Trouble { instances, elects, plan } = trouble;
-        let (world, controllers) = World::start(1, elects, plan, timeline.clone(), &stop_cluster);
+        let (world, controllers) = World::start(1, elects, plan, timeline.clone());
         if plan.stale {
             // Only a plain list may be stale; and an old API server has no others.
             world.cluster.stream_lists(false);
         }
         let mut random = StdRng::seed_from_u64(1);
-        let supervisors: Vec<_> = (1..=instances)
-            .map(|instance| tokio::spawn(supervise(Arc::clone(&world), instance, random.random(), stop.clone())))
-            .collect();
+        let operators = operators(&world, instances, &mut random);
         sleep(Duration::from_secs(5)).await;
         let first = Arc::clone(&world.newest_lives()[0]);
         let mut worlds = Vec::new();
@@ -94,14 +90,8 @@ fn play(trouble: Trouble) -> Life {
             settle(&world, what).await;
             worlds.push(format!("after {what}: {}", portrait(&world)));
         }
-        stop.cancel();
-        for supervisor in supervisors {
-            supervisor.await.unwrap();
-        }
-        stop_cluster.cancel();
-        for controller in controllers {
-            controller.await.unwrap();
-        }
+        operators.stop().await;
+        controllers.stop().await;
         let (requests, pieces) = (first.requests(), first.pieces());
         Life { worlds, requests, pieces, violations: timeline.violations(), timeline }
     })

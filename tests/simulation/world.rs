@@ -14,11 +14,9 @@ use jiff::Timestamp;
 use playground::auth;
 use playground::{Cluster, controllers};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
-use crate::instance::LEASE;
+use crate::instance::{Crew, LEASE};
 use crate::rolls::Rolls;
 use crate::sieve::grow_stale;
 use crate::timeline::Timeline;
@@ -83,20 +81,14 @@ struct Weather {
 
 impl World {
     /// A cluster that knows MCPServers, and its controllers.
-    pub(crate) fn start(
-        seed: u64,
-        elects: bool,
-        plan: Plan,
-        timeline: Timeline,
-        stop: &CancellationToken,
-    ) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+    pub(crate) fn start(seed: u64, elects: bool, plan: Plan, timeline: Timeline) -> (Arc<Self>, Crew) {
         let noon = Timestamp::from_second(1_767_268_800).unwrap();
         let cluster = Cluster::started_at(noon, seed, Duration::from_secs(60), auth::Options::default());
         let definition = smooth_operator::api::crd::definition();
         cluster.create("customresourcedefinitions.apiextensions.k8s.io", "", definition, "kubectl").unwrap();
         let team = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACES[1]}});
         cluster.create("namespaces", "", team, "kubectl").unwrap();
-        let controllers = controllers::start(&cluster, controllers::Options::default(), stop);
+        let controllers = Crew::start(|stop| controllers::start(&cluster, controllers::Options::default(), stop));
         let world = Self {
             cluster,
             timeline,

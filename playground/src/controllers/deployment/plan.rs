@@ -94,8 +94,8 @@ impl<'a> View<'a> {
         let mut status = Status::standing(self.deployment, self.now);
         status.note_pause(&self.spec);
         let Some(new) = &self.new else {
-            let deployment = status.in_place(self.deployment);
-            return (deployment != *self.deployment).then(|| Plan { status: Some(deployment), ..Plan::default() });
+            let deployment = status.in_place(self.deployment, None)?;
+            return Some(Plan { status: Some(deployment), ..Plan::default() });
         };
         if let Some(set) = replica_sets::refreshed(new, self.deployment, &self.spec, self.next_revision()) {
             return Some(Plan { update: vec![set], ..Plan::default() });
@@ -104,9 +104,8 @@ impl<'a> View<'a> {
             let message = format!("Found new replica set \"{}\"", new.name());
             status.set("Progressing", "True", "FoundNewReplicaSet", &message);
         }
-        let mut deployment = status.in_place(self.deployment);
-        deployment["metadata"]["annotations"][REVISION] = new.annotation(REVISION).into();
-        (deployment != *self.deployment).then(|| Plan { status: Some(deployment), ..Plan::default() })
+        let deployment = status.in_place(self.deployment, new.annotation(REVISION))?;
+        Some(Plan { status: Some(deployment), ..Plan::default() })
     }
 
     fn scale(&self) -> Plan {
@@ -152,9 +151,8 @@ impl<'a> View<'a> {
             let message = format!("Created new replica set \"{}\"", text(&set, &["metadata", "name"]));
             status.set("Progressing", "True", "NewReplicaSetCreated", &message);
         }
-        let mut deployment = status.in_place(self.deployment);
-        deployment["metadata"]["annotations"][REVISION] = revision.to_string().into();
-        Plan { create: Some(set), update, status: Some(deployment), ..Plan::default() }
+        let status = status.in_place(self.deployment, Some(&revision.to_string()));
+        Plan { create: Some(set), update, status, ..Plan::default() }
     }
 
     fn resized(&self, sizes: Vec<(Set<'a>, i64)>) -> Vec<Value> {
@@ -188,8 +186,6 @@ impl<'a> View<'a> {
             status.note_failure(self.new.as_ref(), &all);
         }
         let again = status.deadline(&self.spec, self.now).filter(|_| rollout);
-        let deployment = status.in_place(self.deployment);
-        let status = (deployment["status"] != self.deployment["status"]).then_some(deployment);
-        Plan { status, again, ..plan }
+        Plan { status: status.in_place(self.deployment, None), again, ..plan }
     }
 }

@@ -37,16 +37,27 @@ pub(super) fn new(deployment: &Value, spec: &Spec, size: i64, revision: i64) -> 
 
 /// The set scaled to `size`, or `None` where that changes nothing.
 pub(super) fn scaled(set: &Set<'_>, size: i64, spec: &Spec) -> Option<Value> {
+    let [desired, max] = sizes(spec);
+    let noted = set.annotation(DESIRED) == Some(&desired) && set.annotation(MAX) == Some(&max);
+    if noted && set.value["spec"]["replicas"] == size {
+        return None;
+    }
     let mut value = set.value.clone();
     value["spec"]["replicas"] = size.into();
     note_size(&mut value, spec);
-    (value != *set.value).then_some(value)
+    Some(value)
 }
 
 /// Which number of replicas the set was last scaled for: how a scaling is told from a rollout.
 fn note_size(set: &mut Value, spec: &Spec) {
-    set["metadata"]["annotations"][DESIRED] = spec.replicas.to_string().into();
-    set["metadata"]["annotations"][MAX] = (spec.replicas + spec.surge()).to_string().into();
+    let [desired, max] = sizes(spec);
+    set["metadata"]["annotations"][DESIRED] = desired.into();
+    set["metadata"]["annotations"][MAX] = max.into();
+}
+
+/// The desired and the largest number of pods, as annotations tell them.
+fn sizes(spec: &Spec) -> [String; 2] {
+    [spec.replicas, spec.replicas + spec.surge()].map(|size| size.to_string())
 }
 
 /// The set of the present template with what the Deployment says by now, or `None` where it is up to date.

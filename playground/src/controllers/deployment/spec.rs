@@ -111,16 +111,18 @@ impl<'a> Set<'a> {
 
     /// Does it make pods of this template?
     pub(super) fn makes(&self, template: &Value) -> bool {
-        let mut own = self.value["spec"]["template"].clone();
-        let mut wanted = template.clone();
-        for template in [&mut own, &mut wanted] {
-            let Some(metadata) = template["metadata"].as_object_mut() else { continue };
-            if let Some(Value::Object(labels)) = metadata.get_mut("labels") {
-                labels.remove(HASH);
-            }
-        }
-        own == wanted
+        let own = &self.value["spec"]["template"];
+        same_fields(own, template, "metadata", |own, wanted| {
+            same_fields(own, wanted, "labels", |own, wanted| same_fields(own, wanted, HASH, |_, _| true))
+        })
     }
+}
+
+/// Whether two objects are equal, where one field has an equality of its own. What is missing there is null.
+fn same_fields(one: &Value, other: &Value, apart: &str, same: impl FnOnce(&Value, &Value) -> bool) -> bool {
+    let (Some(these), Some(others)) = (one.as_object(), other.as_object()) else { return one == other };
+    let is_usual = |field: &(&String, &Value)| field.0 != apart;
+    these.iter().filter(is_usual).eq(others.iter().filter(is_usual)) && same(&one[apart], &other[apart])
 }
 
 /// How many pods these sets shall have together.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::time::Duration;
 
-use super::spec::{Set, Spec, total_available, total_size};
+use super::spec::{REVISION, Set, Spec, total_available, total_size};
 use crate::controllers::meta::{condition, int, name, stamp, text, time};
 use crate::controllers::replica_set::FAILURE;
 
@@ -173,15 +173,23 @@ impl Status {
         condition(&self.conditions, kind).is_some()
     }
 
-    /// The Deployment with this status.
-    pub(super) fn in_place(self, deployment: &Value) -> Value {
+    /// The Deployment with this status, and of this revision unless `None`; if anything in it differs.
+    pub(super) fn in_place(self, deployment: &Value, revision: Option<&str>) -> Option<Value> {
         let Self { mut counts, conditions, now: _ } = self;
         if !conditions.is_empty() {
             counts.insert("conditions".to_owned(), conditions.into());
         }
+        let standing = deployment["metadata"]["annotations"][REVISION].as_str();
+        let revision = revision.filter(|revision| standing != Some(*revision));
+        if revision.is_none() && deployment["status"].as_object() == Some(&counts) {
+            return None;
+        }
         let mut deployment = deployment.clone();
         deployment["status"] = counts.into();
-        deployment
+        if let Some(revision) = revision {
+            deployment["metadata"]["annotations"][REVISION] = revision.into();
+        }
+        Some(deployment)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Duration;
 
 use crate::timeline::CANARY;
 use crate::truth::Foreign;
-use crate::world::{CHILDREN, DEPLOYMENTS, NAMESPACES, SECRETS, SERVERS, SERVICES, World};
+use crate::world::{CHILDREN, DEPLOYMENTS, LEASES, NAMESPACES, SECRETS, SERVERS, SERVICES, World};
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +73,8 @@ pub(crate) enum Act {
     Compact,
     /// The API server is away, and has forgotten its history when it comes back.
     Outage(Duration),
+    /// This happens while nobody looks, and no event will tell of it.
+    Unseen(Box<Act>),
     /// One operator can't reach the API server.
     CutOff(usize, Duration),
     /// An operator dies at one of its next requests; before it, or after.
@@ -181,8 +183,9 @@ pub(crate) fn draw(random: &mut StdRng, instances: usize) -> Act {
         68..70 => Act::DeletePod(place(random, &NAMES)),
         70..77 => Act::Fault(Box::new(rule(random))),
         77..79 => Act::NoFaults,
-        79..81 => Act::Latency(Duration::from_millis(*[1, 10, 200, 2000].choose(random).expect("there are some"))),
-        81..84 => Act::Late(WATCHED[random.random_range(0..4)], Duration::from_millis(random.random_range(0..3000))),
+        79..80 => Act::Latency(Duration::from_millis(*[1, 10, 200, 2000].choose(random).expect("there are some"))),
+        80..82 => Act::Unseen(Box::new(unseen(random))),
+        82..84 => Act::Late(WATCHED[random.random_range(0..4)], Duration::from_millis(random.random_range(0..3000))),
         84..89 => {
             let resource = random.random_bool(0.5).then(|| WATCHED[random.random_range(0..4)]);
             Act::Break(resource, watch_break(random))
@@ -192,6 +195,18 @@ pub(crate) fn draw(random: &mut StdRng, instances: usize) -> Act {
         92..94 => Act::CutOff(random.random_range(1..=instances), Duration::from_secs(random.random_range(1..25))),
         94..99 => Act::Crash(random.random_range(1..=instances), random.random_range(0..6), random.random_bool(0.5)),
         _ => Act::Stop(random.random_range(1..=instances)),
+    }
+}
+
+/// What is easily missed when no event tells of it.
+pub(crate) fn unseen(random: &mut StdRng) -> Act {
+    match random.random_range(0..10) {
+        0..5 => Act::DeleteChild(CHILDREN[random.random_range(0..5)], place(random, &NAMES)),
+        5..6 => Act::Drift(drift(random), place(random, &NAMES)),
+        6..7 => Act::Edit(place(random, &NAMES), edit(random)),
+        7..8 => Act::Secret(place(random, &SECRET_NAMES), random.random_range(1..4)),
+        8..9 => Act::DeleteSecret(place(random, &SECRET_NAMES)),
+        _ => Act::DeleteServer(place(random, &NAMES), Propagation::Background),
     }
 }
 
@@ -224,6 +239,10 @@ fn rule(random: &mut StdRng) -> Rule {
     if random.random_bool(0.1) {
         let quota = Quota { name: "few".to_owned(), used: 3, limit: 3 };
         return Rule::new(Fault::Quota(quota)).resource(DEPLOYMENTS).next(random.random_range(1..4));
+    }
+    // The leader can't renew, and everything else works: nothing but its own clock stops it.
+    if random.random_bool(0.1) {
+        return Rule::new(fault).resource(LEASES).verb(Verb::Write).next(random.random_range(3..12));
     }
     // The election has to survive, too; but without a leader for most of the time nothing would be tested.
     let rule = Rule::new(fault);
@@ -296,6 +315,12 @@ pub(crate) fn act(world: &World, act: &Act, foreign: &mut Foreign) {
         Act::Outage(time) => {
             world.cut_off(None, *time);
             cluster.cut_watches();
+            cluster.compact();
+        }
+        Act::Unseen(what) => {
+            world.cut_off(None, Duration::from_secs(1));
+            cluster.cut_watches();
+            self::act(world, what, foreign);
             cluster.compact();
         }
         Act::CutOff(instance, time) => world.cut_off(Some(*instance), *time),

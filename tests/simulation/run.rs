@@ -16,7 +16,7 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::level_filters::LevelFilter;
 
 use crate::instance::operators;
-use crate::people::{Act, Place, act, draw, make_server, set_secret, spec};
+use crate::people::{Act, Place, act, draw, make_server, set_secret, spec, unseen};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
 use crate::world::{CHILDREN, Plan, SECRETS, SERVERS, World};
@@ -112,7 +112,7 @@ async fn trouble(
     foreign: &mut Foreign,
     strikes: &mut BTreeMap<String, u64>,
 ) {
-    let until = Instant::now() + Duration::from_secs(random.random_range(30..120));
+    let until = Instant::now() + Duration::from_secs(random.random_range(20..90));
     // Something to begin with.
     for name in ["alpha", "beta"] {
         let spec = spec(random);
@@ -125,6 +125,10 @@ async fn trouble(
         let next = draw(random, instances);
         *strikes.entry(name(&next)).or_default() += 1;
         act(world, &next, foreign);
+    }
+    // Whatever happens later might make up for what was missed here: so often this is the last.
+    if random.random_bool(0.5) {
+        act(world, &Act::Unseen(Box::new(unseen(random))), foreign);
     }
 }
 

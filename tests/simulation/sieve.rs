@@ -22,7 +22,7 @@ use crate::run::{alone, on_all_cores};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
 use crate::wire::Crash;
-use crate::world::{CHILDREN, Plan, SERVERS, World};
+use crate::world::{CHILDREN, Plan, SERVERS, SERVICES, World};
 
 const SERVER: Place = Place { namespace: "default", name: "alpha" };
 const SECRET: Place = Place { namespace: "default", name: "keys" };
@@ -31,10 +31,11 @@ const SECRET: Place = Place { namespace: "default", name: "keys" };
 type Step = (&'static str, fn(&World));
 
 /// The life of a server.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("it is made", |world| make_server(world, &SERVER, &spec(1, 1))),
     ("its Secret comes", |world| set_secret(world, &SECRET, 1)),
     ("it is scaled", |world| make_server(world, &SERVER, &spec(1, 3))),
+    ("a stranger deletes its Service", |world| delete(world, SERVICES, SERVER.namespace, SERVER.name)),
     ("its image changes", |world| make_server(world, &SERVER, &spec(2, 3))),
     ("its Secret is rotated", |world| set_secret(world, &SECRET, 2)),
     ("it is deleted", |world| delete(world, SERVERS, SERVER.namespace, SERVER.name)),

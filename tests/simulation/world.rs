@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -29,6 +29,7 @@ pub(crate) const BUDGETS: &str = "poddisruptionbudgets.policy";
 pub(crate) const POLICIES: &str = "networkpolicies.networking.k8s.io";
 pub(crate) const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
 pub(crate) const SECRETS: &str = "secrets";
+pub(crate) const LEASES: &str = "leases.coordination.k8s.io";
 /// All that an operator may make.
 pub(crate) const CHILDREN: [&str; 5] = [DEPLOYMENTS, SERVICES, BUDGETS, POLICIES, AUTOSCALERS];
 pub(crate) const NAMESPACES: [&str; 2] = ["default", "team"];
@@ -38,6 +39,22 @@ pub(crate) const NAMESPACES: [&str; 2] = ["default", "team"];
 const MOST_PER_SECOND: u64 = 40;
 /// More tasks than these nobody needs for a handful of objects.
 const MOST_TASKS: usize = 400;
+
+/// Made once, and without its prose: half a world's time would go into that.
+static DEFINITION: LazyLock<Value> = LazyLock::new(|| silent(smooth_operator::api::crd::definition()));
+
+/// A schema without descriptions.
+fn silent(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "description" || !value.is_string());
+            fields.values_mut().for_each(|field| *field = silent(field.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = silent(item.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    schema
+}
 
 /// See the [module](self).
 pub(crate) struct World {
@@ -84,7 +101,7 @@ impl World {
     pub(crate) fn start(seed: u64, elects: bool, plan: Plan, timeline: Timeline) -> (Arc<Self>, Crew) {
         let noon = Timestamp::from_second(1_767_268_800).unwrap();
         let cluster = Cluster::started_at(noon, seed, Duration::from_secs(60), auth::Options::default());
-        let definition = smooth_operator::api::crd::definition();
+        let definition = DEFINITION.clone();
         cluster.create("customresourcedefinitions.apiextensions.k8s.io", "", definition, "kubectl").unwrap();
         let team = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACES[1]}});
         cluster.create("namespaces", "", team, "kubectl").unwrap();
@@ -229,7 +246,7 @@ impl World {
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
         if self.elects {
-            let lease = self.cluster.get("leases.coordination.k8s.io", LEASE.0, LEASE.1);
+            let lease = self.cluster.get(LEASES, LEASE.0, LEASE.1);
             let holder = lease.as_deref().and_then(|lease| lease["spec"]["holderIdentity"].as_str());
             if holder.is_none() || holder != life.identity().as_deref() {
                 self.timeline.violation(format_args!(

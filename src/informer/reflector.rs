@@ -710,6 +710,19 @@ mod tests {
         assert_eq!(machine.ask(), list(500, Some("0"), None));
         let mut machine = Machine::new();
         assert_eq!(machine.ended(Ending::Clean, StreamStats::default()), SOON, "but not in a hot loop");
+        let mut machine = Machine::new();
+        assert_eq!(machine.ended(Ending::Clean, StreamStats { lasted: SHORT, ..StreamStats::default() }), Pause::None);
+    }
+
+    /// What the server has in its cache may be older than what the leader before has written.
+    #[test]
+    fn whoever_begins_to_act_asks_for_the_newest_state_whatever_is_known_already() {
+        for (mut machine, reason) in [(watching("40"), Reason::Takeover), (Machine::new(), Reason::Initial)] {
+            machine.refresh();
+            assert_eq!((machine.ask(), machine.reason()), (stream(None), reason));
+            machine.failed(Failure::Unsupported);
+            assert_eq!(machine.ask(), list(500, None, None));
+        }
     }
 
     #[test]

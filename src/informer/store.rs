@@ -377,6 +377,11 @@ mod tests {
         Entry::Valid(Arc::new(Thing::decode(&json.to_string()).unwrap()))
     }
 
+    fn unreadable(name: &str, error: &str) -> Entry<Thing> {
+        let identity = Identity { key: key(name), uid: "1".into(), resource_version: "9".into() };
+        Entry::Invalid(Arc::new(Invalid { identity, error: error.to_owned() }))
+    }
+
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("n", name)
     }
@@ -421,11 +426,29 @@ mod tests {
     fn a_relist_that_can_not_go_by_versions_goes_by_what_is_in_the_objects() {
         let store = store();
         replace(&store, vec![thing("same", "1", "2", "o"), thing("counted-again", "2", "3", "o")], "9");
+        for name in ["no size", "no colour"] {
+            store.upsert(&None, unreadable(name, "no size"));
+        }
         let mut replacement = Replacement::new(None, false);
-        for thing in [thing("same", "1", "2", "o"), thing("counted-again", "2", "3", "another")] {
+        for thing in [
+            thing("same", "1", "2", "o"),
+            thing("counted-again", "2", "3", "another"),
+            unreadable("no size", "no size"),
+            unreadable("no colour", "no colour"),
+        ] {
             store.note(&mut replacement, thing);
         }
-        assert_eq!(told(&store.commit(replacement, "8".into())), ["~counted-again"]);
+        assert_eq!(told(&store.commit(replacement, "8".into())), ["~counted-again", "~no colour"]);
+    }
+
+    /// A child may have had another owner before, and both have to know.
+    #[test]
+    fn a_change_has_the_state_before_and_the_state_now() {
+        let store = store();
+        store.upsert(&None, thing("a", "1", "1", "first"));
+        let change = store.upsert(&None, thing("a", "1", "2", "second")).remove(0);
+        let owners: Vec<Arc<str>> = change.states().filter_map(|entry| owner(entry.valid()?)).collect();
+        assert_eq!(owners, ["first".into(), "second".into()] as [Arc<str>; 2]);
     }
 
     #[test]
@@ -453,11 +476,7 @@ mod tests {
     #[test]
     fn a_deletion_whose_final_state_can_not_be_used_carries_the_state_before() {
         let store = store();
-        let unreadable = || {
-            let identity = Identity { key: key("a"), uid: "1".into(), resource_version: "9".into() };
-            Entry::Invalid(Arc::new(Invalid { identity, error: "no size".into() }))
-        };
-        for last in [unreadable(), thing("a", "another", "9", "o")] {
+        for last in [unreadable("a", "no size"), thing("a", "another", "9", "o")] {
             store.upsert(&None, thing("a", "1", "1", "o"));
             assert_eq!(last_state(&store.remove(&None, last).unwrap()), ("1", Origin::Event));
         }

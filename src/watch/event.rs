@@ -217,6 +217,19 @@ mod tests {
         let Event::Error(status) = Event::decode(line).unwrap() else { panic!("not ERROR") };
         assert!(status.is_gone());
         assert_eq!(status.to_string(), "410 Expired: too old resource version: 1 (2)");
+        assert!(!status.is_version_too_large());
+    }
+
+    /// Kubernetes answers 504 then, and says why in a cause.
+    #[test]
+    fn a_version_from_the_future_is_told_by_its_cause_and_is_not_gone() {
+        let status: Status = serde_json::from_str(
+            r#"{"code":504,"reason":"Timeout","message":"Timeout: Too large resource version: 9, current: 5",
+                "details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1}}"#,
+        )
+        .unwrap();
+        assert!(status.is_version_too_large() && !status.is_gone());
+        assert!(!status.has_cause("FieldValueInvalid"));
     }
 
     #[test]

@@ -118,6 +118,17 @@ mod tests {
     }
 
     #[test]
+    fn by_default_the_largest_object_of_etcd_passes_and_ten_times_as_much_does_not() {
+        let object = vec![b'x'; 3 << 19];
+        let mut lines = Lines::default();
+        lines.push(&object);
+        lines.push(b"\n");
+        assert_eq!(lines.next_line().unwrap().unwrap().len(), object.len());
+        (0..11).for_each(|_| lines.push(&object));
+        assert!(lines.next_line().is_err());
+    }
+
+    #[test]
     fn a_line_without_end_is_refused_at_the_limit_and_not_collected() {
         let mut lines = Lines::new(1024);
         for _ in 0..16 {

@@ -100,11 +100,11 @@ impl ListSplitter {
                 Place::Envelope => self.envelope.push(byte),
                 Place::Between => {}
             }
-            if !self.follow_string(byte) {
-                self.follow_bracket(byte, &mut each)?;
-            }
             if self.item.len().max(self.envelope.len()) > self.limit {
                 return Err(ListError::TooLong { limit: self.limit });
+            }
+            if !self.follow_string(byte) {
+                self.follow_bracket(byte, &mut each)?;
             }
         }
         Ok(())
@@ -252,7 +252,8 @@ mod tests {
     fn half_a_list_is_an_error() {
         let body = br#"{"metadata":{"resourceVersion":"1"},"items":[{"a":1},{"b":2}]}"#;
         for end in 0..body.len() {
-            assert!(split(&body[..end], 7).is_err(), "{}", String::from_utf8_lossy(&body[..end]));
+            let half = split(&body[..end], 7);
+            assert!(matches!(half, Err(ListError::Malformed)), "{}", String::from_utf8_lossy(&body[..end]));
         }
         assert!(matches!(split(b"}", 1), Err(ListError::Malformed)));
     }
@@ -262,6 +263,18 @@ mod tests {
         let mut splitter = ListSplitter::new(64);
         let body = format!(r#"{{"items":[{{"a":"{}"}}]}}"#, "x".repeat(100));
         assert!(matches!(splitter.push(body.as_bytes(), |_| ()), Err(ListError::TooLong { limit: 64 })));
+    }
+
+    #[test]
+    fn an_item_of_exactly_the_limit_passes_and_one_byte_more_does_not() {
+        let push = |item: &str| {
+            let body = format!(r#"{{"items":[{item}],"metadata":{{"resourceVersion":"1"}}}}"#);
+            let mut sizes = Vec::new();
+            ListSplitter::new(64).push(body.as_bytes(), |item| sizes.push(item.len())).map(|()| sizes)
+        };
+        let item = |size: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(size - 8));
+        assert_eq!(push(&item(64)).unwrap(), [64]);
+        assert!(matches!(push(&item(65)), Err(ListError::TooLong { limit: 64 })));
     }
 
     proptest! {

@@ -22,7 +22,7 @@ use crate::run::{alone, on_all_cores};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
 use crate::wire::Crash;
-use crate::world::{CHILDREN, Plan, SERVERS, SERVICES, World};
+use crate::world::{CHILDREN, Plan, SECRETS, SERVERS, SERVICES, Stale, World};
 
 const SERVER: Place = Place { namespace: "default", name: "alpha" };
 const SECRET: Place = Place { namespace: "default", name: "keys" };
@@ -75,7 +75,7 @@ fn play(trouble: Trouble) -> Life {
     alone(Timeline::new, async |timeline| {
         let Trouble { instances, elects, plan } = trouble;
         let (world, controllers) = World::start(1, elects, plan, timeline.clone());
-        if plan.stale {
+        if plan.stale.is_some() {
             // Only a plain list may be stale; and an old API server has no others.
             world.cluster.stream_lists(false);
         }
@@ -173,7 +173,7 @@ fn compare(usual: &Life, troubles: Vec<Trouble>) {
     }
 }
 
-fn usual(instances: usize, elects: bool, stale: bool) -> Life {
+fn usual(instances: usize, elects: bool, stale: Option<Stale>) -> Life {
     let plan = Plan { stale, ..Plan::default() };
     let life = play(Trouble { instances, elects, plan });
     assert!(life.violations.is_empty(), "{:?}\n{}", life.violations, life.timeline.lines().join("\n"));
@@ -187,23 +187,23 @@ fn crashes(requests: u64) -> impl Iterator<Item = Crash> {
 
 #[test]
 fn wherever_the_operator_crashes_the_world_becomes_the_same() {
-    let usual = usual(1, true, false);
+    let usual = usual(1, true, None);
     let trouble = |crash| Trouble { instances: 1, elects: true, plan: Plan { crash: Some(crash), ..Plan::default() } };
     compare(&usual, crashes(usual.requests).map(trouble).collect());
 }
 
 #[test]
 fn wherever_the_leader_crashes_the_follower_makes_the_world_the_same() {
-    let usual = usual(2, true, false);
+    let usual = usual(2, true, None);
     let trouble = |crash| Trouble { instances: 2, elects: true, plan: Plan { crash: Some(crash), ..Plan::default() } };
     compare(&usual, crashes(usual.requests).map(trouble).collect());
 }
 
 #[test]
 fn wherever_it_starts_again_on_a_stale_api_server_the_world_becomes_the_same() {
-    for elects in [true, false] {
-        let usual = usual(1, elects, true);
-        let plan = |crash| Plan { crash: Some(crash), stale: true, ..Plan::default() };
+    for (elects, stale) in [(true, Stale::Everything), (false, Stale::Causes)] {
+        let usual = usual(1, elects, Some(stale));
+        let plan = |crash| Plan { crash: Some(crash), stale: Some(stale), ..Plan::default() };
         let trouble = |crash| Trouble { instances: 1, elects, plan: plan(crash) };
         compare(&usual, (0..usual.requests).map(Crash::After).map(trouble).collect());
     }
@@ -211,14 +211,25 @@ fn wherever_it_starts_again_on_a_stale_api_server_the_world_becomes_the_same() {
 
 #[test]
 fn whichever_event_is_lost_the_world_becomes_the_same() {
-    let usual = usual(1, false, false);
+    let usual = usual(1, false, None);
     let trouble = |lost| Trouble { instances: 1, elects: false, plan: Plan { lost: Some(lost), ..Plan::default() } };
     compare(&usual, (0..usual.pieces).map(trouble).collect());
 }
 
 /// The lag that makes an API server stale, from the second life of an operator on.
-pub(crate) fn grow_stale(world: &World) {
+pub(crate) fn grow_stale(world: &World, stale: Stale) {
     let writes = 12;
-    world.timeline.note("weather", format_args!("lists are {writes} writes old from now on"));
-    world.cluster.faults().add(Rule::new(Fault::Stale(Age::Behind(writes))).user_agent("smooth-operator"));
+    world.timeline.note("weather", format_args!("lists are {writes} writes old from now on: {stale:?}"));
+    let rule = || Rule::new(Fault::Stale(Age::Behind(writes))).user_agent("smooth-operator");
+    let rules = match stale {
+        Stale::Everything => vec![rule()],
+        Stale::Causes => [SERVERS, SECRETS].map(|resource| rule().resource(resource)).into(),
+    };
+    for rule in rules {
+        world.cluster.faults().add(rule);
+    }
+    // A cache that is behind learns late what is new, and so does whoever watches it.
+    for resource in ["mcpservers", "secrets"] {
+        world.delay_watches(resource, Duration::from_secs(5));
+    }
 }

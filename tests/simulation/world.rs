@@ -79,10 +79,19 @@ pub(crate) struct World {
 pub(crate) struct Plan {
     /// It dies.
     pub(crate) crash: Option<Crash>,
-    /// Its API server's lists are stale when it starts again.
-    pub(crate) stale: bool,
+    /// These lists of its API server are stale when it starts again.
+    pub(crate) stale: Option<Stale>,
     /// It is not shown this piece of a watch.
     pub(crate) lost: Option<u64>,
+}
+
+/// Each resource has a cache of its own in an API server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stale {
+    /// All lists.
+    Everything,
+    /// The lists of what the operator acts upon, but not of what it has made from that.
+    Causes,
 }
 
 /// What the network is like.
@@ -143,7 +152,11 @@ impl World {
                     life.loses(lost);
                 }
             }
-            (1, 2) if stale => grow_stale(self),
+            (1, 2) => {
+                if let Some(stale) = stale {
+                    grow_stale(self, stale);
+                }
+            }
             _ => {}
         }
         self.lives.lock().unwrap().insert(life.instance, Arc::clone(life));

@@ -100,7 +100,8 @@ pub(crate) enum Drift {
 
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 const SECRET_NAMES: [&str; 2] = ["keys", "token"];
-const WATCHED: [&str; 4] = ["mcpservers", "deployments", "secrets", "services"];
+const WATCHED: [&str; 6] =
+    ["mcpservers", "deployments", "secrets", "services", "horizontalpodautoscalers", "poddisruptionbudgets"];
 
 fn place(random: &mut StdRng, names: &[&'static str]) -> Place {
     // Most in one namespace, so that they meet.
@@ -185,9 +186,12 @@ pub(crate) fn draw(random: &mut StdRng, instances: usize) -> Act {
         77..79 => Act::NoFaults,
         79..80 => Act::Latency(Duration::from_millis(*[1, 10, 200, 2000].choose(random).expect("there are some"))),
         80..82 => Act::Unseen(Box::new(unseen(random))),
-        82..84 => Act::Late(WATCHED[random.random_range(0..4)], Duration::from_millis(random.random_range(0..3000))),
+        82..84 => Act::Late(
+            WATCHED[random.random_range(0..WATCHED.len())],
+            Duration::from_millis(random.random_range(0..3000)),
+        ),
         84..89 => {
-            let resource = random.random_bool(0.5).then(|| WATCHED[random.random_range(0..4)]);
+            let resource = random.random_bool(0.5).then(|| WATCHED[random.random_range(0..WATCHED.len())]);
             Act::Break(resource, watch_break(random))
         }
         89..91 => Act::Compact,

@@ -86,6 +86,7 @@ fn play(trouble: Trouble) -> Life {
         let mut worlds = Vec::new();
         for (what, step) in STEPS {
             timeline.note("step", what);
+            world.begin_step();
             step(&world);
             world.rolls.lock().unwrap().look(&world.cluster);
             settle(&world, what).await;
@@ -216,14 +217,17 @@ fn whichever_event_is_lost_the_world_becomes_the_same() {
     compare(&usual, (0..usual.pieces).map(trouble).collect());
 }
 
-/// The lag that makes an API server stale, from the second life of an operator on.
+/// What makes an API server stale, from the second life of an operator on: its cache knows nothing of the last step.
 pub(crate) fn grow_stale(world: &World, stale: Stale) {
-    let writes = 12;
-    world.timeline.note("weather", format_args!("lists are {writes} writes old from now on: {stale:?}"));
-    let rule = || Rule::new(Fault::Stale(Age::Behind(writes))).user_agent("smooth-operator");
-    let rules = match stale {
-        Stale::Everything => vec![rule()],
-        Stale::Causes => [SERVERS, SECRETS].map(|resource| rule().resource(resource)).into(),
+    world.timeline.note("weather", format_args!("the API server starts with a cache from before this step: {stale:?}"));
+    let rule = |resource| {
+        let age = Age::At(world.before_step());
+        Rule::new(Fault::Stale(age)).user_agent("smooth-operator").resource(resource).next(1)
+    };
+    let causes = [SERVERS, SECRETS];
+    let rules: Vec<Rule> = match stale {
+        Stale::Everything => causes.into_iter().chain(CHILDREN).map(rule).collect(),
+        Stale::Causes => causes.map(rule).into(),
     };
     for rule in rules {
         world.cluster.faults().add(rule);

@@ -72,6 +72,8 @@ pub(crate) struct World {
     /// Who asked about what in which second, and how often.
     asked: Mutex<BTreeMap<(usize, String), (u64, u64)>>,
     started: Instant,
+    /// The revision before the last step of a life.
+    before_step: AtomicU64,
 }
 
 /// What is to happen to the first operator in its first life.
@@ -127,6 +129,7 @@ impl World {
             requests: AtomicU64::new(0),
             asked: Mutex::default(),
             started: Instant::now(),
+            before_step: AtomicU64::new(1),
         };
         (Arc::new(world), controllers)
     }
@@ -170,6 +173,20 @@ impl World {
     /// How many requests have arrived.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operator has asked for this.
+    pub(crate) fn asked_for(&self, what: &str) -> bool {
+        self.asked.lock().unwrap().keys().any(|(_, asked)| asked == what)
+    }
+
+    /// A step of a life begins.
+    pub(crate) fn begin_step(&self) {
+        self.before_step.store(self.cluster.revision(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn before_step(&self) -> u64 {
+        self.before_step.load(Ordering::Relaxed)
     }
 
     // --- the weather
@@ -232,7 +249,13 @@ impl World {
         let deployment = asked.writes() && asked.resource == "deployments";
         let look = || self.cluster.get(DEPLOYMENTS, &asked.namespace, &asked.name).filter(|_| deployment);
         let before = look();
+        let theirs = if asked.method == Method::DELETE { self.theirs(asked) } else { None };
         let response = self.cluster.exchange(request).await;
+        if let Some((kind, object)) = theirs
+            && self.cluster.get(kind, &asked.namespace, &asked.name).is_none_or(|now| !is_same(&now, &object))
+        {
+            self.timeline.violation(format_args!("{} deletes what is not its own: {asked}", life.name()));
+        }
         if deployment && let Some(after) = look() {
             let told = self.rolls.lock().unwrap().wrote(before.as_deref(), &after);
             if let Err(what) = told {
@@ -269,21 +292,15 @@ impl World {
                 ));
             }
         }
-        if asked.method == Method::DELETE {
-            self.judge_delete(life, asked);
-        }
     }
 
-    fn judge_delete(&self, life: &Life, asked: &Asked) {
-        let kind = CHILDREN.iter().find(|kind| kind.split('.').next() == Some(&asked.resource));
-        let object = kind.and_then(|kind| self.cluster.get(kind, &asked.namespace, &asked.name));
-        // What is gone already can't be deleted wrongly.
-        let Some(object) = object else { return };
+    /// What has this name, if it is not the operator's own.
+    fn theirs(&self, asked: &Asked) -> Option<(&'static str, Arc<Value>)> {
+        let kind = CHILDREN.into_iter().find(|kind| kind.split('.').next() == Some(&asked.resource))?;
+        let object = self.cluster.get(kind, &asked.namespace, &asked.name)?;
         let owner = &object["metadata"]["ownerReferences"][0];
         let own = owner["kind"] == "MCPServer" && owner["controller"] == true && owner["name"] == asked.name.as_str();
-        if !own {
-            self.timeline.violation(format_args!("{} deletes what is not its own: {asked}", life.name()));
-        }
+        (!own).then_some((kind, object))
     }
 
     /// Nobody asks about one thing again and again.
@@ -302,4 +319,8 @@ impl World {
             self.timeline.violation(format_args!("{tasks} tasks are alive"));
         }
     }
+}
+
+fn is_same(one: &Value, other: &Value) -> bool {
+    one["metadata"]["uid"] == other["metadata"]["uid"]
 }

@@ -76,6 +76,26 @@ enum Precondition {
     Absent,
     /// The object with the name is this one.
     Is(Uid),
+    /// It is this one, and still as it was seen.
+    IsStill(Uid, ResourceVersion),
+}
+
+impl Precondition {
+    /// The object that is to be changed.
+    fn uid(&self) -> Option<&Uid> {
+        match self {
+            Self::Absent => None,
+            Self::Is(uid) | Self::IsStill(uid, _) => Some(uid),
+        }
+    }
+
+    /// The same, and the Deployment must not have changed since it was seen.
+    fn and_unchanged(self, deployment: Option<&Deployment>) -> Self {
+        match (self, deployment) {
+            (Self::Is(uid), Some(seen)) => Self::IsStill(uid, seen.meta().resource_version.clone()),
+            (other, _) => other,
+        }
+    }
 }
 
 /// No object ever has this version, so an apply that names it conflicts with any existing object and creates an absent
@@ -145,6 +165,11 @@ impl Applied {
             let Some(mut write) = plan(&slot, desired) else { continue };
             if write.why == Why::Updated && only_secret_changed(observed, wanted) {
                 write.why = Why::SecretRotated;
+            }
+            // It keeps the Secret that it has, as far as the store knows. The store may be behind, and what the Deployment had
+            // once must not overwrite what it has by now.
+            if kind == ChildKind::Deployment && observed.secret.is_lacking() {
+                write.precondition = write.precondition.and_unchanged(observed.deployment.as_deref());
             }
             if let (ChildKind::Deployment, Slot::Taken(child) | Slot::Adopted(child)) = (kind, slot) {
                 hand_over_replicas(client, key, child, desired, observed).await?;
@@ -257,10 +282,7 @@ async fn put(
     write: &Write,
     desired: &Desired,
 ) -> Result<Put, Error> {
-    let of = match &write.precondition {
-        Precondition::Absent => None,
-        Precondition::Is(uid) => Some(uid),
-    };
+    let of = write.precondition.uid();
     if let Some(refused) = memory.refused(key, kind, &desired.hash, of, Instant::now()) {
         return Ok(Put::Refused(refused));
     }
@@ -384,6 +406,10 @@ fn request(kind: ChildKind, key: &ObjectKey, write: &Write, object: &Value) -> R
     match &write.precondition {
         Precondition::Absent => object["metadata"]["resourceVersion"] = NEVER.into(),
         Precondition::Is(uid) => object["metadata"]["uid"] = uid.as_str().into(),
+        Precondition::IsStill(uid, version) => {
+            object["metadata"]["uid"] = uid.as_str().into();
+            object["metadata"]["resourceVersion"] = version.as_str().into();
+        }
     }
     Request::apply(kind.resource(), key, &object)
 }

@@ -50,6 +50,13 @@ impl Followed {
             self.history.push(value);
         }
     }
+
+    /// Something begins with what its predecessor had: while its Secret is missing, an adopted Deployment keeps the old one.
+    fn inherit(&mut self, value: Value) {
+        if self.at == 0 && self.history.first() != Some(&value) {
+            self.history.insert(0, value);
+        }
+    }
 }
 
 /// Whether the history goes on to this value, from where it was followed to.
@@ -105,6 +112,11 @@ impl Rolls {
                 history = &history[at..]
             )
         };
+        // One that has lost its owner may be adopted by the next server of the name, who may wish for something else.
+        let adopted = self.written_for.insert(uid(after), owner.to_owned()).is_some_and(|before| before != owner);
+        if let Some(before) = before.filter(|_| adopted) {
+            server.names.inherit(running(&before["spec"]["template"]).1);
+        }
         let Followed { history, at } = &mut server.specs;
         let Some(mut moved) = follow(history, at, &runs) else { return Err(not_there("spec", &runs, history, *at)) };
         let Followed { history, at } = &mut server.names;
@@ -120,8 +132,6 @@ impl Rolls {
             moved |= more;
         }
         let disturbed = self.disturbed.remove(&uid(after));
-        // One that has lost its owner may be adopted by the next server of the name, who may wish for something else.
-        let adopted = self.written_for.insert(uid(after), owner.to_owned()).is_some_and(|before| before != owner);
         if before.is_some() {
             self.count += 1;
             if !moved && !disturbed && !adopted {
@@ -231,5 +241,19 @@ mod tests {
         assert_eq!(rolls.wrote(Some(&odd), &right), Ok(()), "it was adopted");
         assert!(rolls.wrote(Some(&odd), &right).is_err(), "once");
         assert_eq!(rolls.wrote(Some(&odd), &deployment("another", "one", None)), Ok(()), "it was made anew");
+    }
+
+    #[test]
+    fn an_adopted_deployment_may_keep_the_secret_of_its_last_owner_and_may_not_go_back_to_it() {
+        let mut rolls = rolls();
+        rolls.secrets.insert(("n".to_owned(), "other".to_owned()), vec!["hash".to_owned()]);
+        let other = Some(("other", "hash"));
+        let [before, kept, moved] = [("one", other), ("two", other), ("two", Some(("s", "new")))]
+            .map(|(image, secret)| deployment("d", image, secret));
+        assert!(rolls.wrote(Some(&before), &kept).is_err(), "nobody wished for it");
+        rolls.written_for.insert("d".to_owned(), "the server before".to_owned());
+        assert_eq!(rolls.wrote(Some(&before), &kept), Ok(()));
+        assert_eq!(rolls.wrote(Some(&kept), &moved), Ok(()));
+        assert!(rolls.wrote(Some(&moved), &kept).is_err());
     }
 }

@@ -5,6 +5,7 @@ use kube_client::client::Body;
 use serde_json::json;
 
 use super::super::build::build;
+use super::super::observe::SecretState;
 use super::super::ours::OwnFields;
 use super::super::testing::{UID, as_wanted, deployment, observed, owner, wanted};
 use super::*;
@@ -240,6 +241,31 @@ fn every_write_names_the_object_that_was_seen() {
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         assert_eq!(body["metadata"]["uid"], "seen");
     }
+}
+
+/// Found by the simulation: a Secret was rotated and then deleted, the watch of Deployments hung, and a change of the image
+/// brought the first digest back, and with it another restart of all pods.
+#[tokio::test]
+async fn what_a_deployment_had_does_not_overwrite_what_it_has_by_now() {
+    const NOW: &str = "12";
+    let transport = tower::service_fn(|request: http::Request<Body>| async move {
+        let body = request.into_body().collect_bytes().await.unwrap();
+        let apply: Value = serde_json::from_slice(&body).unwrap();
+        let metadata = json!({"namespace": "prod", "name": "web", "uid": "deployment-uid", "resourceVersion": NOW});
+        let seen = &apply["metadata"]["resourceVersion"];
+        let (code, answer) = match seen.as_str() {
+            Some(seen) if seen != NOW => (409, json!({"kind": "Status", "code": 409})),
+            Some(_) | None => (200, json!({"metadata": metadata, "spec": {}})),
+        };
+        let answer = Body::from(answer.to_string().into_bytes());
+        Ok::<_, Infallible>(http::Response::builder().status(code).body(answer).unwrap())
+    });
+    let client = Client::new(kube_client::Client::new(transport, "default"));
+    let mut world = observed(&json!({"image": "x", "secretName": "s"}));
+    world.secret = SecretState::Missing("s".to_owned());
+    world.deployment = Some(Arc::new(deployment(&owner("MCPServer", "web", UID), &json!({}))));
+    let (applied, written) = applied(&client, &Memory::default(), &world).await;
+    assert!(written.is_err() && applied.done.is_empty(), "{:?}", applied.done);
 }
 
 #[tokio::test]

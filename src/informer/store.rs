@@ -441,6 +441,19 @@ mod tests {
         assert_eq!(told(&store.commit(replacement, "8".into())), ["~counted-again", "~no colour"]);
     }
 
+    #[test]
+    fn what_was_deleted_while_the_state_was_read_is_not_in_it() {
+        let store = store();
+        assert!(store.is_empty());
+        let mut replacement = Replacement::new(None, true);
+        for name in ["stays", "stays, too", "goes"] {
+            store.note(&mut replacement, thing(name, name, "1", "o"));
+        }
+        replacement.forget(&key("goes"));
+        assert_eq!(told(&store.commit(replacement, "5".into())), ["+stays", "+stays, too"]);
+        assert!(store.len() == 2 && !store.is_empty());
+    }
+
     /// A child may have had another owner before, and both have to know.
     #[test]
     fn a_change_has_the_state_before_and_the_state_now() {

@@ -53,8 +53,19 @@ pub struct Options {
     pub terminate_delay: Duration,
     /// Whether the controllers write Events about what they do.
     pub events: bool,
-    /// On how many ports of pods is listened, at most; 0: a pod is its status and nothing more. See [`crate::mcp`].
-    pub listeners: usize,
+    /// Where a container that runs is reached. See [`crate::mcp`].
+    pub listening: Listening,
+}
+
+/// Where a container that runs is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listening {
+    /// Nowhere: a pod is its status and nothing more.
+    Nowhere,
+    /// At its pod's address, from all over this machine; so many of them at most.
+    OnSockets(usize),
+    /// From this process alone, by [`Servers::connect`](crate::mcp::Servers::connect).
+    InProcess,
 }
 
 impl Default for Options {
@@ -63,7 +74,7 @@ impl Default for Options {
             ready_delay: Duration::from_millis(300),
             terminate_delay: Duration::from_millis(50),
             events: false,
-            listeners: 0,
+            listening: Listening::Nowhere,
         }
     }
 }

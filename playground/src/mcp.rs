@@ -37,4 +37,5 @@ pub use behaviour::Behaviour;
 pub use listener::affordable_listeners;
 pub(crate) use server::{About, Server, answer_to_get};
 pub use server::{Exchange, Report};
+pub(crate) use servers::InnerDoor;
 pub use servers::Servers;

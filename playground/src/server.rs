@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Authorization, StaticToken, User};
 use crate::cluster::Cluster;
-use crate::controllers;
+use crate::controllers::{self, Listening};
 use crate::faults;
 use crate::tls::Authority;
 use connection::{House, accept};
@@ -143,7 +143,8 @@ impl Playground {
             (None, Authorization::Rbac) => format!("{{token: {:?}}}", admin_token(&cluster)),
         };
         let stop = cluster.stop_token();
-        let pace = controllers::Options { ready_delay, events, listeners, ..controllers::Options::default() };
+        let listening = if listeners > 0 { Listening::OnSockets(listeners) } else { Listening::Nowhere };
+        let pace = controllers::Options { ready_delay, events, listening, ..controllers::Options::default() };
         let faults::Plan { rules, beats } = faults;
         cluster.faults().replace(rules);
         let mut tasks = controllers::start(&cluster, pace, &stop);

@@ -32,11 +32,11 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Options;
 use super::harness::{self, Change, Control};
 use super::meta::{is_deleting, name, namespace, text, uid, with_status};
 use super::queue::Queue;
 use super::recorder::{Recorder, Word};
+use super::{Listening, Options};
 use crate::Cluster;
 use crate::cluster::DeleteOptions;
 use crate::resources::Registry;
@@ -97,12 +97,19 @@ impl Kubelet {
     fn new(cluster: Cluster, options: Options, listeners: TaskTracker, stop: &CancellationToken) -> Self {
         let (records, waiting) = (BTreeMap::new(), BTreeMap::new());
         let recorder = Recorder::new(&cluster, options.events, KUBELET);
-        let claimed = if options.listeners > 0 { Addresses::claimed() } else { None };
-        if options.listeners > 0 && claimed.is_none() {
-            tracing::warn!("pods have no addresses of their own here, and nothing listens for them");
-        }
-        let doors = claimed.is_some().then(|| Doors::new(cluster.clone(), options.listeners, listeners, stop.clone()));
-        let addresses = claimed.unwrap_or_else(Addresses::silent);
+        let doors = |sockets| Doors::new(cluster.clone(), sockets, listeners, stop.clone());
+        let (addresses, doors) = match options.listening {
+            Listening::Nowhere => (Addresses::silent(), None),
+            Listening::InProcess => (Addresses::silent(), Some(doors(None))),
+            Listening::OnSockets(most) => {
+                if let Some(addresses) = Addresses::claimed() {
+                    (addresses, Some(doors(Some(most))))
+                } else {
+                    tracing::warn!("pods have no addresses of their own here, and nothing listens for them");
+                    (Addresses::silent(), None)
+                }
+            }
+        };
         Self { cluster, recorder, options, records, waiting, addresses, doors, has_missed_some: false }
     }
 

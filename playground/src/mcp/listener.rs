@@ -17,7 +17,8 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Sleep, sleep, timeout};
@@ -67,11 +68,12 @@ pub(crate) async fn serve(listener: TcpListener, server: Shared, seats: Arc<Sema
                     let room = connections.len() < MAX_CONNECTIONS && server.behaviour() != Behaviour::HangsUp;
                     // Without a seat the connection is closed, here and now.
                     if let (true, Ok(seat)) = (room, Arc::clone(&seats).try_acquire_owned()) {
-                        let connection = timeout(CONNECTION_LIFE, converse(stream, Arc::clone(&server)));
+                        if let Err(error) = stream.set_nodelay(true) {
+                            tracing::debug!(%error, "no TCP_NODELAY");
+                        }
+                        let connection = converse(stream, Arc::clone(&server));
                         connections.spawn(async move {
-                            if connection.await.is_err() {
-                                tracing::debug!("a connection to a pod has lived long enough");
-                            }
+                            connection.await;
                             drop(seat);
                         });
                     }
@@ -99,18 +101,18 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     adopt(std::net::TcpListener::bind(address)?)
 }
 
-async fn converse(stream: TcpStream, server: Shared) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
+/// Serves one connection for all its life.
+pub(super) async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, server: Shared) {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
         async move { Ok::<_, Infallible>(exchange(&server, request).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection to a pod broke");
+    match timeout(CONNECTION_LIFE, http.serve_connection(TokioIo::new(stream), service)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to a pod broke"),
+        Err(_) => tracing::debug!("a connection to a pod has lived long enough"),
     }
 }
 

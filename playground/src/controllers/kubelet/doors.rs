@@ -1,4 +1,4 @@
-//! What listens for the pods: one listener for each TCP port of a container that runs.
+//! What listens for the pods: one listener for each TCP port of a container that runs; or, within this process, none.
 //!
 //! ```text
 //!   container runs -------> bound, before the pod's status says so: who sees it ready can reach it
@@ -23,7 +23,7 @@ use crate::Cluster;
 use crate::controllers::meta::{int, name, namespace, text, uid};
 use crate::controllers::recorder::Word;
 use crate::mcp::listener::{bind, serve};
-use crate::mcp::{About, Behaviour, Server};
+use crate::mcp::{About, Behaviour, InnerDoor, Server};
 
 /// A container that is to be listened for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,8 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct Doors {
     cluster: Cluster,
-    most: usize,
+    /// How many sockets there may be, at most; `None`: there are none, and no bound.
+    sockets: Option<usize>,
     /// By the pod's uid and the port. No map is empty.
     open: BTreeMap<String, BTreeMap<u16, Door>>,
     /// How many they are.
@@ -74,10 +75,10 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// At most so many. They all end by `stop`, and `tasks` has them.
-    pub(super) fn new(cluster: Cluster, most: usize, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        let seats = Arc::new(Semaphore::new((most / 2).clamp(64, 4096)));
-        Self { cluster, most, open: BTreeMap::new(), count: 0, seats, tasks, stop }
+    /// On at most so many sockets, or without any. They all end by `stop`, and `tasks` has them.
+    pub(super) fn new(cluster: Cluster, sockets: Option<usize>, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let seats = Arc::new(Semaphore::new((sockets.unwrap_or_default() / 2).clamp(64, 4096)));
+        Self { cluster, sockets, open: BTreeMap::new(), count: 0, seats, tasks, stop }
     }
 
     /// Opens and closes what a pod with this status needs.
@@ -91,8 +92,8 @@ impl Doors {
                 continue;
             }
             let at = SocketAddr::from((address, port));
-            if self.count + open.len() >= self.most {
-                let message = format!("Nothing listens on {at}: at most {} ports of pods are listened on", self.most);
+            if let Some(most) = self.sockets.filter(|most| self.count + open.len() >= *most) {
+                let message = format!("Nothing listens on {at}: at most {most} ports of pods are listened on");
                 outcome.words.push((wanted.container, Word::warning("NotListening", message)));
                 continue;
             }
@@ -113,7 +114,7 @@ impl Doors {
     }
 
     fn door(&self, pod: &Value, address: SocketAddr, wanted: &Wanted) -> std::io::Result<Door> {
-        let listener = bind(address)?;
+        let listener = self.sockets.map(|_| bind(address)).transpose()?;
         let about = About {
             address,
             namespace: namespace(pod).to_owned(),
@@ -123,9 +124,12 @@ impl Doors {
         };
         let session_prefix = format!("{}-{}", uid(pod), wanted.restarts);
         let server = Arc::new(Server::new(about, &session_prefix, self.cluster.servers().changes()));
-        self.cluster.servers().add(Arc::clone(&server));
         let stop = self.stop.child_token();
-        self.tasks.spawn(serve(listener, Arc::clone(&server), Arc::clone(&self.seats), stop.clone()));
+        let inner = InnerDoor { stop: stop.clone(), tasks: self.tasks.clone() };
+        self.cluster.servers().add(Arc::clone(&server), listener.is_none().then_some(inner));
+        if let Some(listener) = listener {
+            self.tasks.spawn(serve(listener, Arc::clone(&server), Arc::clone(&self.seats), stop.clone()));
+        }
         Ok(Door { wanted: wanted.clone(), cluster: self.cluster.clone(), server, _stop: stop.drop_guard() })
     }
 

@@ -117,8 +117,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_lease_is_an_answer() {
+    async fn no_lease_is_an_answer_and_a_refusal_is_none() {
         assert!(answered(404, refusal(404, "NotFound")).get().await.unwrap().is_none());
+        let stored = json!({"metadata": {"name": "smooth-operator", "resourceVersion": "875"}});
+        assert_eq!(answered(200, stored).get().await.unwrap().unwrap().metadata.resource_version.unwrap(), "875");
+        assert!(matches!(answered(403, refusal(403, "Forbidden")).get().await, Err(LeaseError::Failed(_))));
     }
 
     #[tokio::test]

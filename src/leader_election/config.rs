@@ -224,6 +224,14 @@ mod tests {
             .map_or_else(|invalid| invalid.to_string().lines().map(str::to_owned).collect(), |_| Vec::new())
     }
 
+    /// By the name that the kernel has, or that the pod was given.
+    #[test]
+    fn the_host_has_its_own_name() {
+        let given = std::env::var("HOSTNAME").ok().filter(|name| !name.trim().is_empty());
+        let named = given.unwrap_or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap());
+        assert_eq!(hostname(), named.trim());
+    }
+
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(Timing::default().violations(), []);

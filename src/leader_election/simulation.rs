@@ -198,6 +198,7 @@ impl LeaseApi for Path {
 /// An instance that takes part in the election.
 struct Instance {
     identity: Identity,
+    timing: Timing,
     fence: Fence,
     path: Path,
     /// The values of the gauge, and whether the fence was open at the moment of each change.
@@ -209,7 +210,8 @@ impl Instance {
         let identity = Identity::new(name, &mut StdRng::seed_from_u64(seed));
         let fence = Fence::closed();
         world.lock().unwrap().fences.push(fence.clone());
-        Self { identity, fence, path: Path::to(world), gauge: Arc::default() }
+        let timing = Timing::default();
+        Self { identity, timing, fence, path: Path::to(world), gauge: Arc::default() }
     }
 
     fn elector(&self, seed: u64) -> Elector<Path> {
@@ -228,7 +230,7 @@ impl Instance {
             self.path.clone(),
             key(),
             self.identity.clone(),
-            Timing::default(),
+            self.timing,
             self.fence.clone(),
             Box::new(show),
             StdRng::seed_from_u64(seed),

@@ -105,6 +105,26 @@ async fn each_add_wakes_one_waiting_worker_and_not_the_herd() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_woken_for_nothing() {
+    let queue = queue::<&str>();
+    queue.add_after("late", 3600 * SECOND);
+    let mut waiting: Vec<_> = (0..3).map(|_| Waiting::on(&queue)).collect();
+    let before = woken(&waiting);
+    let since = |waiting: &[Waiting<'_>]| -> Vec<usize> {
+        woken(waiting).iter().zip(&before).map(|(after, before)| after - before).collect()
+    };
+    queue.add_after("later", 7200 * SECOND);
+    assert_eq!(since(&waiting), [0, 0, 0], "the timer is set to an earlier deadline already");
+    queue.add("a");
+    assert_eq!(since(&waiting), [1, 0, 0]);
+    let item = take(&queue).await;
+    assert_eq!(since(&waiting), [1, 0, 0], "the key that was taken was the last one");
+    drop(item);
+    assert_eq!(since(&waiting), [1, 0, 0], "its run leaves nothing behind");
+    assert!(waiting[0].poll().is_pending());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_added_while_processed_comes_again_only_after_done() {
     let queue = queue::<&str>();
     queue.add("a");
@@ -362,6 +382,15 @@ async fn failures_back_off_and_forget_ends_that() {
     assert_eq!(queue.num_requeues(&"a"), 4);
     queue.forget(&"a");
     assert_eq!(queue.num_requeues(&"a"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paced_key_comes_after_its_pause_without_a_backoff() {
+    let queue = queue::<&str>();
+    let start = Instant::now();
+    queue.add_paced("a", 5 * SECOND);
+    assert_eq!(*take(&queue).await, "a");
+    assert_eq!((start.elapsed(), queue.num_requeues(&"a")), (5 * SECOND, 0));
 }
 
 /// The samples of the queue `test` in a scrape.

@@ -110,12 +110,15 @@ fn a_candidate_that_finds_no_lease_makes_it_at_once_and_leads_once_it_has_stood_
     election.observed(None, t0, PAUSE);
     assert_eq!(election.decide(t0), Decision::Create);
     election.created(ours(&election, "1"), t0, t0 + secs(0.5));
+    assert_eq!(election.decide(t0 + secs(0.5)), Decision::Wait(t0 + PAUSE));
     // Somebody may lead because of a Lease that was deleted just before. The founder renews, but does not lead.
     for sent in [2.0, 6.0, 14.0] {
         let renewed = ours(&election, &format!("1{sent}"));
         assert!(matches!(election.decide(t0 + secs(sent)), Decision::Renew(_)), "at {sent}");
         election.wrote(renewed, t0 + secs(sent), t0 + secs(sent));
         assert_eq!(election.leads_since(), None, "at {sent}");
+        let next = t0 + secs(15.5_f64.min(sent + 2.0));
+        assert_eq!(election.decide(t0 + secs(sent)), Decision::Wait(next), "at {sent}");
     }
     // The first renewal after that makes it lead. It does not wait for a retry period.
     assert!(matches!(election.decide(t0 + secs(15.5)), Decision::Renew(_)));
@@ -133,6 +136,20 @@ fn a_lease_that_we_made_without_hearing_of_it_is_found_by_a_look_and_makes_a_fou
     assert_eq!(election.leads_since(), None);
     election.wrote(ours(&election, "3"), t0 + secs(19.1), t0 + secs(19.2));
     assert_eq!(election.leads_since(), Some(t0 + secs(19.1)));
+}
+
+#[test]
+fn a_founder_that_misses_an_answer_leads_neither_earlier_nor_later_for_it() {
+    let (mut election, t0) = follower();
+    election.observed(None, t0, PAUSE);
+    election.created(ours(&election, "1"), t0, t0);
+    election.failed(t0 + secs(2.0), t0 + secs(5.0));
+    assert_eq!(election.decide(t0 + secs(5.0)), Decision::Look);
+    election.observed(Some(ours(&election, "2")), t0 + secs(5.1), PAUSE);
+    election.wrote(ours(&election, "3"), t0 + secs(5.1), t0 + secs(5.2));
+    assert_eq!(election.leads_since(), None);
+    election.wrote(ours(&election, "4"), t0 + secs(15.0), t0 + secs(15.1));
+    assert_eq!(election.leads_since(), Some(t0 + secs(15.0)));
 }
 
 #[test]
@@ -309,4 +326,16 @@ fn failures_without_end_step_down_at_the_deadline_and_keep_the_pace_until_then()
     }
     assert_eq!(now, t0 + secs(10.0));
     assert_eq!(attempts, 4, "at 2, 4, 6 and 8 seconds");
+}
+
+#[test]
+fn people_are_told_who_holds_the_lease_or_what_is_waited_for() {
+    let (mut election, t0) = follower();
+    assert_eq!(election.to_string(), "the lease has not been read yet");
+    election.observed(Some(lease("them", "1")), t0, PAUSE);
+    assert_eq!(election.to_string(), "the lease is held by them");
+    election.observed(None, t0, PAUSE);
+    assert_eq!(election.to_string(), "there is no lease");
+    election.created(ours(&election, "2"), t0, t0);
+    assert!(election.to_string().starts_with("this instance has created the lease, and leads after 15s"));
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::leader_election::decision::StepDown;
 use crate::leader_election::elector::{Leader, Term};
 use crate::leader_election::record::{Holder, holder};
+use crate::telemetry::{Heard, LogFormat};
 
 fn world() -> Arc<Mutex<World>> {
     Arc::default()
@@ -126,6 +127,49 @@ async fn a_leader_that_is_cut_off_stops_before_its_fence_closes_and_both_before_
     let _leader = follower.await.unwrap();
     assert!(b.may_write());
     assert!(stopped.elapsed() > secs(5.0), "the follower waits the lease duration, not the renew deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fence_is_open_for_as_long_as_the_settings_say() {
+    let world = released();
+    let timing = Timing::new(secs(60.0), secs(40.0), secs(5.0)).unwrap();
+    let a = Instance { timing, ..Instance::new("a", 1, &world) };
+    let _leader = leading(&a).await;
+    let open = a.fence.remaining(Instant::now()).unwrap();
+    assert!(open > secs(53.9) && open <= secs(54.0), "{open:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_with_the_lease_is_told_once_and_again_after_it_was_over() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.subscriber(LogFormat::Json, "info"));
+    let (world, stop) = (released(), CancellationToken::new());
+    world.lock().unwrap().lease.as_mut().unwrap().spec.as_mut().unwrap().holder_identity = Some("them".into());
+    let b =
+        Instance { timing: Timing::new(secs(60.0), secs(40.0), secs(2.0)).unwrap(), ..Instance::new("b", 2, &world) };
+    b.path.next([Trip::ANSWER_LOST, Trip::ANSWER_LOST, Trip::ANSWER_LOST, FAST, Trip::ANSWER_LOST]);
+    let mut following = std::pin::pin!(b.elector(2).acquire(&stop));
+    let told = |heard: &Heard| {
+        let lines = heard.lines();
+        lines.iter().filter(|line| line["message"].as_str().unwrap().contains("can't access its lease")).count()
+    };
+    _ = tokio::time::timeout(secs(5.0), &mut following).await;
+    assert_eq!((b.path.verbs().len(), told(&heard)), (3, 1));
+    _ = tokio::time::timeout(secs(7.0), &mut following).await;
+    assert_eq!(told(&heard), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_tells_once_whom_it_follows() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.subscriber(LogFormat::Json, "info"));
+    let (world, stop) = (released(), CancellationToken::new());
+    let (a, b) = (Instance::new("a", 1, &world), Instance::new("b", 2, &world));
+    let (_stop, _task) = holding(leading(&a).await);
+    _ = tokio::time::timeout(secs(30.0), b.elector(2).acquire(&stop)).await;
+    let lines = heard.lines();
+    let told = lines.iter().filter(|line| line["message"].as_str().unwrap().contains(a.identity.as_str()));
+    assert_eq!(told.count(), 1, "{lines:?}");
 }
 
 /// Nothing in the leader runs but its workers, as after a long suspension in which nobody has told it that it has lost.

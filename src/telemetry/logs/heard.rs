@@ -1,12 +1,17 @@
 //! What was logged in a test.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::Value;
-use tracing::Subscriber;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Subscriber};
 
 use super::{LogFormat, subscriber};
+
+/// While there is only one subscriber, tracing asks the thread that first comes by a line whether anybody listens, and
+/// remembers the answer for all threads. So with one test that listens, the others would silence it.
+static OTHERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
 
 /// Where the lines of a test end up.
 #[derive(Clone, Default)]
@@ -26,6 +31,7 @@ impl io::Write for Heard {
 impl Heard {
     /// Writes here what passes the filter.
     pub(crate) fn subscriber(&self, format: LogFormat, filter: &str) -> Box<dyn Subscriber + Send + Sync> {
+        LazyLock::force(&OTHERS);
         let writer = self.clone();
         subscriber(format, &filter.parse().unwrap(), false, move || writer.clone())
     }

@@ -28,6 +28,12 @@ impl WallClock {
     }
 }
 
+impl Default for WallClock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a wall clock")

@@ -17,7 +17,8 @@
 //!  3 the Lease           (with --leader-elect) the fence opens; specs and Secrets are read again: a cache that is behind
 //!                        would undo what the leader before has done
 //!  4 caches synced       nothing is decided about a namespace before all of it is known
-//!  5 workers, checks     ═════════════════ work ═════════════════
+//!  5 the queue           of a follower it stays empty: nobody would take the keys of servers that come and go
+//!    workers, checks     ═════════════════ work ═════════════════
 //!    workers             stop: no new reconcile starts; running ones may finish, for a limited time
 //!    events              the queued Events are sent
 //!    informers           and the keeper of the webhook's certificate
@@ -52,23 +53,22 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::MCPServer;
 use crate::client::{Client, Connection, Fence};
 use crate::clock::WallClock;
 use crate::controller::{Controller, Options, Stopped};
 use crate::events::{Delivery, Recorder};
 use crate::http::{BindAddress, BindError};
-use crate::informer::{Refresher, Scope, Store, Timing as WatchTiming};
+use crate::informer::{Refresher, Scope, Timing as WatchTiming};
 use crate::leader_election::config::hostname;
 use crate::leader_election::{ClientLease, Elector, Identity, LeaseApi, StepDown, Term, Timing as LeaseTiming};
-use crate::mcp::{Limits, Prober};
+use crate::mcp::{Dialer, Limits, Prober};
 use crate::mcpserver::Reconciler;
-use crate::mcpserver::triggers::Informers;
+use crate::mcpserver::triggers::{Informers, Inlet};
 use crate::object::ObjectKey;
 use crate::telemetry::{Metrics, VerificationMetrics};
 use crate::tls::{FilesError, Keeper, PairError};
 use crate::verification::{self, Verification};
-use crate::workqueue::{Priority, RateLimit, Workqueue};
+use crate::workqueue::{RateLimit, Workqueue};
 use served::{OnlyServed, Served};
 
 mod served;
@@ -102,8 +102,19 @@ pub struct Settings {
     pub resync: Duration,
     /// The seed of all random numbers.
     pub seed: u64,
+    /// What is not the API server.
+    pub surroundings: Surroundings,
+}
+
+/// The world around an operator. The default is the real one; a test has a small one of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
     /// The time of day.
     pub wall_clock: WallClock,
+    /// The way to the pods.
+    pub dialer: Dialer,
+    /// Where everything is counted.
+    pub metrics: Metrics,
 }
 
 /// The settings of a leader election.
@@ -151,15 +162,14 @@ pub enum Error {
 /// [`Error`]: it ended without being asked to.
 pub async fn run(connection: &Connection, settings: Settings, stop: CancellationToken) -> Result<(), Error> {
     let mut seeds = StdRng::seed_from_u64(settings.seed);
-    let metrics = Metrics::new();
+    let metrics = settings.surroundings.metrics.clone();
     let fence = if settings.election.is_some() { Fence::closed() } else { Fence::always_open() };
     let host = connection.server.rsplit('/').next().unwrap_or_default();
     let client = connection.client.measured_by(metrics.client(host)).behind(fence.clone());
     let identity = Identity::new(&hostname(), &mut seeds);
 
-    let mut caches = Caches::new(&settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    caches.informers.enqueue_on_change(&queue);
+    let caches = Caches::new(&settings, &queue);
     let stop_http = CancellationToken::new();
     let opening = Opening {
         settings: &settings,
@@ -183,7 +193,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
         let gauge = Box::new(move |leading| gauge.leading(leading));
         let random = StdRng::from_rng(&mut seeds);
         let elector = Elector::new(api, lease.clone(), identity, timing, fence, gauge, random)
-            .with_wall_clock(settings.wall_clock);
+            .with_wall_clock(settings.surroundings.wall_clock);
         Box::pin(lead(elector, lease, work, &stop)).await
     };
     let ended = tokio::select! {
@@ -200,8 +210,7 @@ pub async fn run(connection: &Connection, settings: Settings, stop: Cancellation
 /// for them.
 struct Work {
     served: Served,
-    /// Puts all servers of a scope into the queue.
-    enqueue: Box<dyn Fn(&Scope) + Send + Sync>,
+    inlet: Inlet,
     controller: Controller<ObjectKey, OnlyServed<Reconciler>>,
     verifier: Verifier,
     events: Delivery,
@@ -222,21 +231,24 @@ impl Work {
         identity: &Identity,
         seeds: &mut StdRng,
     ) -> Self {
-        let Caches { informers, served } = caches;
+        let Caches { informers, served, inlet } = caches;
         let (stores, refreshers) = (informers.stores(), informers.refreshers());
         let (stop_reflectors, mut reflectors) = (CancellationToken::new(), JoinSet::new());
         informers.start(client, metrics, seeds, &mut reflectors, &stop_reflectors);
-        let wall_clock = settings.wall_clock.clone();
+        let Surroundings { wall_clock, dialer, metrics: _ } = settings.surroundings.clone();
         let (recorder, events) = Recorder::over(client.clone(), identity.as_str(), wall_clock.clone());
-        let enqueue = enqueue_all(queue.clone(), Arc::clone(&stores.servers));
         let verification = Verification::new(verification::CONCURRENCY, seeds.random());
-        let verifier =
-            Verifier { verification: verification.clone(), metrics: metrics.verification(), queue: queue.clone() };
+        let verifier = Verifier {
+            verification: verification.clone(),
+            prober: Prober::new(Limits::default(), dialer),
+            metrics: metrics.verification(),
+            queue: queue.clone(),
+        };
         let reconciler = Reconciler::new(client.clone(), stores, recorder, metrics.servers(), verification)
             .with_wall_clock(wall_clock);
         let reconciler = Arc::new(OnlyServed { served: served.clone(), reconciler });
         let controller = Controller::new(NAME, queue, reconciler, settings.work, metrics.controller(NAME));
-        Self { served, enqueue, controller, verifier, events, refreshers, reflectors, stop_reflectors }
+        Self { served, inlet, controller, verifier, events, refreshers, reflectors, stop_reflectors }
     }
 
     /// Also keeps the webhook's certificate. It writes, so it has to end before the Lease is released.
@@ -251,17 +263,18 @@ impl Work {
     /// A panic of a reflector is a stop, too: its part of the cache is not updated any more, and nothing else would
     /// notice.
     async fn run(self, stop: &CancellationToken) -> Worked {
-        let Self { mut served, enqueue, controller, verifier, events, refreshers: _, mut reflectors, stop_reflectors } =
+        let Self { mut served, inlet, controller, verifier, events, refreshers: _, mut reflectors, stop_reflectors } =
             self;
         let stop = stop.child_token();
         let work = async {
             // Before any worker starts: what it drops from now on, it drops of these.
             let Some(unserved) = stop.run_until_cancelled(served.anything()).await else { return Stopped::InOrder };
+            inlet.open();
             let working = async { tokio::join!(controller.run(stop.clone()), verifier.run(stop.clone())).0 };
             tokio::select! {
                 biased;
                 stopped = working => stopped,
-                never = served.follow(unserved, enqueue) => match never {},
+                never = served.follow(unserved, |scope| inlet.add_all(scope)) => match never {},
             }
         };
         tokio::pin!(work);
@@ -296,14 +309,14 @@ impl Work {
 /// Asks servers whether they speak MCP, and queues those of which there is news.
 struct Verifier {
     verification: Verification,
+    prober: Prober,
     metrics: VerificationMetrics,
     queue: Workqueue<ObjectKey>,
 }
 
 impl Verifier {
     async fn run(self, stop: CancellationToken) {
-        let Self { verification, metrics, queue } = self;
-        let prober = Prober::new(Limits::default());
+        let Self { verification, prober, metrics, queue } = self;
         verification.run(prober, &metrics, |key| queue.add(key.clone()), stop).await;
     }
 }
@@ -362,10 +375,11 @@ async fn lead<A: LeaseApi>(
 struct Caches {
     informers: Informers,
     served: Served,
+    inlet: Inlet,
 }
 
 impl Caches {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &Settings, queue: &Workqueue<ObjectKey>) -> Self {
         let scopes: Vec<Scope> = match settings.namespaces.as_slice() {
             [] => vec![None],
             names => names.iter().map(|name| Some(Arc::from(name.as_str()))).collect(),
@@ -373,19 +387,10 @@ impl Caches {
         let timing = WatchTiming { watch_seconds: settings.watch_seconds.clone(), ..WatchTiming::default() };
         let mut informers = Informers::new(&scopes, &timing);
         informers.servers.resync_every(settings.resync);
+        let inlet = informers.enqueue_on_change(queue.clone());
         let served = Served::new(informers.synced(), scopes);
-        Self { informers, served }
+        Self { informers, served, inlet }
     }
-}
-
-/// A function that puts all servers of a scope into the queue, behind whatever people have just changed.
-fn enqueue_all(queue: Workqueue<ObjectKey>, servers: Arc<Store<MCPServer>>) -> Box<dyn Fn(&Scope) + Send + Sync> {
-    Box::new(move |scope| {
-        let keys = servers.keys().into_iter();
-        for key in keys.filter(|key| scope.as_deref().is_none_or(|namespace| namespace == key.namespace())) {
-            queue.add_with_priority(key, Priority::LOW);
-        }
-    })
 }
 
 /// Waits for the end of all tasks. If one panicked, that has been printed already.

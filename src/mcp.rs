@@ -28,9 +28,9 @@
 //!
 //! - The `conversation` decides: a value that takes an answer and returns the next request or the [`Verdict`]. It
 //!   performs no I/O, and so do the requests, the reader of event streams and the digest of the tools.
-//! - [`Prober::check`] acts: it connects, sends, and hands over what it reads, within [`Limits`]: one deadline for
-//!   everything, one number of bytes for all answers. A part of the time is kept back for the DELETE, so that a server
-//!   that hangs in the middle doesn't also keep a session.
+//! - [`Prober::check`] acts: it connects through a [`Dialer`], sends, and hands over what it reads, within [`Limits`]:
+//!   one deadline for everything, one number of bytes for all answers. A part of the time is kept back for the DELETE,
+//!   so that a server that hangs in the middle doesn't also keep a session.
 //! - Each request has a connection of its own. To reuse one would save three handshakes within a cluster, once a minute;
 //!   but a server may close an idle connection at any moment, and then a healthy server looks broken. A check must not
 //!   invent failures. An open event stream occupies its connection anyway.
@@ -65,6 +65,7 @@
 
 pub use check::{Limits, Prober};
 pub use claim::Claim;
+pub use dial::{Dialer, Stream};
 pub use rehearsal::{Played, rehearse};
 pub use target::{InvalidTarget, Target};
 pub use verdict::{Era, Facts, Reason, SessionMode, ToolList, Verdict};
@@ -73,6 +74,7 @@ mod answer;
 mod check;
 mod claim;
 mod conversation;
+mod dial;
 mod event_stream;
 mod rehearsal;
 mod request;

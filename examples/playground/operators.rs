@@ -17,12 +17,11 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 use smooth_operator::client::{Connection, Target, connect};
-use smooth_operator::clock::WallClock;
 use smooth_operator::controller;
 use smooth_operator::http::BindAddress;
 use smooth_operator::leader_election::config::{InvalidTiming, hostname};
 use smooth_operator::leader_election::{Identity, Timing};
-use smooth_operator::manager::{self, Election, Serving, Settings};
+use smooth_operator::manager::{self, Election, Serving, Settings, Surroundings};
 use smooth_operator::object::ObjectKey;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -87,7 +86,7 @@ pub(crate) fn settings(metrics: &BindAddress, seed: u64, election: Option<Electi
         watch_seconds: 300..=600,
         resync: Duration::from_secs(10 * 60 * 60),
         seed,
-        wall_clock: WallClock::system(),
+        surroundings: Surroundings::default(),
     }
 }
 

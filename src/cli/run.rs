@@ -14,11 +14,10 @@ use super::cluster::{ClusterArgs, LeaseArgs, complete, greet, usage};
 use super::serving::ServingArgs;
 use super::values::duration;
 use crate::admission::AllowedRegistries;
-use crate::clock::WallClock;
 use crate::controller::Options;
 use crate::http::BindAddress;
 use crate::leader_election::Timing as LeaseTiming;
-use crate::manager::{self, Election, Serving, Settings, Webhook};
+use crate::manager::{self, Election, Serving, Settings, Surroundings, Webhook};
 use crate::telemetry::{LogFilter, LogFormat, init_logs};
 use crate::tls::Pace;
 
@@ -122,7 +121,7 @@ fn settings(args: RunArgs, timing: LeaseTiming, namespace: &str) -> Settings {
         watch_seconds: seconds..=seconds * 2,
         resync: args.resync_period,
         seed: StdRng::from_os_rng().random(),
-        wall_clock: WallClock::system(),
+        surroundings: Surroundings::default(),
     }
 }
 

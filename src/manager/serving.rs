@@ -118,8 +118,8 @@ impl Opening<'_> {
     /// A certificate in memory, which is renewed in time.
     fn own_certificate(&self, tasks: &mut JoinSet<()>) -> Result<Slot, Error> {
         let (slot, names) = (Slot::default(), vec!["localhost".to_owned(), hostname()]);
-        own::make(&names, &slot, &self.settings.wall_clock)?;
-        self.spawn(tasks, own::renew(names, slot.clone(), self.settings.wall_clock.clone()));
+        own::make(&names, &slot, &self.settings.surroundings.wall_clock)?;
+        self.spawn(tasks, own::renew(names, slot.clone(), self.settings.surroundings.wall_clock.clone()));
         Ok(slot)
     }
 
@@ -135,7 +135,7 @@ impl Opening<'_> {
             place,
             slot.clone(),
             webhook.pace,
-            self.settings.wall_clock.clone(),
+            self.settings.surroundings.wall_clock.clone(),
             self.seed,
         )?;
         Ok((slot, Some(keeper)))

@@ -33,7 +33,7 @@ fn settings() -> Settings {
         watch_seconds: 300..=600,
         resync: Duration::ZERO,
         seed: 0,
-        wall_clock: WallClock::system(),
+        surroundings: Surroundings::default(),
     }
 }
 
@@ -82,11 +82,34 @@ fn work_on(client: &Client) -> Work {
 
 fn work_of(client: &Client, settings: &Settings) -> Work {
     let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
-    let mut caches = Caches::new(settings);
     let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
-    caches.informers.enqueue_on_change(&queue);
+    let caches = Caches::new(settings, &queue);
     let identity = Identity::new("host", &mut seeds);
     Work::begin(caches, queue, settings, client, &metrics, &identity, &mut seeds)
+}
+
+/// Its queue used to keep a key of every server that there ever was.
+#[tokio::test(start_paused = true)]
+async fn the_queue_of_a_follower_stays_empty_and_a_leader_begins_with_all_servers() {
+    let allowed = Arc::new(AtomicBool::new(true));
+    let (client, mut written) = two_namespaces(&allowed);
+    let (metrics, mut seeds) = (Metrics::new(), StdRng::seed_from_u64(0));
+    let queue = Workqueue::new(RateLimit::default(), metrics.queue(NAME));
+    let caches = Caches::new(&settings(), &queue);
+    let identity = Identity::new("host", &mut seeds);
+    let work = Work::begin(caches, queue.clone(), &settings(), &client, &metrics, &identity, &mut seeds);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(work.served.ready(), Ok(()));
+    assert!(queue.is_empty());
+
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { work.run(&stop).await.ended }
+    });
+    assert!(written.recv().await.unwrap().contains("/namespaces/b/"));
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 /// A task that records whether it was joined, and not merely dropped.

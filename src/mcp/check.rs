@@ -11,11 +11,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Failure, Head, Reader};
 use super::conversation::{Conversation, Turn};
+use super::dial::Dialer;
 use super::request::Expects;
 use super::{Era, Target, Verdict};
 
@@ -41,15 +41,16 @@ const HEAD: usize = 16 << 10;
 const FAREWELL: u32 = 5;
 
 /// Checks servers.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Prober {
     limits: Limits,
+    dialer: Dialer,
 }
 
 impl Prober {
     /// A prober whose checks keep within `limits`.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits }
+    pub fn new(limits: Limits, dialer: Dialer) -> Self {
+        Self { limits, dialer }
     }
 
     /// Asks the server at `target` whether it speaks MCP; see the [chapter](super). `remembered` is the [`Era`] that the
@@ -66,7 +67,8 @@ impl Prober {
             let (request, expects) = (ask.request(conversation.id(), target), ask.expects(conversation.id()));
             let time = if conversation.has_to_leave() { time.saturating_sub(time / FAREWELL) } else { time };
             let mut began = false;
-            let heard = timeout_at(started + time, exchange(target, request, expects, &mut left, &mut began)).await;
+            let exchange = self.exchange(target, request, expects, &mut left, &mut began);
+            let heard = timeout_at(started + time, exchange).await;
             let turn = match heard {
                 Ok(Ok(answer)) => conversation.heard(&answer),
                 Ok(Err(failure)) => conversation.failed(failure),
@@ -81,36 +83,36 @@ impl Prober {
             }
         }
     }
-}
 
-/// One request on a connection of its own. `began` is set when the head of the answer is there; what is read of the body is
-/// taken from `left`.
-async fn exchange(
-    target: &Target,
-    request: Request<Full<Bytes>>,
-    expects: Expects,
-    left: &mut usize,
-    began: &mut bool,
-) -> Result<Answer, Failure> {
-    let stream = TcpStream::connect(target.address).await.map_err(|error| Failure::NoAnswer(io_words(&error)))?;
-    // Without it a small body could wait for the acknowledgement of the head.
-    let _only_slower = stream.set_nodelay(true);
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failure(&error))?;
-    let mut talk = pin!(talk(sender, request, expects, left, began));
-    // Driven here and not in a task: when this returns, whatever the reason, the connection is closed.
-    let mut connection = Box::pin(connection);
-    tokio::select! {
-        biased;
-        answer = &mut talk => return answer,
-        _ended = &mut connection => {}
+    /// One request on a connection of its own. `began` is set when the head of the answer is there; what is read of the body is
+    /// taken from `left`.
+    async fn exchange(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+        expects: Expects,
+        left: &mut usize,
+        began: &mut bool,
+    ) -> Result<Answer, Failure> {
+        let dialing = self.dialer.dial(target.address);
+        let stream = dialing.await.map_err(|error| Failure::NoAnswer(io_words(&error)))?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failure(&error))?;
+        let mut talk = pin!(talk(sender, request, expects, left, began));
+        // Driven here and not in a task: when this returns, whatever the reason, the connection is closed.
+        let mut connection = Box::pin(connection);
+        tokio::select! {
+            biased;
+            answer = &mut talk => return answer,
+            _ended = &mut connection => {}
+        }
+        // It is complete or broken. Once it is dropped, `talk` gets what was read, and the error.
+        drop(connection);
+        talk.await
     }
-    // It is complete or broken. Once it is dropped, `talk` gets what was read, and the error.
-    drop(connection);
-    talk.await
 }
 
 async fn talk(

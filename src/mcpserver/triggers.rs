@@ -13,6 +13,7 @@
 //! them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
@@ -25,7 +26,7 @@ use super::observe::{BY_SECRET, BY_UID, Stores, child_indexes, pod_indexes, serv
 use super::pods::Pod;
 use crate::api::MCPServer;
 use crate::client::Client;
-use crate::informer::{Change, Indexer, Informer, Origin, Refresher, Scope, Synced, Timing};
+use crate::informer::{Change, Indexer, Informer, Origin, Refresher, Scope, Store, Synced, Timing};
 use crate::object::{Object, ObjectKey};
 use crate::telemetry::Metrics;
 use crate::workqueue::{Priority, Workqueue};
@@ -144,48 +145,83 @@ impl Informers {
         start.informer(autoscalers);
     }
 
-    /// Puts the keys of the servers that a change concerns into `queue`, for every change from now on.
-    pub fn enqueue_on_change(&mut self, queue: &Workqueue<ObjectKey>) {
+    /// Puts the keys of the servers that a change concerns into `queue`, once the [`Inlet`] is open.
+    pub fn enqueue_on_change(&mut self, queue: Workqueue<ObjectKey>) -> Inlet {
         let stores = self.stores();
-        let to = queue.clone();
+        let inlet = Inlet { queue, servers: Arc::clone(&stores.servers), open: Arc::default() };
+        let to = inlet.clone();
         self.servers.subscribe(move |change: &Change<MCPServer>| {
             if let Some(entry) = change.states().next() {
-                to.add_with_priority(entry.key().clone(), priority(change));
+                to.add(entry.key().clone(), priority(change));
             }
         });
-        enqueue_owners(&mut self.deployments, queue, &stores);
-        enqueue_owners(&mut self.services, queue, &stores);
-        enqueue_owners(&mut self.budgets, queue, &stores);
-        enqueue_owners(&mut self.policies, queue, &stores);
-        enqueue_owners(&mut self.autoscalers, queue, &stores);
-        let (to, servers) = (queue.clone(), Arc::clone(&stores.servers));
+        enqueue_owners(&mut self.deployments, &inlet);
+        enqueue_owners(&mut self.services, &inlet);
+        enqueue_owners(&mut self.budgets, &inlet);
+        enqueue_owners(&mut self.policies, &inlet);
+        enqueue_owners(&mut self.autoscalers, &inlet);
+        let to = inlet.clone();
         self.pods.subscribe(move |change: &Change<Pod>| {
             let Some(pod) = change.states().last().and_then(|entry| entry.valid().cloned()) else { return };
             let server = pod.meta.key.sibling(&pod.server);
-            if servers.get(&server).is_some() {
-                to.add_with_priority(server, priority(change));
+            if to.servers.get(&server).is_some() {
+                to.add(server, priority(change));
             }
         });
-        let to = queue.clone();
+        let to = inlet.clone();
         self.secrets.subscribe(move |change: &Change<Secret>| {
             let Some(entry) = change.states().next() else { return };
-            for server in stores.servers.by_index(BY_SECRET, &entry.key().to_string()) {
-                to.add_with_priority(server, priority(change));
+            for server in to.servers.by_index(BY_SECRET, &entry.key().to_string()) {
+                to.add(server, priority(change));
             }
         });
+        inlet
     }
 }
 
-fn enqueue_owners<K: Object>(informer: &mut Informer<K>, queue: &Workqueue<ObjectKey>, stores: &Stores) {
-    let (to, servers) = (queue.clone(), Arc::clone(&stores.servers));
+/// The way into the queue. A follower's is closed: nobody takes keys from its queue, so every server that comes and goes
+/// would leave one there, for as long as the follower lives.
+#[derive(Debug, Clone)]
+pub struct Inlet {
+    queue: Workqueue<ObjectKey>,
+    servers: Arc<Store<MCPServer>>,
+    open: Arc<AtomicBool>,
+}
+
+impl Inlet {
+    /// From now on every change goes through. What has come before is made up for by the keys of all servers.
+    ///
+    /// No change falls in between: it is in the store before it comes here, and the keys are read after the opening.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.add_all(&None);
+    }
+
+    /// All servers of a scope, behind whatever people have just changed.
+    pub fn add_all(&self, scope: &Scope) {
+        let keys = self.servers.keys().into_iter();
+        for key in keys.filter(|key| scope.as_deref().is_none_or(|namespace| namespace == key.namespace())) {
+            self.add(key, Priority::LOW);
+        }
+    }
+
+    fn add(&self, server: ObjectKey, priority: Priority) {
+        if self.open.load(Ordering::Acquire) {
+            self.queue.add_with_priority(server, priority);
+        }
+    }
+}
+
+fn enqueue_owners<K: Object>(informer: &mut Informer<K>, inlet: &Inlet) {
+    let to = inlet.clone();
     informer.subscribe(move |change: &Change<K>| {
         for entry in change.states() {
             let owner = entry.valid().and_then(|child| child.meta().controller.as_ref());
-            for server in owner.map(|owner| servers.by_index(BY_UID, owner.uid.as_str())).unwrap_or_default() {
-                to.add_with_priority(server, priority(change));
+            for server in owner.map(|owner| to.servers.by_index(BY_UID, owner.uid.as_str())).unwrap_or_default() {
+                to.add(server, priority(change));
             }
-            if servers.get(entry.key()).is_some() {
-                to.add_with_priority(entry.key().clone(), priority(change));
+            if to.servers.get(entry.key()).is_some() {
+                to.add(entry.key().clone(), priority(change));
             }
         }
     });

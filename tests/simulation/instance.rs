@@ -9,13 +9,13 @@ use smooth_operator::clock::WallClock;
 use smooth_operator::controller::Options;
 use smooth_operator::http::BindAddress;
 use smooth_operator::leader_election::Timing;
-use smooth_operator::manager::{self, Election, Error, Serving, Settings};
+use smooth_operator::manager::{self, Election, Error, Serving, Settings, Surroundings};
 use smooth_operator::object::ObjectKey;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::wire::{Life, connect};
+use crate::wire::{Life, connect, dialer};
 use crate::world::World;
 
 /// The Lease.
@@ -71,7 +71,7 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, seed: u64, stop: &Cancellati
         server: "https://cluster.example".to_owned(),
         namespace: LEASE.0.to_owned(),
     };
-    let (settings, asked_to_stop) = (settings(world, seed), life.stop.clone());
+    let (settings, asked_to_stop) = (settings(world, life, seed), life.stop.clone());
     let mut run = tokio::spawn(async move { manager::run(&connection, settings, asked_to_stop).await });
     let ended = tokio::select! {
         biased;
@@ -97,8 +97,13 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, seed: u64, stop: &Cancellati
     }
 }
 
-fn settings(world: &World, seed: u64) -> Settings {
+fn settings(world: &Arc<World>, life: &Arc<Life>, seed: u64) -> Settings {
     let cluster = world.cluster.clone();
+    let surroundings = Surroundings {
+        wall_clock: WallClock::new(move || cluster.now()),
+        dialer: dialer(world, life),
+        metrics: life.metrics.clone(),
+    };
     let election = || Election { lease: ObjectKey::new(LEASE.0, LEASE.1), timing: Timing::default() };
     Settings {
         namespaces: Vec::new(),
@@ -107,9 +112,9 @@ fn settings(world: &World, seed: u64) -> Settings {
         metrics: BindAddress::Disabled,
         health: BindAddress::Disabled,
         serving: Serving::default(),
-        watch_seconds: 20..=40,
+        watch_seconds: 45..=90,
         resync: Duration::ZERO,
         seed,
-        wall_clock: WallClock::new(move || cluster.now()),
+        surroundings,
     }
 }

@@ -18,12 +18,15 @@
 //! | nothing is deleted that is not ours, no orphan is left, what strangers wrote survives | [`world`], [`truth`] |
 //! | pods are restarted as often as what they run has changed | [`rolls`] |
 //! | no key is asked about in a hot loop; tasks are bounded, and end with their operator | [`world`], [`run`] |
-//! | no value of a Secret is in any request, object or log line | [`timeline`] |
+//! | of what is gone nothing is left in an operator's queue and metrics | [`run`], [`gauges`] |
+//! | no value of a Secret is in any request, object, log line or metric | [`timeline`] |
 //!
-//! Reading order: [`run`] (a seed's course), [`people`] (what happens), [`wire`] and [`world`] (how requests travel, and
+//! Reading order: [`run`] (a seed's course), [`people`] (what happens) and [`chance`] (when), [`wire`] and [`world`] (how requests travel, and
 //! who judges them), [`truth`] and [`rolls`] (what should be), [`timeline`] (what is told); then [`sieve`], which leaves
 //! nothing to chance, and [`scenes`], for which chance would take too long.
 
+mod chance;
+mod gauges;
 mod instance;
 mod people;
 mod rolls;

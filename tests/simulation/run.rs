@@ -15,8 +15,10 @@ use tokio::runtime::Builder;
 use tokio::time::{Duration, Instant, sleep};
 use tracing::level_filters::LevelFilter;
 
+use crate::chance::{draw, spec, unseen};
+use crate::gauges::Gauges;
 use crate::instance::operators;
-use crate::people::{Act, Place, act, draw, make_server, set_secret, spec, unseen};
+use crate::people::{Act, Place, act, delete, make_server, set_secret};
 use crate::timeline::Timeline;
 use crate::truth::{Foreign, differences};
 use crate::world::{CHILDREN, Plan, SECRETS, SERVERS, World};
@@ -29,6 +31,9 @@ const PROGRESS_DEADLINE: Duration = Duration::from_secs(11 * 60);
 const DEAD_WATCH: Duration = Duration::from_secs(100);
 /// For so long nothing may be written then.
 const SETTLED: Duration = Duration::from_secs(60);
+
+/// So long the operator needs to see that all is gone, and the garbage collector to take away what hung on it.
+const GOODBYE: Duration = Duration::from_secs(8);
 
 /// What came of a seed.
 pub(crate) struct Outcome {
@@ -89,6 +94,7 @@ pub(crate) fn seed(seed: u64) -> Outcome {
         trouble(&world, &mut random, instances, &mut foreign, &mut strikes).await;
         let dead_watches = quiet(&world, &mut random);
         settle(&world, &mut random, &foreign, dead_watches).await;
+        farewell(&world).await;
 
         operators.stop().await;
         controllers.stop().await;
@@ -112,7 +118,7 @@ async fn trouble(
     foreign: &mut Foreign,
     strikes: &mut BTreeMap<String, u64>,
 ) {
-    let until = Instant::now() + Duration::from_secs(random.random_range(20..90));
+    let until = Instant::now() + Duration::from_secs(random.random_range(15..70));
     // Something to begin with.
     for name in ["alpha", "beta"] {
         let spec = spec(random);
@@ -210,8 +216,9 @@ async fn settle(world: &World, random: &mut StdRng, foreign: &Foreign, dead_watc
     while !is_watched(world) && began.elapsed() < PATIENCE {
         sleep(Duration::from_secs(1)).await;
     }
-    // A status of progress is written with patience, and what the operator wrote itself it waits to see.
-    sleep(Duration::from_secs(15)).await;
+    // A status of progress is written with patience, what the operator wrote itself it waits to see, and a check after the
+    // interval may find what nothing has told of.
+    sleep(Duration::from_secs(25)).await;
     if broken {
         sleep(PROGRESS_DEADLINE).await;
     }
@@ -223,5 +230,47 @@ async fn settle(world: &World, random: &mut StdRng, foreign: &Foreign, dead_watc
     }
     for difference in differences(world, foreign) {
         world.timeline.violation(format_args!("it was as it should be, and is not any more: {difference}"));
+    }
+}
+
+/// All servers are deleted. Then nothing of them may be left anywhere: neither in the cluster nor in the operators.
+async fn farewell(world: &World) {
+    let lives = world.newest_lives();
+    for life in &lives {
+        let gauges = Gauges::of(life);
+        world.timeline.scan("the metrics", gauges.text().as_bytes());
+        let (shown, there) = (gauges.servers(), world.server_names());
+        // Only the leader has looked at them.
+        if !shown.is_empty() && shown != there {
+            world.timeline.violation(format_args!("{} has metrics of {shown:?}; there are {there:?}", life.name()));
+        }
+    }
+    world.timeline.note("quiet", "all servers are deleted");
+    for (namespace, name) in world.server_names() {
+        delete(world, SERVERS, &namespace, &name);
+    }
+    sleep(GOODBYE).await;
+    for left in world.server_names() {
+        world.timeline.violation(format_args!("{left:?} is still there"));
+    }
+    for kind in CHILDREN {
+        for object in world.cluster.list(kind, None) {
+            if object["metadata"]["ownerReferences"][0]["kind"] == "MCPServer" {
+                world.timeline.violation(format_args!("{kind} {} has survived", object["metadata"]["name"]));
+            }
+        }
+    }
+    for life in &lives {
+        let gauges = Gauges::of(life);
+        let shown = gauges.servers();
+        if !shown.is_empty() {
+            world.timeline.violation(format_args!("{} still has metrics of {shown:?}", life.name()));
+        }
+        for busy in ["workqueue_depth", "workqueue_unfinished_work_seconds", "controller_runtime_active_workers"] {
+            let sum = gauges.sum(busy);
+            if sum != 0.0 {
+                world.timeline.violation(format_args!("{}: {busy} is {sum}; there is nothing to do", life.name()));
+            }
+        }
     }
 }

@@ -44,7 +44,7 @@ const STEPS: [Step; 7] = [
 fn spec(version: u32, replicas: u32) -> Value {
     json!({
         "image": format!("example.com/mcp:{version}"), "replicas": replicas, "secretName": SECRET.name,
-        "disruptionBudget": {"maxUnavailable": 1}, "mcp": {"verify": "Off"},
+        "disruptionBudget": {"maxUnavailable": 1}, "mcp": {"interval": "1h"},
     })
 }
 
@@ -127,7 +127,7 @@ fn portrait(world: &World) -> Value {
 }
 
 fn timeless(mut value: Value) -> Value {
-    const TIMELY: [&str; 11] = [
+    const TIMELY: [&str; 12] = [
         // Of the owner's uid, too.
         "mcp.mcp.dev/applied-hash",
         "uid",
@@ -135,6 +135,7 @@ fn timeless(mut value: Value) -> Value {
         "creationTimestamp",
         "lastTransitionTime",
         "lastUpdateTime",
+        "lastVerifiedTime",
         "observedGeneration",
         "generation",
         "clusterIP",
@@ -234,6 +235,6 @@ pub(crate) fn grow_stale(world: &World, stale: Stale) {
     }
     // A cache that is behind learns late what is new, and so does whoever watches it.
     for resource in ["mcpservers", "secrets"] {
-        world.delay_watches(resource, Duration::from_secs(5));
+        world.delay_watches(None, resource, Duration::from_secs(5));
     }
 }

@@ -4,6 +4,7 @@
 //! differs; whether that is a violation depends on how long everybody had.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -72,6 +73,12 @@ pub(crate) fn differences(world: &World, foreign: &Foreign) -> Vec<String> {
         let name = format!("{}/{}", text(server, "/metadata/namespace"), text(server, "/metadata/name"));
         found.extend(Server::new(world, server).differences().into_iter().map(|what| format!("{name}: {what}")));
     }
+    // All servers of the playground have the same tools at any time.
+    let verified = servers.iter().filter(|server| is_verified(server));
+    let hashes: BTreeSet<String> = verified.map(|server| text(server, "/status/server/toolsHash")).collect();
+    if hashes.len() > 1 {
+        found.push(format!("servers with the same tools show different digests of them: {hashes:?}"));
+    }
     let living: BTreeSet<String> = servers.iter().map(|server| text(server, "/metadata/uid")).collect();
     for kind in CHILDREN {
         for object in world.cluster.list(kind, None) {
@@ -82,6 +89,13 @@ pub(crate) fn differences(world: &World, foreign: &Foreign) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether it says of itself that it runs and was verified.
+fn is_verified(server: &Value) -> bool {
+    let conditions = server["status"]["conditions"].as_array();
+    let verified = |condition: &Value| condition["type"] == "Verified" && condition["status"] == "True";
+    server["status"]["phase"] == "Running" && conditions.is_some_and(|conditions| conditions.iter().any(verified))
 }
 
 /// One server, and what has its name.
@@ -105,8 +119,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn child(&self, kind: &str) -> Option<Value> {
-        self.world.cluster.get(kind, &self.namespace, &self.name).map(|object| (*object).clone())
+    fn child(&self, kind: &str) -> Option<Arc<Value>> {
+        self.world.cluster.get(kind, &self.namespace, &self.name)
     }
 
     fn owns(&self, child: &Value) -> bool {
@@ -131,8 +145,8 @@ impl<'a> Server<'a> {
     fn condition(&self, kind: &str) -> (String, String) {
         let conditions = self.object["status"]["conditions"].as_array();
         let condition = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
-        let condition = condition.cloned().unwrap_or_default();
-        (text(&condition, "/status"), text(&condition, "/reason"))
+        let condition = condition.unwrap_or(&Value::Null);
+        (text(condition, "/status"), text(condition, "/reason"))
     }
 
     fn says(&mut self, kind: &str, status: &str, reason: &str) {
@@ -221,7 +235,7 @@ impl<'a> Server<'a> {
                 _ if taken.contains(&kind) => {}
                 (true, None) => self.found.push(format!("has none of {kind}")),
                 (false, Some(child)) if self.owns(child) => self.found.push(format!("has one of {kind} too many")),
-                (true, Some(child)) => self.labels(&child.clone()),
+                (true, Some(child)) => self.labels(child),
                 (false, _) => {}
             }
         }
@@ -235,8 +249,9 @@ impl<'a> Server<'a> {
         self.same("what the pods run", &runs, &json!([spec["image"], port, args, spec["podLabels"]]));
         let replicas = &deployment["spec"]["replicas"];
         if self.wants(AUTOSCALERS) {
-            let scaler = self.child(AUTOSCALERS).filter(|scaler| self.owns(scaler)).unwrap_or_default();
-            let (least, most) = (scaler["spec"]["minReplicas"].as_i64(), scaler["spec"]["maxReplicas"].as_i64());
+            let scaler = self.child(AUTOSCALERS).filter(|scaler| self.owns(scaler));
+            let bound = |name: &str| scaler.as_ref().and_then(|scaler| scaler["spec"][name].as_i64());
+            let (least, most) = (bound("minReplicas"), bound("maxReplicas"));
             let is = replicas.as_i64().unwrap_or(0);
             if is < least.unwrap_or(is) || is > most.unwrap_or(is) {
                 self.found.push(format!("{is} pods are wanted; the autoscaler has not got to it yet"));
@@ -280,9 +295,37 @@ impl<'a> Server<'a> {
             }
             self.says("Ready", "True", "Available");
             self.same("the phase", &self.object["status"]["phase"], &json!("Running"));
+            self.verification(&image);
         } else if available == 0 {
             self.says("Ready", "False", "");
             self.says("Available", "False", "");
+        }
+    }
+
+    /// All its pods are there to be asked; what they answer depends on the image, too.
+    fn verification(&mut self, image: &str) {
+        let server = &self.object["status"]["server"];
+        if self.object["spec"]["mcp"]["verify"] == "Off" {
+            self.says("Verified", "Unknown", "VerificationOff");
+            self.same("the server's own words", server, &Value::Null);
+        } else if image.contains("speaks-html") {
+            self.says("Verified", "False", "NotMCP");
+        } else if image.contains("speaks-login") {
+            self.says("Verified", "False", "AuthenticationRequired");
+        } else {
+            self.says("Verified", "True", "Verified");
+            self.same("the server's name for itself", &server["name"], &json!(image));
+            self.same("the number of tools", &server["tools"], &json!(3));
+            let pods = self.world.cluster.list("pods", Some(&self.namespace));
+            for labels in pods.iter().map(|pod| &pod["metadata"]["labels"]) {
+                if labels["app.kubernetes.io/instance"] == self.name.as_str() {
+                    self.same("the revision that was asked", &server["podTemplateHash"], &labels["pod-template-hash"]);
+                }
+            }
+            let seen = server["lastVerifiedTime"].as_str().unwrap_or_default();
+            if self.world.tools_changed().is_some_and(|changed| seen < changed.as_str()) {
+                self.found.push(format!("its tools have changed since {seen}"));
+            }
         }
     }
 }

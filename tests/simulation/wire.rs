@@ -18,6 +18,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use smooth_operator::mcp::Dialer;
+use smooth_operator::telemetry::Metrics;
 use tokio::time::{Duration, Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +46,8 @@ pub(crate) struct Life {
     pub(crate) crashed: CancellationToken,
     /// It is asked to stop.
     pub(crate) stop: CancellationToken,
+    /// Where it counts.
+    pub(crate) metrics: Metrics,
     state: Mutex<State>,
 }
 
@@ -64,7 +68,7 @@ impl Life {
         let state = State { random, requests: 0, crash: None, identity: None, pieces: 0, lost: None };
         let state = Mutex::new(state);
         let (crashed, stop) = (CancellationToken::new(), CancellationToken::new());
-        Self { instance, number, crashed, stop, state }
+        Self { instance, number, crashed, stop, metrics: Metrics::new(), state }
     }
 
     /// It will die so.
@@ -134,6 +138,21 @@ pub(crate) fn connect(world: &Arc<World>, life: &Arc<Life>) -> kube_client::Clie
     let (world, life) = (Arc::clone(world), Arc::clone(life));
     let carry = move |request| carry(Arc::clone(&world), Arc::clone(&life), request);
     kube_client::Client::new(tower::service_fn(carry), "default")
+}
+
+/// The way of an operator to the pods. It is another one than that to the API server, with a weather of its own.
+pub(crate) fn dialer(world: &Arc<World>, life: &Arc<Life>) -> Dialer {
+    let (world, life) = (Arc::clone(world), Arc::clone(life));
+    Dialer::new(move |address| {
+        let (world, life) = (Arc::clone(&world), Arc::clone(&life));
+        async move {
+            sleep(Duration::from_millis(1)).await;
+            if life.crashed.is_cancelled() || world.pods_are_silent() {
+                std::future::pending::<()>().await;
+            }
+            world.cluster.servers().connect(address)
+        }
+    })
 }
 
 async fn carry(

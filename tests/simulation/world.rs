@@ -3,7 +3,7 @@
 //! Every request of an operator passes [`World::arrive`]: there it is noted, counted, searched for Secrets' values, and,
 //! if it writes, judged: is its sender the one who holds the Lease? Is what it deletes its own?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -74,6 +74,8 @@ pub(crate) struct World {
     started: Instant,
     /// The revision before the last step of a life.
     before_step: AtomicU64,
+    /// When the tools of all servers changed last.
+    tools_changed: Mutex<Option<Timestamp>>,
 }
 
 /// What is to happen to the first operator in its first life.
@@ -103,8 +105,10 @@ struct Weather {
     latency: Duration,
     /// The API server can't be reached until then; by this instance alone, or by all (0).
     away: BTreeMap<usize, Instant>,
-    /// By resource: how much later its watches show things.
-    late: BTreeMap<String, Duration>,
+    /// Pods answer nobody until then.
+    silent_pods: Option<Instant>,
+    /// By operator (0 for all) and resource: how much later its watches show things.
+    late: BTreeMap<(usize, String), Duration>,
 }
 
 impl World {
@@ -116,7 +120,10 @@ impl World {
         cluster.create("customresourcedefinitions.apiextensions.k8s.io", "", definition, "kubectl").unwrap();
         let team = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACES[1]}});
         cluster.create("namespaces", "", team, "kubectl").unwrap();
-        let controllers = Crew::start(|stop| controllers::start(&cluster, controllers::Options::default(), stop));
+        let controllers = Crew::start(|stop| {
+            let listening = controllers::Listening::InProcess;
+            controllers::start(&cluster, controllers::Options { listening, ..controllers::Options::default() }, stop)
+        });
         let world = Self {
             cluster,
             timeline,
@@ -130,6 +137,7 @@ impl World {
             asked: Mutex::default(),
             started: Instant::now(),
             before_step: AtomicU64::new(1),
+            tools_changed: Mutex::default(),
         };
         (Arc::new(world), controllers)
     }
@@ -139,9 +147,22 @@ impl World {
         self.cluster.list(SERVERS, None)
     }
 
+    /// Their namespaces and names.
+    pub(crate) fn server_names(&self) -> BTreeSet<(String, String)> {
+        let of = |server: &Value, field: &str| server["metadata"][field].as_str().unwrap_or_default().to_owned();
+        self.servers().iter().map(|server| (of(server, "namespace"), of(server, "name"))).collect()
+    }
+
     /// The newest life of each operator.
     pub(crate) fn newest_lives(&self) -> Vec<Arc<Life>> {
         self.lives.lock().unwrap().values().cloned().collect()
+    }
+
+    /// The life that holds the Lease.
+    pub(crate) fn leader(&self) -> Option<Arc<Life>> {
+        let lease = self.cluster.get(LEASES, LEASE.0, LEASE.1)?;
+        let holder = lease["spec"]["holderIdentity"].as_str()?;
+        self.newest_lives().into_iter().find(|life| life.identity().as_deref() == Some(holder))
     }
 
     pub(crate) fn lives(&self, life: &Arc<Life>) {
@@ -189,6 +210,18 @@ impl World {
         self.before_step.load(Ordering::Relaxed)
     }
 
+    /// All servers have other tools from now on, and nothing else tells of it.
+    pub(crate) fn change_tools(&self) {
+        self.cluster.servers().change_tools("");
+        *self.tools_changed.lock().unwrap() = Some(self.cluster.now());
+    }
+
+    /// When the tools of all servers changed last, to the second.
+    pub(crate) fn tools_changed(&self) -> Option<String> {
+        let changed = (*self.tools_changed.lock().unwrap())?;
+        Some(changed.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+
     // --- the weather
 
     pub(crate) fn latency(&self) -> Duration {
@@ -204,9 +237,18 @@ impl World {
         self.weather.lock().unwrap().away.insert(instance.unwrap_or(0), Instant::now() + time);
     }
 
-    /// The watches of this resource show things so much later from now on.
-    pub(crate) fn delay_watches(&self, resource: &str, late: Duration) {
-        self.weather.lock().unwrap().late.insert(resource.to_owned(), late);
+    /// No pod answers an operator for so long, though each is ready.
+    pub(crate) fn silence_pods(&self, time: Duration) {
+        self.weather.lock().unwrap().silent_pods = Some(Instant::now() + time);
+    }
+
+    pub(crate) fn pods_are_silent(&self) -> bool {
+        self.weather.lock().unwrap().silent_pods.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The watches of this resource show things so much later from now on; to this operator, or to all.
+    pub(crate) fn delay_watches(&self, instance: Option<usize>, resource: &str, late: Duration) {
+        self.weather.lock().unwrap().late.insert((instance.unwrap_or(0), resource.to_owned()), late);
     }
 
     /// Fine weather, for good.
@@ -223,8 +265,8 @@ impl World {
 
     /// How much later a watch shows what has just come.
     pub(crate) fn lateness(&self, instance: usize, resource: &str) -> Duration {
-        let late = self.weather.lock().unwrap().late.get(resource).copied().unwrap_or_default();
-        late.max(self.away(instance))
+        let late = |who| self.weather.lock().unwrap().late.get(&(who, resource.to_owned())).copied();
+        late(0).max(late(instance)).unwrap_or_default().max(self.away(instance))
     }
 
     // --- the door

@@ -11,7 +11,7 @@ mod pods;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use smooth_operator::mcp::{Era, Facts, Limits, Prober, Target, Verdict};
+use smooth_operator::mcp::{Dialer, Era, Facts, Limits, Prober, Target, Verdict};
 
 /// Plenty for any answer that comes.
 const LONG: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ const SHORT: Duration = Duration::from_millis(800);
 /// Checks a server, with so much time.
 async fn check_within(time: Duration, address: SocketAddr, path: &str, remembered: Option<Era>) -> Verdict {
     let target = Target::new(address, "localhost:8080", path).unwrap();
-    Prober::new(Limits { time, ..Limits::default() }).check(&target, remembered).await
+    Prober::new(Limits { time, ..Limits::default() }, Dialer::tcp()).check(&target, remembered).await
 }
 
 async fn check(address: SocketAddr) -> Verdict {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use smooth_operator::client::Connection;
-use smooth_operator::clock::WallClock;
 use smooth_operator::controller::Options;
 use smooth_operator::http::BindAddress;
-use smooth_operator::manager::{self, Serving, Settings};
+use smooth_operator::manager::{self, Serving, Settings, Surroundings};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +61,7 @@ impl Operator {
             watch_seconds: 77..=77,
             resync: Duration::ZERO,
             seed: 1,
-            wall_clock: WallClock::system(),
+            surroundings: Surroundings::default(),
         };
         let stop = CancellationToken::new();
         let token = stop.clone();

@@ -49,7 +49,7 @@ async fn watches() -> Watches {
     let (client, metrics) = (client_of(&server.url).await, Metrics::new());
     let queue = Workqueue::new(RateLimit::default(), metrics.queue("mcpserver"));
     let mut informers = Informers::new(&[None], &unhurried());
-    informers.enqueue_on_change(&queue);
+    informers.enqueue_on_change(queue.clone()).open();
     let mut tasks = JoinSet::new();
     informers.start(&client, &metrics, &mut StdRng::seed_from_u64(1), &mut tasks, &CancellationToken::new());
     let mut servers = server.next_to("/apis/mcp.mcp.dev/v1alpha1/mcpservers").await.stream().await;

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use smooth_operator::client::{Target, connect};
-use smooth_operator::clock::WallClock;
 use smooth_operator::controller::Options;
-use smooth_operator::manager::{self, Serving, Settings};
+use smooth_operator::manager::{self, Serving, Settings, Surroundings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -45,7 +44,7 @@ impl World {
             watch_seconds: 300..=600,
             resync: Duration::from_secs(36_000),
             seed: 1,
-            wall_clock: WallClock::system(),
+            surroundings: Surroundings::default(),
         };
         change(&mut settings);
         let target = Target { kubeconfig: Some(kubeconfig.to_owned()), context: None };

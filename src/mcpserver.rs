@@ -126,7 +126,8 @@ impl Reconciler {
 
 impl Reconcile<ObjectKey> for Reconciler {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, controller::Error> {
-        self.six_steps(key).await.or_else(judge)
+        let action = self.six_steps(key).await.or_else(judge)?;
+        Ok(self.until_seen(key, action))
     }
 }
 
@@ -169,6 +170,16 @@ impl Reconciler {
         }
         written?;
         Ok(Action::Done)
+    }
+
+    /// Comes back if what was written is not seen. Usually its event comes first, and this is never needed. But what was made
+    /// and taken away again while a watch was broken is in no list, and no event tells of it.
+    fn until_seen(&self, key: &ObjectKey, action: Action) -> Action {
+        match (action, self.memory.behind(key, &self.stores, Instant::now())) {
+            (Action::Done, Some(wait)) => Action::RequeueAfter(wait),
+            (Action::RequeueAfter(later), Some(wait)) => Action::RequeueAfter(later.min(wait)),
+            (action @ Action::Wait(_), Some(_)) | (action, None) => action,
+        }
     }
 
     /// The server is gone. The garbage collector deletes its children.

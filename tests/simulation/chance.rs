@@ -88,7 +88,7 @@ pub(crate) fn draw(random: &mut StdRng, instances: usize) -> Act {
     let number = random.random_range(1..1000);
     match random.random_range(0..100) {
         0..12 => Act::Server(place(random, &NAMES), spec(random)),
-        12..30 => Act::Edit(place(random, &NAMES), edit(random)),
+        12..28 => Act::Edit(place(random, &NAMES), edit(random)),
         30..35 => {
             let how = if random.random_bool(0.3) { Propagation::Foreground } else { Propagation::Background };
             Act::DeleteServer(place(random, &NAMES), how)
@@ -103,9 +103,9 @@ pub(crate) fn draw(random: &mut StdRng, instances: usize) -> Act {
         65..67 => Act::Squat(CHILDREN[random.random_range(0..5)], place(random, &NAMES)),
         67..68 => Act::Unsquat(CHILDREN[random.random_range(0..5)], place(random, &NAMES)),
         68..70 => Act::DeletePod(place(random, &NAMES)),
-        70..71 => Act::ChangeTools,
-        71..72 => Act::SilentPods(Duration::from_secs(random.random_range(1..30))),
-        72..77 => Act::Fault(Box::new(rule(random))),
+        28..29 => Act::ChangeTools,
+        29..30 => Act::SilentPods(Duration::from_secs(random.random_range(1..30))),
+        70..77 => Act::Fault(Box::new(rule(random))),
         77..79 => Act::NoFaults,
         79..80 => Act::Latency(Duration::from_millis(*[1, 10, 200, 2000].choose(random).expect("there are some"))),
         80..82 => Act::Unseen(Box::new(unseen(random))),

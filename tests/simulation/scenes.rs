@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use playground::faults::{Answer, Fault, Rule, Verb};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -110,5 +111,30 @@ fn what_changes_nothing_is_not_followed_by_a_write() {
         sleep(Duration::from_secs(60)).await;
         assert!(world.requests() > requests, "it has not even watched again");
         assert_eq!(world.writes() - writes, 0);
+    });
+}
+
+/// What the operator has made is gone before its watch, which is broken, could show it: no event will ever tell of either.
+#[test]
+fn what_was_made_and_taken_away_while_nobody_watched_is_made_again() {
+    play(1, async |world| {
+        let service = || world.cluster.get(SERVICES, SERVER.namespace, SERVER.name);
+        set(world, &json!({"image": "example.com/mcp:1", "mcp": {"verify": "Off"}}));
+        sleep(Duration::from_secs(20)).await;
+        let delete = || delete(world, SERVICES, SERVER.namespace, SERVER.name);
+        delete();
+        sleep(Duration::from_millis(100)).await;
+        let unavailable = Fault::Answer(Answer::Unavailable);
+        for verb in [Verb::List, Verb::Watch] {
+            world.cluster.faults().add(Rule::new(unavailable.clone()).resource(SERVICES).verb(verb));
+        }
+        world.cluster.cut_watches();
+        sleep(Duration::from_secs(3)).await;
+        assert!(service().is_some(), "the scene was not played");
+        delete();
+        world.cluster.compact();
+        world.cluster.faults().clear();
+        sleep(Duration::from_secs(90)).await;
+        assert!(service().is_some());
     });
 }
